@@ -1,0 +1,1 @@
+//! Rules over a call graph, their verdicts, and the reports made of them.

@@ -1,0 +1,1 @@
+//! Spans, traces, facts and the call graph they resolve to: pure, no input or output.

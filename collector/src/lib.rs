@@ -1,0 +1,1 @@
+//! Receives traces, assembles them and publishes the live call graph.

@@ -1,0 +1,1 @@
+//! A small web shop of twelve services that speaks OpenTelemetry.

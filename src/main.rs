@@ -1,0 +1,3 @@
+//! The `spanlint` command.
+
+fn main() {}
