@@ -1,1 +1,28 @@
-//! Spans, traces, facts and the call graph they resolve to: pure, no input or output.
+//! Spans, traces, facts and the call graph they resolve to.
+//!
+//! ```text
+//! decoder -> SpanVisitor (semantics) -> Span -> Trace -> Facts -> ⊕ -> resolve -> CallGraph
+//! ```
+//!
+//! Pure: no input or output, no clock, no async. `graph(window) = resolve(⊕ facts(settled trace))`, where `facts` looks
+//! at one trace, ⊕ is exact, commutative and associative over integers, and `resolve` is pure.
+
+pub mod facts;
+pub mod file;
+pub mod name;
+pub mod resolve;
+pub mod semantics;
+pub mod snapshot;
+pub mod span;
+pub mod text;
+pub mod trace;
+pub mod waterfall;
+
+pub use facts::{Facts, Fold};
+pub use name::{Name, NameTable};
+pub use resolve::resolve;
+pub use semantics::BatchBuilder;
+pub use snapshot::{CallGraph, NodeIndex, NodeKind, OperationIndex};
+pub use span::{Span, SpanBatch, SpanVisitor, TraceId, Vocabulary};
+pub use trace::Trace;
+pub use waterfall::Waterfall;

@@ -1,0 +1,170 @@
+//! What a rule says: findings with their evidence, and what it could not decide.
+
+use spanlint_graph::TraceId;
+
+use crate::rule::RuleMeta;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// Should be mended.
+    Warning,
+    /// Must be mended.
+    Error,
+}
+
+impl Severity {
+    /// The word that reports and configuration use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// How sure a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Confidence {
+    /// Judged by absence or by a proxy.
+    Heuristic,
+    /// A statistic over enough requests.
+    Strong,
+    /// The spans of one trace show it.
+    Proven,
+}
+
+impl Confidence {
+    /// The word that reports use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Heuristic => "heuristic",
+            Self::Strong => "strong",
+            Self::Proven => "proven",
+        }
+    }
+}
+
+/// A fault of the architecture, with what proves it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The rule that found it.
+    pub rule: &'static RuleMeta,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// One line that names the subject: `cart calls warehouse GET /stock/{sku} 7 times a request`.
+    pub title: String,
+    /// One or two sentences with the numbers.
+    pub message: String,
+    /// One or two sentences that name the services.
+    pub fix: String,
+    /// Every service that it is about, as people call them, sorted.
+    pub services: Vec<String>,
+    /// Where in the graph it is.
+    pub subject: Subject,
+    /// Measured values against thresholds.
+    pub evidence: Vec<Evidence>,
+    /// How many requests stand behind it.
+    pub support: Support,
+    /// What mending it would save, where that was computed.
+    pub impact: Option<Impact>,
+    /// Traces that prove it; never empty.
+    pub traces: Vec<TraceId>,
+    /// Where in the code, where spans say so.
+    pub locations: Vec<Location>,
+    /// Findings on the same subject that this one explains.
+    pub absorbs: Vec<Absorbed>,
+    /// Why it is not counted, if an `[[ignore]]` or the baseline says so.
+    pub suppressed: Option<String>,
+}
+
+/// Where in the graph a finding is. Node ids are those of the snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// (from, to) by node id.
+    pub edges: Vec<(String, String)>,
+    /// Node id of a datastore.
+    pub datastore: Option<String>,
+    /// Operations, as `service operation`.
+    pub operations: Vec<String>,
+    /// Tables or collections, sorted.
+    pub tables: Vec<String>,
+}
+
+/// A measured value against its threshold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// What was measured: `calls_per_request_p50`.
+    pub name: &'static str,
+    /// The measured value.
+    pub value: f64,
+    /// What it was held against, where it was.
+    pub threshold: Option<f64>,
+    /// The unit: `calls`, `ms`, `share`.
+    pub unit: &'static str,
+}
+
+/// How many requests stand behind a finding.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Support {
+    /// Requests of the caller's operation (*n*).
+    pub requests: u64,
+    /// Of these, those that show the pattern (*k*).
+    pub affected: u64,
+    /// Lower bound of the 95 % Wilson interval of k/n.
+    pub prevalence_low: f64,
+}
+
+/// What mending a finding would save.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Impact {
+    /// Median, in milliseconds.
+    pub latency_ms_p50: f64,
+    /// 95th percentile, in milliseconds.
+    pub latency_ms_p95: f64,
+}
+
+/// A place in the code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// `code.file.path`.
+    pub file: String,
+    /// `code.line.number`.
+    pub line: u32,
+    /// `code.function.name`.
+    pub function: String,
+}
+
+/// A finding that another one explains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absorbed {
+    /// Name of its rule.
+    pub rule: &'static str,
+    /// Its title.
+    pub title: String,
+}
+
+/// A pattern that was seen without enough support, or an input that cannot tell at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undecided {
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// The services it is about, sorted; empty where the input as a whole cannot tell.
+    pub services: Vec<String>,
+    /// What is missing: `5 requests seen, 30 needed`.
+    pub reason: String,
+}
+
+/// What a rule says of a graph. Neither findings nor undecided subjects: clean.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Verdict {
+    /// Faults.
+    pub findings: Vec<Finding>,
+    /// What could not be decided.
+    pub undecided: Vec<Undecided>,
+}
