@@ -1,1 +1,4 @@
 //! Receives traces, assembles them and publishes the live call graph.
+
+pub mod live;
+mod size;

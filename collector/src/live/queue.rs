@@ -1,0 +1,62 @@
+//! The bounded queue between receivers and the one owner of the graph.
+//!
+//! A batch is taken at once or not at all: nobody waits for room, since a waiting request would hold memory that no
+//! limit counts. Whoever is turned away is told when to come again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use spanlint_graph::SpanBatch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::size::batch_bytes;
+
+/// The most batches that wait for the owner of the graph.
+pub const MAX_QUEUED_BATCHES: usize = 1024;
+
+/// The most bytes of batches that wait for the owner of the graph.
+pub const MAX_QUEUED_BYTES: usize = 64 << 20;
+
+/// When a sender that was turned away should come again: the owner empties a full queue in less.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Where receivers hand in what they decoded.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    sender: mpsc::Sender<Queued>,
+    room: Arc<Semaphore>,
+}
+
+/// A batch that waits, with the room it takes; dropping it gives the room back.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) batch: SpanBatch,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The queue is full, or the collector is stopping; nothing of the batch was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the collector is busy, retry after {retry_after:?}")]
+pub struct Busy {
+    /// How long the sender should wait.
+    pub retry_after: Duration,
+}
+
+impl Intake {
+    /// Hands in a batch. Once this returns `Ok`, its spans are part of what the collector publishes.
+    ///
+    /// A batch greater than the whole queue is taken when the queue is empty, as it would never fit otherwise.
+    #[expect(clippy::unused_async, reason = "a durable collector answers only after the batch is on disk")]
+    pub async fn submit(&self, batch: SpanBatch) -> Result<(), Busy> {
+        let busy = Busy { retry_after: RETRY_AFTER };
+        let bytes = batch_bytes(&batch).min(MAX_QUEUED_BYTES) as u32;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| busy)?;
+        self.sender.try_send(Queued { batch, _room: room }).map_err(|_| busy)
+    }
+}
+
+/// A new queue: where batches go in, and where the owner of the graph takes them out.
+pub(crate) fn queue() -> (Intake, mpsc::Receiver<Queued>) {
+    let (sender, receiver) = mpsc::channel(MAX_QUEUED_BATCHES);
+    (Intake { sender, room: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)) }, receiver)
+}

@@ -1,0 +1,21 @@
+//! How much memory spans take, for the limits that are given in bytes.
+//!
+//! An estimate that errs upward by little: what a span owns is counted exactly, what the allocator adds is not.
+
+use spanlint_graph::{Span, SpanBatch};
+
+/// What one name costs in a vocabulary beside its text: the map entry and the allocation.
+const NAME_OVERHEAD_BYTES: usize = 64;
+
+/// How many bytes `span` takes, with everything it owns.
+pub(crate) fn span_bytes(span: &Span) -> usize {
+    let tables = span.call.as_ref().map_or(0, |call| size_of_val::<[_]>(&call.tables));
+    size_of::<Span>() + tables + size_of_val::<[_]>(&span.links) + span.detail.len()
+}
+
+/// How many bytes `batch` takes. The texts of names are not counted: they come from attributes, which the details of
+/// the spans hold as well.
+pub(crate) fn batch_bytes(batch: &SpanBatch) -> usize {
+    let spans: usize = batch.spans.iter().map(span_bytes).sum();
+    spans + (batch.vocabulary.names.len() + batch.vocabulary.resources.len()) * NAME_OVERHEAD_BYTES
+}
