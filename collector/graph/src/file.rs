@@ -1,1 +1,105 @@
-//! The snapshot file.
+//! The snapshot file (`.graph`): facts with the names they need, versioned and mergeable.
+//!
+//! Layout: the magic `SPLG`, the format version (u16, little-endian), the postcard encoding of facts and names sorted
+//! by hash, and the XXH3-64 of all before it (little-endian). Equal facts give equal bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::facts::Facts;
+use crate::name::{Name, NameTable};
+
+const MAGIC: &[u8; 4] = b"SPLG";
+const VERSION: u16 = 1;
+const HEADER_BYTES: usize = 6;
+const CHECKSUM_BYTES: usize = 8;
+
+/// Why bytes are no snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// The magic is missing.
+    #[error("not a spanlint snapshot")]
+    NotASnapshot,
+    /// Written by another version.
+    #[error("snapshot format {0}, this spanlint reads {VERSION}: record it again")]
+    Version(u16),
+    /// Cut off or changed.
+    #[error("damaged snapshot: {0}")]
+    Damaged(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Contents {
+    facts: Facts,
+    names: BTreeMap<Name, Box<str>>,
+}
+
+/// Whether bytes begin as a snapshot does.
+pub fn is_snapshot(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC)
+}
+
+/// The bytes of a snapshot file.
+pub fn write(facts: &Facts, names: &NameTable) -> Vec<u8> {
+    let mut needed = BTreeSet::new();
+    facts.for_each_name(&mut |name| {
+        needed.insert(name);
+    });
+    let contents = Contents {
+        facts: facts.clone(),
+        names: names.sorted(|name| needed.contains(&name)),
+    };
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(VERSION.to_le_bytes());
+    let mut bytes = postcard::to_extend(&contents, bytes).expect("facts are plain values, which always encode");
+    bytes.extend(xxh3_64(&bytes).to_le_bytes());
+    bytes
+}
+
+/// Reads a snapshot file.
+pub fn read(bytes: &[u8]) -> Result<(Facts, NameTable), SnapshotError> {
+    if !is_snapshot(bytes) {
+        return Err(SnapshotError::NotASnapshot);
+    }
+    let damaged = |what: &str| SnapshotError::Damaged(what.to_owned());
+    if bytes.len() < HEADER_BYTES + CHECKSUM_BYTES {
+        return Err(damaged("cut off"));
+    }
+    let version = u16::from_le_bytes([bytes[4], bytes[5]]);
+    if version != VERSION {
+        return Err(SnapshotError::Version(version));
+    }
+    let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM_BYTES);
+    if xxh3_64(body).to_le_bytes() != checksum {
+        return Err(damaged("its checksum does not match"));
+    }
+    let contents: Contents =
+        postcard::from_bytes(&body[HEADER_BYTES..]).map_err(|error| SnapshotError::Damaged(error.to_string()))?;
+    let mut names = NameTable::default();
+    names.extend(contents.names);
+    Ok((contents.facts, names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_told() {
+        let bytes = write(&Facts::default(), &NameTable::default());
+        assert_eq!(read(&bytes).unwrap().0, Facts::default());
+        assert_eq!(read(b"{}").unwrap_err(), SnapshotError::NotASnapshot);
+        for length in 4..bytes.len() {
+            assert!(read(&bytes[..length]).is_err());
+        }
+        let mut other = bytes.clone();
+        other[4] = 9;
+        assert_eq!(read(&other).unwrap_err(), SnapshotError::Version(9));
+        let last = bytes.len() - CHECKSUM_BYTES - 1;
+        other.clone_from(&bytes);
+        other[last] ^= 1;
+        assert!(matches!(read(&other), Err(SnapshotError::Damaged(_))));
+    }
+}

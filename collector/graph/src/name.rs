@@ -26,7 +26,11 @@ impl Name {
     /// The name of `text`, cut to [`MAX_NAME_BYTES`].
     pub fn of(text: &str) -> Self {
         let text = cut(text);
-        if text.is_empty() { Self::EMPTY } else { Self(xxh3_64(text.as_bytes()).max(1)) }
+        if text.is_empty() {
+            Self::EMPTY
+        } else {
+            Self(xxh3_64(text.as_bytes()).max(1))
+        }
     }
 
     /// Whether this is the name of the empty text.
@@ -35,7 +39,8 @@ impl Name {
     }
 }
 
-fn cut(text: &str) -> &str {
+/// `text`, cut to [`MAX_NAME_BYTES`] at a character boundary.
+pub(crate) fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_NAME_BYTES)]
 }
 
@@ -59,7 +64,11 @@ impl NameTable {
 
     /// The text of `name`; empty for [`Name::EMPTY`], `…` for a name that the bound dropped.
     pub fn text(&self, name: Name) -> &str {
-        if name.is_empty() { "" } else { self.texts.get(&name).map_or("…", |text| text) }
+        if name.is_empty() {
+            ""
+        } else {
+            self.texts.get(&name).map_or("…", |text| text)
+        }
     }
 
     /// Takes over every name of `other`.
@@ -93,7 +102,11 @@ impl NameTable {
 
     /// The names for which `keep` answers true, with their texts, in order of hash.
     pub fn sorted(&self, mut keep: impl FnMut(Name) -> bool) -> BTreeMap<Name, Box<str>> {
-        self.texts.iter().filter(|(name, _)| keep(**name)).map(|(name, text)| (*name, text.clone())).collect()
+        self.texts
+            .iter()
+            .filter(|(name, _)| keep(**name))
+            .map(|(name, text)| (*name, text.clone()))
+            .collect()
     }
 
     fn insert(&mut self, name: Name, text: &str) {

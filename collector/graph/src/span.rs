@@ -319,6 +319,26 @@ pub enum NodeKey {
     Topic(TopicKey),
 }
 
+impl NodeKey {
+    /// Every name in the key.
+    pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
+        match *self {
+            Self::Client | Self::Unknown => {}
+            Self::Service(service) => service.for_each_name(visit),
+            Self::Peer(name) => visit(name),
+            Self::Datastore(key) => [key.system, key.address, key.namespace].into_iter().for_each(visit),
+            Self::Topic(key) => [key.system, key.destination].into_iter().for_each(visit),
+        }
+    }
+}
+
+impl ServiceKey {
+    /// Every name in the key.
+    pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
+        [self.namespace, self.name].into_iter().for_each(visit);
+    }
+}
+
 /// The identity of a datastore: (system, address, port, namespace).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DatastoreKey {
@@ -353,10 +373,10 @@ pub enum Access {
     Write = 2,
 }
 
-/// What a span says of the other side of a call it makes (or, for a consumer, of the topic it takes from).
+/// What a span says of a call that it makes, or (server, consumer) takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// The node it goes to; none where no attribute names one.
+    /// The node it goes to, for a consumer the topic it comes from; none for servers, or where no attribute names one.
     pub peer: Option<NodeKey>,
     /// The protocol.
     pub kind: EdgeKind,
@@ -378,18 +398,20 @@ pub struct Call {
 
 /// One span, as facts need it, with its details for people.
 ///
-/// **Invariant:** the order of spans is the order of their bytes, so that of two duplicates the greater is the same
-/// one wherever it is decided.
+/// **Invariant:** spans are ordered by their contents, with what identifies a span within its trace (id, kind, service)
+/// first, so that of two duplicates the greater is the same one wherever it is decided.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     /// The trace it belongs to.
     pub trace_id: TraceId,
     /// Its id.
     pub span_id: SpanId,
-    /// Its parent, [`SpanId::NONE`] for a root.
-    pub parent_id: SpanId,
     /// Its kind; unspecified becomes client where the span speaks of a datastore or a remote peer.
     pub kind: SpanKind,
+    /// The service of its resource.
+    pub service: ServiceKey,
+    /// Its parent, [`SpanId::NONE`] for a root.
+    pub parent_id: SpanId,
     /// The resource that sent it.
     pub resource: ResourceId,
     /// Unix time in nanoseconds.
@@ -402,7 +424,7 @@ pub struct Span {
     pub is_probe: bool,
     /// What it offers, as a template: `GET /cart/{id}`.
     pub operation: Name,
-    /// The other side; none for server and internal spans.
+    /// The call it makes or, for a server, takes; none for internal spans.
     pub call: Option<Call>,
     /// Links to other spans.
     pub links: Box<[Link]>,
@@ -521,7 +543,8 @@ impl Vocabulary {
     /// Takes over everything that `other` knows.
     pub fn merge(&mut self, other: &Self) {
         self.names.merge(&other.names);
-        self.resources.extend(other.resources.iter().map(|(&id, &resource)| (id, resource)));
+        self.resources
+            .extend(other.resources.iter().map(|(&id, &resource)| (id, resource)));
     }
 }
 

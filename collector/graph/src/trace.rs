@@ -1,7 +1,13 @@
-//! A trace: the spans of one trace id, once each, in an order that does not depend on arrival.
-use crate::{Span, TraceId, Vocabulary, Waterfall};
+//! A trace: the spans of one trace id, once each, in an order that does not depend on arrival, and their tree.
 
-/// The spans of one trace.
+use std::cmp::Reverse;
+
+use crate::name::Name;
+use crate::resolve::node_id;
+use crate::span::{NodeKey, Span, SpanId, SpanKind, TraceId, Vocabulary};
+use crate::waterfall::{Row, Waterfall};
+
+/// The spans of one trace, sorted by (start, id, kind, service).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
     id: TraceId,
@@ -10,9 +16,19 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Makes a trace of spans that share one trace id.
-    pub fn new(spans: Vec<Span>) -> Self {
-        Self { id: spans[0].trace_id, spans, duplicates: 0 }
+    /// Makes a trace of spans that share one trace id. Of several spans with one (id, kind, service) the greatest
+    /// stays.
+    pub fn new(mut spans: Vec<Span>) -> Self {
+        let id = spans.first().map(|span| span.trace_id).unwrap_or_default();
+        let sent = spans.len();
+        spans.sort_unstable_by(|left, right| right.cmp(left));
+        spans.dedup_by_key(|span| (span.span_id, span.kind, span.service));
+        spans.sort_unstable_by_key(|span| (span.start_ns, span.span_id, span.kind, span.service));
+        Self {
+            id,
+            duplicates: (sent - spans.len()) as u64,
+            spans,
+        }
     }
 
     /// Its id.
@@ -25,13 +41,264 @@ impl Trace {
         &self.spans
     }
 
-    /// Earliest start, in Unix nanoseconds.
+    /// How many spans came more than once (the surplus).
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// Earliest start, in Unix nanoseconds; 0 for a trace without spans.
     pub fn start_ns(&self) -> u64 {
-        0
+        self.spans.first().map_or(0, |span| span.start_ns)
     }
 
     /// As people look at it.
-    pub fn waterfall(&self, _vocabulary: &Vocabulary) -> Waterfall {
-        Waterfall { trace_id: self.id, start_ns: 0, duration_ns: 0, rows: Vec::new() }
+    pub fn waterfall(&self, vocabulary: &Vocabulary) -> Waterfall {
+        let tree = Tree::of(&self.spans);
+        let start_ns = self.start_ns();
+        let end_ns = self.spans.iter().map(|span| span.end_ns).max().unwrap_or(start_ns);
+        let rows = tree
+            .preorder()
+            .map(|(index, depth)| self.row(index, depth, &tree, vocabulary))
+            .collect();
+        Waterfall {
+            trace_id: self.id,
+            start_ns,
+            duration_ns: end_ns - start_ns,
+            rows,
+        }
+    }
+
+    fn row(&self, index: usize, depth: u16, tree: &Tree, vocabulary: &Vocabulary) -> Row {
+        let span = &self.spans[index];
+        let names = &vocabulary.names;
+        let callee = tree
+            .children(index)
+            .map(|child| &self.spans[child])
+            .find(|child| child.service != span.service);
+        let call = span.call.as_ref().filter(|_| span.kind != SpanKind::Server);
+        let peer = callee
+            .map(|callee| NodeKey::Service(callee.service))
+            .or(call.and_then(|call| call.peer));
+        let operation = callee.map(|callee| callee.operation).or(call.map(|call| call.template));
+        Row {
+            span_id: span.span_id,
+            depth,
+            node_id: node_id(NodeKey::Service(span.service), names),
+            service: names.text(span.service.name).to_owned(),
+            name: span.detail.name().to_owned(),
+            kind: span.kind,
+            operation: names.text(operation.unwrap_or(span.operation)).to_owned(),
+            peer_id: peer.map(|peer| node_id(peer, names)).unwrap_or_default(),
+            offset_ns: span.start_ns - self.start_ns(),
+            duration_ns: span.duration_ns(),
+            outcome: span.outcome,
+            is_orphan: tree.is_orphan[index],
+            status_message: span.detail.status_message().to_owned(),
+            attributes: span
+                .detail
+                .attributes()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+        }
+    }
+
+    /// The trace by environment. Spans that name none belong to the nearest ancestor's, else to the only one that the
+    /// trace names; a parent in another environment is no parent.
+    pub(crate) fn by_environment(&self, vocabulary: &Vocabulary) -> Vec<(Name, Self)> {
+        let own = |span: &Span| vocabulary.resource(span.resource).environment;
+        let mut named: Vec<Name> = self.spans.iter().map(own).filter(|name| !name.is_empty()).collect();
+        named.sort_unstable();
+        named.dedup();
+        if named.len() < 2 {
+            return vec![(named.first().copied().unwrap_or_default(), self.clone())];
+        }
+        let tree = Tree::of(&self.spans);
+        let mut environments = vec![Name::EMPTY; self.spans.len()];
+        for &index in &tree.order {
+            let inherited = tree.parent[index].map_or(Name::EMPTY, |parent| environments[parent]);
+            let own = own(&self.spans[index]);
+            environments[index] = if own.is_empty() { inherited } else { own };
+        }
+        let mut parts: Vec<(Name, Self)> = Vec::new();
+        named.insert(0, Name::EMPTY);
+        for environment in named {
+            let inside = (0..self.spans.len()).filter(|&index| environments[index] == environment);
+            let spans: Vec<Span> = inside.map(|index| self.detached(index, &tree, &environments)).collect();
+            if !spans.is_empty() {
+                let duplicates = if parts.is_empty() { self.duplicates } else { 0 };
+                parts.push((
+                    environment,
+                    Self {
+                        id: self.id,
+                        spans,
+                        duplicates,
+                    },
+                ));
+            }
+        }
+        parts
+    }
+
+    /// The span at `index`, without its parent where that belongs to another environment.
+    fn detached(&self, index: usize, tree: &Tree, environments: &[Name]) -> Span {
+        let mut span = self.spans[index].clone();
+        if tree.parent[index].is_some_and(|parent| environments[parent] != environments[index]) {
+            span.parent_id = SpanId::NONE;
+        }
+        span
+    }
+}
+
+/// Who is whose parent, by index into the spans of a trace.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) parent: Vec<Option<usize>>,
+    /// Whether a parent is named that never came.
+    pub(crate) is_orphan: Vec<bool>,
+    /// Parents before their children.
+    pub(crate) order: Vec<usize>,
+    /// How many spans lost their parent because it descends from them.
+    pub(crate) circular: u64,
+    /// The children of span `i` are `children[starts[i]..starts[i + 1]]`.
+    children: Vec<usize>,
+    starts: Vec<usize>,
+}
+
+impl Tree {
+    pub(crate) fn of(spans: &[Span]) -> Self {
+        let mut by_id: Vec<(SpanId, usize)> = spans
+            .iter()
+            .enumerate()
+            .map(|(index, span)| (span.span_id, index))
+            .collect();
+        by_id.sort_unstable();
+        let mut parent: Vec<Option<usize>> = (0..spans.len()).map(|index| parent_of(spans, &by_id, index)).collect();
+        let is_orphan = spans
+            .iter()
+            .zip(&parent)
+            .map(|(span, parent)| span.parent_id != SpanId::NONE && parent.is_none());
+        let is_orphan = is_orphan.collect();
+        let circular = cut_circles(&mut parent);
+        let (children, starts) = children_of(&parent);
+        let mut tree = Self {
+            parent,
+            is_orphan,
+            order: Vec::with_capacity(spans.len()),
+            circular,
+            children,
+            starts,
+        };
+        tree.order = tree.preorder().map(|(index, _)| index).collect();
+        tree
+    }
+
+    /// The children of a span, in the order of the trace.
+    pub(crate) fn children(&self, index: usize) -> impl DoubleEndedIterator<Item = usize> {
+        self.children[self.starts[index]..self.starts[index + 1]]
+            .iter()
+            .copied()
+    }
+
+    /// Every span with its depth, parents before their children, siblings in the order of the trace.
+    fn preorder(&self) -> impl Iterator<Item = (usize, u16)> {
+        let roots = (0..self.parent.len()).filter(|&index| self.parent[index].is_none());
+        let mut stack: Vec<(usize, u16)> = roots.rev().map(|root| (root, 0)).collect();
+        std::iter::from_fn(move || {
+            let (index, depth) = stack.pop()?;
+            stack.extend(self.children(index).rev().map(|child| (child, depth.saturating_add(1))));
+            Some((index, depth))
+        })
+    }
+}
+
+/// The parent of a span: of several spans with that id the one of the same service, else the server. Where client and
+/// server share one id, as Zipkin has it, the client is the server's parent.
+fn parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<usize> {
+    let with_id = |id: SpanId| {
+        let from = by_id.partition_point(|entry| entry.0 < id);
+        by_id[from..]
+            .iter()
+            .take_while(move |entry| entry.0 == id)
+            .map(|entry| entry.1)
+    };
+    let span = &spans[index];
+    let sender = match span.kind {
+        SpanKind::Server => SpanKind::Client,
+        SpanKind::Consumer => SpanKind::Producer,
+        _ => SpanKind::Unspecified,
+    };
+    let shared = with_id(span.span_id).find(|&other| other != index && spans[other].kind == sender);
+    if shared.is_some() && sender != SpanKind::Unspecified {
+        return shared;
+    }
+    if span.parent_id == SpanId::NONE {
+        return None;
+    }
+    let rank = |&other: &usize| {
+        (
+            spans[other].service == span.service,
+            spans[other].kind == SpanKind::Server,
+            Reverse(other),
+        )
+    };
+    with_id(span.parent_id).filter(|&other| other != index).max_by_key(rank)
+}
+
+/// Makes a root of the earliest span of every circle of parents; answers how many there were.
+fn cut_circles(parent: &mut [Option<usize>]) -> u64 {
+    const NEVER: usize = usize::MAX;
+    let mut walked_from = vec![NEVER; parent.len()];
+    let mut circles = 0;
+    for start in 0..parent.len() {
+        let mut at = start;
+        while walked_from[at] == NEVER {
+            walked_from[at] = start;
+            match parent[at] {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        if walked_from[at] == start && parent[at].is_some() {
+            let mut earliest = at;
+            let mut next = parent[at].expect("a circle has no root");
+            while next != at {
+                earliest = earliest.min(next);
+                next = parent[next].expect("a circle has no root");
+            }
+            parent[earliest] = None;
+            circles += 1;
+        }
+    }
+    circles
+}
+
+fn children_of(parent: &[Option<usize>]) -> (Vec<usize>, Vec<usize>) {
+    let mut starts = vec![0; parent.len() + 1];
+    for parent in parent.iter().flatten() {
+        starts[parent + 1] += 1;
+    }
+    for index in 0..parent.len() {
+        starts[index + 1] += starts[index];
+    }
+    let mut next = starts.clone();
+    let mut children = vec![0; starts[parent.len()]];
+    for (child, parent) in parent.iter().enumerate() {
+        if let Some(parent) = parent {
+            children[next[*parent]] = child;
+            next[*parent] += 1;
+        }
+    }
+    (children, starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn circles_are_cut_at_their_earliest_span() {
+        let mut parent = [Some(1), Some(2), Some(1), Some(3), None, Some(4), Some(0)];
+        assert_eq!(cut_circles(&mut parent), 2);
+        assert_eq!(parent, [Some(1), None, Some(1), None, None, Some(4), Some(0)]);
     }
 }

@@ -19,7 +19,11 @@ pub fn bucket(value: u64) -> u16 {
 /// The smallest value of a bucket.
 pub fn bucket_floor(bucket: u16) -> u64 {
     let (octave, sub) = (u64::from(bucket) / SUB_BUCKETS, u64::from(bucket) % SUB_BUCKETS);
-    if octave == 0 { sub } else { (SUB_BUCKETS + sub) << (octave - 1) }
+    if octave == 0 {
+        sub
+    } else {
+        (SUB_BUCKETS + sub) << (octave - 1)
+    }
 }
 
 /// The value that stands for a bucket: its middle.
@@ -87,13 +91,18 @@ impl Histogram {
     /// How many values are at least `threshold`, as far as buckets can tell them apart.
     pub fn count_from(&self, threshold: u64) -> u64 {
         let from = bucket(threshold);
-        self.buckets().filter(|(bucket, _)| *bucket >= from).map(|(_, count)| count).sum()
+        self.buckets()
+            .filter(|(bucket, _)| *bucket >= from)
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// The buckets that hold values, in ascending order, with their counts.
     pub fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
         let numbered = self.counts.iter().enumerate();
-        numbered.filter(|(_, count)| **count > 0).map(|(index, count)| (self.first + index as u16, u64::from(*count)))
+        numbered
+            .filter(|(_, count)| **count > 0)
+            .map(|(index, count)| (self.first + index as u16, u64::from(*count)))
     }
 
     /// Makes room for the buckets from `low` to `high`.

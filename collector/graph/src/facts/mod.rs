@@ -4,9 +4,11 @@
 //! commutative and associative. Keys are raw: which peer is which service is decided in [`crate::resolve`].
 
 pub mod bounded;
+mod calls;
 pub mod exemplar;
 mod extract;
 pub mod histogram;
+mod names;
 
 use std::collections::BTreeMap;
 
@@ -92,7 +94,10 @@ pub struct Seen {
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { first_ns: u64::MAX, last_ns: 0 }
+        Self {
+            first_ns: u64::MAX,
+            last_ns: 0,
+        }
     }
 }
 
@@ -211,6 +216,13 @@ pub struct OperationFacts {
     pub exemplars: Exemplars,
 }
 
+impl OperationFacts {
+    /// Requests that failed.
+    pub fn failures(&self) -> u64 {
+        failures(&self.outcomes)
+    }
+}
+
 impl Fold for OperationFacts {
     fn fold(&mut self, other: &Self) {
         self.requests += other.requests;
@@ -244,6 +256,8 @@ pub struct EdgeFacts {
     pub traced_calls: u64,
     /// Calls that nobody waits for: through messages.
     pub asynchronous_calls: u64,
+    /// Messages or statements that the calls carried: more than calls where they were batches.
+    pub items: u64,
     /// Attempts after a failure.
     pub retries: u64,
     /// Traces that hold such a call.
@@ -268,9 +282,17 @@ pub struct EdgeFacts {
 }
 
 impl EdgeFacts {
+    /// Calls that failed.
+    pub fn failures(&self) -> u64 {
+        failures(&self.outcomes)
+    }
+
     /// The median of calls and the median of distinct operations over the caller's requests that make such a call.
     pub fn median_per_request(&self) -> (u64, u64) {
-        (median(&self.per_request, |key| key.0), median(&self.per_request, |key| key.1))
+        (
+            median(&self.per_request, |key| key.0),
+            median(&self.per_request, |key| key.1),
+        )
     }
 }
 
@@ -280,6 +302,7 @@ impl Fold for EdgeFacts {
         add_all(&mut self.outcomes, &other.outcomes);
         self.traced_calls += other.traced_calls;
         self.asynchronous_calls += other.asynchronous_calls;
+        self.items += other.items;
         self.retries += other.retries;
         self.traces += other.traces;
         self.requests += other.requests;
@@ -415,6 +438,15 @@ impl Fold for LoopFacts {
         self.traces += other.traces;
         self.exemplars.merge(&other.exemplars);
     }
+}
+
+/// Of counts by [`Outcome::index`], those of failures.
+fn failures(outcomes: &[u64; Outcome::ALL.len()]) -> u64 {
+    Outcome::ALL
+        .iter()
+        .filter(|outcome| outcome.is_failure())
+        .map(|outcome| outcomes[outcome.index()])
+        .sum()
 }
 
 fn add_all<const N: usize>(sums: &mut [u64; N], more: &[u64; N]) {

@@ -1,0 +1,55 @@
+//! Resource attributes: who sent the spans.
+
+use super::intern;
+use crate::name::NameTable;
+use crate::span::{Attribute, Resource, ServiceKey, Value};
+
+/// Keys that name the owner of a service, in order of preference; the semantic conventions have none.
+const OWNER_KEYS: [&str; 5] = ["service.owner", "service.owner.name", "service.team", "owner", "team"];
+
+/// Reads what facts need of a resource.
+pub(super) fn read(attributes: &[Attribute<'_>], names: &mut NameTable) -> Resource {
+    let first = |keys: &[&str]| -> Option<&Value<'_>> {
+        keys.iter().find_map(|key| {
+            let found = attributes
+                .iter()
+                .find(|(name, value)| name == key && !value.to_text().is_empty());
+            found.map(|(_, value)| value)
+        })
+    };
+    let host = first(&[
+        "host.id",
+        "host.name",
+        "k8s.pod.uid",
+        "k8s.pod.name",
+        "container.id",
+        "hostname",
+    ]);
+    let process = first(&["process.pid"]);
+    let instance = first(&["service.instance.id", "k8s.pod.uid", "k8s.pod.name", "container.id"]);
+    let instance = match (instance, host, process) {
+        (Some(instance), _, _) => instance.to_text().into_owned(),
+        (None, Some(host), Some(process)) => format!("{}/{}", host.to_text(), process.to_text()),
+        (None, host, _) => host.map(|host| host.to_text().into_owned()).unwrap_or_default(),
+    };
+    let instance = crate::text::scrub(&instance).into_owned();
+    let name = first(&["service.name"]).map_or("unknown_service".into(), Value::to_text);
+    let name = crate::text::scrub(&name);
+    let name = if name.starts_with("unknown_service") && !instance.is_empty() {
+        names.intern(&format!("{name} ({instance})"))
+    } else {
+        names.intern(&name)
+    };
+    Resource {
+        environment: intern(names, first(&["deployment.environment.name", "deployment.environment"])),
+        service: ServiceKey {
+            namespace: intern(names, first(&["service.namespace"])),
+            name,
+        },
+        version: intern(names, first(&["service.version"])),
+        instance: names.intern(&instance),
+        owner: intern(names, first(&OWNER_KEYS)),
+        language: intern(names, first(&["telemetry.sdk.language"])),
+        host: intern(names, host),
+    }
+}

@@ -1,0 +1,114 @@
+//! URLs, hosts and names with identifiers in them.
+
+/// The parts of a URL, borrowed; empty where missing.
+#[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
+pub(super) struct Url<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: &'a str,
+    /// With the leading slash.
+    pub(super) path: &'a str,
+    /// Without the question mark.
+    pub(super) query: &'a str,
+}
+
+/// Splits an absolute URL, a path with a query, or a bare `host:port`.
+pub(super) fn split(text: &str) -> Url<'_> {
+    let text = text.split('#').next().unwrap_or_default();
+    let (authority, target) = if text.starts_with('/') {
+        ("", text)
+    } else {
+        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+        rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()))
+    };
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (host, port) = split_host(authority);
+    Url {
+        host,
+        port,
+        path,
+        query,
+    }
+}
+
+/// Splits `user@host:port`, also `[::1]:80` and whole URLs, as untidy instrumentations record them.
+pub(super) fn split_host(text: &str) -> (&str, &str) {
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let text = text.split('/').next().unwrap_or_default();
+    let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, port) = rest.split_once(']').unwrap_or((rest, ""));
+        return (host, port.trim_start_matches(':'));
+    }
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
+        _ => (text, ""),
+    }
+}
+
+/// `text` with every part that looks like an identifier replaced by `{id}`. Parts end at slashes, blanks and colons.
+pub(super) fn template(text: &str) -> String {
+    let mut template = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(['/', ' ', ':']).unwrap_or(rest.len());
+        let (part, tail) = rest.split_at(end);
+        template.push_str(if is_identifier(part) { "{id}" } else { part });
+        let separator = tail.chars().next().map_or(0, char::len_utf8);
+        template.push_str(&tail[..separator]);
+        rest = &tail[separator..];
+    }
+    template
+}
+
+/// A number, a UUID, a hexadecimal id of eight digits or more, or a long word that mixes letters and digits.
+fn is_identifier(part: &str) -> bool {
+    let digits = part.bytes().filter(u8::is_ascii_digit).count();
+    if part.is_empty() || digits == 0 {
+        return false;
+    }
+    let is_number = part
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b',' | b'.'));
+    let is_hexadecimal = part.len() >= 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let is_token = part.len() >= 20
+        && digits >= 4
+        && part
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'='));
+    is_number || is_hexadecimal || is_token
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_split() {
+        let check = |text, host, port, path, query| {
+            assert_eq!(
+                split(text),
+                Url {
+                    host,
+                    port,
+                    path,
+                    query
+                }
+            )
+        };
+        check("http://cart:8080/a/b?c=d#e", "cart", "8080", "/a/b", "c=d");
+        check("/customer?customer=123", "", "", "/customer", "customer=123");
+        check("0.0.0.0:8083", "0.0.0.0", "8083", "", "");
+        check("http://u:p@[::1]:80", "::1", "80", "", "");
+        check("", "", "", "", "");
+    }
+
+    #[test]
+    fn identifiers_leave_the_template() {
+        let check = |text: &str, expected: &str| assert_eq!(template(text), expected);
+        check("GET /users/123/orders/5f2c9e1a7b", "GET /users/{id}/orders/{id}");
+        check("/a/123e4567-e89b-12d3-a456-426614174000", "/a/{id}");
+        check("/v1/items", "/v1/items");
+        check("hipstershop.Cart/Get", "hipstershop.Cart/Get");
+        check("dispatch 42", "dispatch {id}");
+    }
+}
