@@ -10,6 +10,8 @@ use crate::chassis::testing::Recorder;
 use crate::services::SERVICES;
 use crate::{LoadPlan, LoadSummary, Scenario, Shop, ShopConfig};
 
+mod export;
+
 type Spans = Vec<(&'static str, SpanData)>;
 
 async fn play(seed: u64, requests: u64, scenarios: &[Scenario]) -> (LoadSummary, Spans) {

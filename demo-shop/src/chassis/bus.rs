@@ -261,9 +261,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_that_keeps_failing_does_not_block_the_bus() {
         let bus = Bus::default();
-        let (tried, mut tries) = mpsc::unbounded_channel();
+        let (attempt, mut attempts) = mpsc::unbounded_channel();
         let subscription = Subscription::new("order.paid", move |order: String| {
-            tried.send(order).unwrap();
+            attempt.send(order).unwrap();
             async { Err(Error::conflict("never")) }
         });
         bus.subscribe("logistics", testing::telemetry(), subscription);
@@ -272,7 +272,7 @@ mod tests {
             .unwrap();
         bus.work().idle().await;
         let mut count = 0;
-        while tries.try_recv().is_ok() {
+        while attempts.try_recv().is_ok() {
             count += 1;
         }
         assert_eq!(count, DELIVERIES);
