@@ -1,6 +1,151 @@
-//! The owner of the graph.
+//! The live side: one thread alone owns the graph and publishes immutable snapshots of it.
+//!
+//! Receivers hand batches to [`Intake`]; whoever wants to look takes the latest [`Published`] from a watch channel and
+//! never waits for the owner, nor the owner for them. The graph itself is built in [`owner`], which knows no time and
+//! no threads; what is here drives it.
 
+mod owner;
 mod queue;
+mod status;
 
-pub(crate) use self::queue::queue;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spanlint_graph::{TraceId, Waterfall};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
+
+use self::owner::Owner;
+pub use self::owner::{Finished, LiveSettings, Published};
 pub use self::queue::{Busy, Intake, MAX_QUEUED_BATCHES, MAX_QUEUED_BYTES};
+use self::queue::{Queued, queue};
+pub use self::status::Status;
+use crate::clock::Clock;
+
+/// How often a snapshot is published at most; quiet traces are looked for as often.
+pub const PUBLISH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The most requests for traces that wait for the owner of the graph.
+const MAX_QUEUED_REQUESTS: usize = 64;
+
+/// What the owner of the graph is asked.
+#[derive(Debug)]
+enum Request {
+    Waterfall(TraceId, oneshot::Sender<Option<Waterfall>>),
+    Finish(oneshot::Sender<Finished>),
+}
+
+/// The running owner of the graph.
+#[derive(Debug)]
+pub struct Live {
+    intake: Intake,
+    requests: mpsc::Sender<Request>,
+    published: watch::Receiver<Arc<Published>>,
+}
+
+/// Where stored traces are asked for.
+#[derive(Debug, Clone)]
+pub struct TraceReader {
+    requests: mpsc::Sender<Request>,
+}
+
+/// Everything that the owner's loop listens to and writes to.
+#[derive(Debug)]
+struct Channels {
+    intake: Intake,
+    batches: mpsc::Receiver<Queued>,
+    requests: mpsc::Receiver<Request>,
+    published: watch::Sender<Arc<Published>>,
+}
+
+impl Live {
+    /// Starts the owner on a thread of its own, which ends with [`Live::finish`] or when `self` and everything made
+    /// from it are dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the thread cannot be started.
+    pub fn start(settings: &LiveSettings, clock: Clock) -> io::Result<Self> {
+        let (live, channels) = Self::connect();
+        let owner = Owner::new(settings);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        std::thread::Builder::new()
+            .name("spanlint-live".to_owned())
+            .spawn(move || runtime.block_on(drive(owner, channels, clock)))?;
+        Ok(live)
+    }
+
+    /// Where batches are handed in.
+    pub fn intake(&self) -> Intake {
+        self.intake.clone()
+    }
+
+    /// The latest snapshot, and the news of a later one.
+    pub fn published(&self) -> watch::Receiver<Arc<Published>> {
+        self.published.clone()
+    }
+
+    /// Where stored traces are asked for.
+    pub fn traces(&self) -> TraceReader {
+        TraceReader { requests: self.requests.clone() }
+    }
+
+    /// Takes what is queued, settles everything, and stops the owner. Batches that come later are turned away.
+    pub async fn finish(self) -> Finished {
+        let (reply, finished) = oneshot::channel();
+        self.requests.send(Request::Finish(reply)).await.expect("only finish ends the owner, and it takes the handle");
+        finished.await.expect("the owner answers before it ends")
+    }
+
+    fn connect() -> (Self, Channels) {
+        let (intake, batches) = queue();
+        let (request_sender, requests) = mpsc::channel(MAX_QUEUED_REQUESTS);
+        let (publisher, published) = watch::channel(Arc::default());
+        let channels = Channels { intake: intake.clone(), batches, requests, published: publisher };
+        (Self { intake, requests: request_sender, published }, channels)
+    }
+}
+
+impl TraceReader {
+    /// The trace, if it has settled and is still stored.
+    pub async fn waterfall(&self, id: TraceId) -> Option<Waterfall> {
+        let (reply, waterfall) = oneshot::channel();
+        self.requests.send(Request::Waterfall(id, reply)).await.ok()?;
+        waterfall.await.ok()?
+    }
+}
+
+/// Feeds the owner until it is asked to finish.
+async fn drive(mut owner: Owner, mut channels: Channels, clock: Clock) {
+    let mut ticks = tokio::time::interval(PUBLISH_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            Some(queued) = channels.batches.recv() => owner.absorb(queued.batch, clock()),
+            request = channels.requests.recv() => match request {
+                Some(Request::Waterfall(id, reply)) => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(owner.waterfall(id));
+                }
+                Some(Request::Finish(reply)) => return finish(owner, channels, &clock, reply),
+                None => return,
+            },
+            _ = ticks.tick(), if !owner.is_idle() => {
+                if let Some(published) = owner.tick(clock(), channels.intake.busy_spans()) {
+                    channels.published.send_replace(published);
+                }
+            }
+        }
+    }
+}
+
+/// Takes what is queued, settles everything and hands it over.
+fn finish(mut owner: Owner, mut channels: Channels, clock: &Clock, reply: oneshot::Sender<Finished>) {
+    channels.batches.close();
+    while let Ok(queued) = channels.batches.try_recv() {
+        owner.absorb(queued.batch, clock());
+    }
+    // Whoever asked may have gone.
+    let _ = reply.send(owner.finish(clock(), channels.intake.busy_spans()));
+}

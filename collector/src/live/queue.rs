@@ -4,6 +4,7 @@
 //! limit counts. Whoever is turned away is told when to come again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use spanlint_graph::SpanBatch;
@@ -25,6 +26,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct Intake {
     sender: mpsc::Sender<Queued>,
     room: Arc<Semaphore>,
+    busy_spans: Arc<AtomicU64>,
 }
 
 /// A batch that waits, with the room it takes; dropping it gives the room back.
@@ -48,15 +50,28 @@ impl Intake {
     /// A batch greater than the whole queue is taken when the queue is empty, as it would never fit otherwise.
     #[expect(clippy::unused_async, reason = "a durable collector answers only after the batch is on disk")]
     pub async fn submit(&self, batch: SpanBatch) -> Result<(), Busy> {
-        let busy = Busy { retry_after: RETRY_AFTER };
+        let spans = batch.spans.len() as u64;
+        self.enqueue(batch).ok_or_else(|| {
+            self.busy_spans.fetch_add(spans, Ordering::Relaxed);
+            Busy { retry_after: RETRY_AFTER }
+        })
+    }
+
+    /// How many spans were in batches that were turned away.
+    pub(super) fn busy_spans(&self) -> u64 {
+        self.busy_spans.load(Ordering::Relaxed)
+    }
+
+    fn enqueue(&self, batch: SpanBatch) -> Option<()> {
         let bytes = batch_bytes(&batch).min(MAX_QUEUED_BYTES) as u32;
-        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| busy)?;
-        self.sender.try_send(Queued { batch, _room: room }).map_err(|_| busy)
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).ok()?;
+        self.sender.try_send(Queued { batch, _room: room }).ok()
     }
 }
 
 /// A new queue: where batches go in, and where the owner of the graph takes them out.
 pub(crate) fn queue() -> (Intake, mpsc::Receiver<Queued>) {
     let (sender, receiver) = mpsc::channel(MAX_QUEUED_BATCHES);
-    (Intake { sender, room: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)) }, receiver)
+    let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
+    (Intake { sender, room, busy_spans: Arc::default() }, receiver)
 }

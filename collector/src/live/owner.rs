@@ -1,0 +1,227 @@
+//! The one that owns the assembler, the window, the store and the vocabulary, as a pure state machine.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use spanlint_graph::span::{Resource, ResourceId};
+use spanlint_graph::{CallGraph, Facts, Name, SpanBatch, TraceId, Vocabulary, Waterfall, resolve};
+
+use super::status::{SpanRate, Status};
+use crate::assemble::{Assembled, Assembler, AssemblyLimits, Settle};
+use crate::clock::Moment;
+use crate::store::{MAX_STORED_BYTES, Pins, TraceStore};
+use crate::window::{MAX_WINDOW, Window};
+
+/// A vocabulary smaller than this many names and resources is not worth pruning.
+const MIN_PRUNED: usize = 16 * 1024;
+
+/// What the live side is asked to do, beside its limits.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveSettings {
+    /// When a trace is settled.
+    pub settle: Settle,
+    /// What may wait for that.
+    pub assembly: AssemblyLimits,
+    /// How far the published graphs reach back; at most [`MAX_WINDOW`].
+    pub window: Duration,
+    /// How many bytes of recent traces are kept.
+    pub stored_bytes: usize,
+}
+
+impl Default for LiveSettings {
+    fn default() -> Self {
+        Self {
+            settle: Settle::default(),
+            assembly: AssemblyLimits::default(),
+            window: MAX_WINDOW,
+            stored_bytes: MAX_STORED_BYTES,
+        }
+    }
+}
+
+/// What is published: immutable, and consistent in itself.
+#[derive(Debug, Clone, Default)]
+pub struct Published {
+    /// When, in Unix nanoseconds.
+    pub at_ns: u64,
+    /// The call graph of each environment, the one with the most spans first.
+    pub environments: Vec<Arc<CallGraph>>,
+    /// What the collector tells of itself.
+    pub status: Status,
+}
+
+/// What a collector leaves behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// ⊕ of the facts of every trace of the run.
+    pub facts: Facts,
+    /// The texts behind them.
+    pub vocabulary: Vocabulary,
+    /// What the collector tells of itself.
+    pub status: Status,
+}
+
+/// Owns everything that spans become.
+#[derive(Debug)]
+pub(super) struct Owner {
+    assembler: Assembler,
+    window: Window,
+    store: TraceStore,
+    vocabulary: Vocabulary,
+    /// How large the vocabulary was after it was pruned last.
+    pruned_to: usize,
+    accepted_spans: u64,
+    refused_spans: u64,
+    rate: SpanRate,
+    published: Arc<Published>,
+}
+
+impl Owner {
+    pub(super) fn new(settings: &LiveSettings) -> Self {
+        Self {
+            assembler: Assembler::new(settings.settle, settings.assembly),
+            window: Window::new(settings.window),
+            store: TraceStore::new(settings.stored_bytes),
+            vocabulary: Vocabulary::default(),
+            pruned_to: 0,
+            accepted_spans: 0,
+            refused_spans: 0,
+            rate: SpanRate::default(),
+            published: Arc::default(),
+        }
+    }
+
+    /// Takes a batch that arrived at `now`.
+    pub(super) fn absorb(&mut self, batch: SpanBatch, now: Moment) {
+        let spans = batch.spans.len() as u64;
+        self.accepted_spans += spans;
+        self.refused_spans += batch.refused;
+        self.rate.add(spans, now.elapsed);
+        self.vocabulary.merge(&batch.vocabulary);
+        let assembled = self.assembler.add(batch.spans, now.elapsed);
+        self.take(assembled, now);
+    }
+
+    /// Settles what is quiet at `now`, and answers what there is to publish, if it differs from the last time.
+    pub(super) fn tick(&mut self, now: Moment, busy_spans: u64) -> Option<Arc<Published>> {
+        let assembled = self.assembler.tick(now.elapsed);
+        self.take(assembled, now);
+        let has_changed = self.window.advance(now.unix_ns);
+        self.prune();
+        let status = self.status(now.elapsed, busy_spans);
+        if !has_changed && status == self.published.status {
+            return None;
+        }
+        let environments = if has_changed { self.graphs() } else { self.published.environments.clone() };
+        self.published = Arc::new(Published { at_ns: now.unix_ns, environments, status });
+        Some(Arc::clone(&self.published))
+    }
+
+    /// Whether nothing changes until a batch comes.
+    pub(super) fn is_idle(&self) -> bool {
+        self.assembler.pending_traces() == 0 && self.window.is_empty() && self.rate.is_zero()
+    }
+
+    /// A stored trace, as people look at it.
+    pub(super) fn waterfall(&self, id: TraceId) -> Option<Waterfall> {
+        Some(self.store.get(id)?.waterfall(&self.vocabulary))
+    }
+
+    /// Settles everything at once.
+    pub(super) fn finish(mut self, now: Moment, busy_spans: u64) -> Finished {
+        let assembled = self.assembler.finish();
+        let status = self.status(now.elapsed, busy_spans);
+        let rest = assembled.iter().map(|each| match each {
+            Assembled::Settled(trace) | Assembled::Late(trace) => trace,
+        });
+        let facts = self.window.finish(rest, &self.vocabulary);
+        Finished { facts, vocabulary: self.vocabulary, status }
+    }
+
+    fn take(&mut self, assembled: Vec<Assembled>, now: Moment) {
+        for each in assembled {
+            let trace = match each {
+                Assembled::Settled(trace) => {
+                    self.window.add_trace(&trace, &self.vocabulary, now.unix_ns);
+                    trace
+                }
+                Assembled::Late(fragment) => {
+                    self.window.add_fragment(&fragment, &self.vocabulary, now.unix_ns);
+                    fragment
+                }
+            };
+            self.store.insert(trace);
+            if self.store.is_full() {
+                self.make_room(now);
+            }
+        }
+    }
+
+    /// Brings the pins up to date before anything is thrown away, so that no graph cites a trace that is gone.
+    fn make_room(&mut self, now: Moment) {
+        self.window.advance(now.unix_ns);
+        let mut cited: BTreeSet<TraceId> =
+            self.graphs().iter().flat_map(|graph| graph.exemplar_traces()).collect();
+        cited.extend(self.published.environments.iter().flat_map(|graph| graph.exemplar_traces()));
+        self.store.make_room(&Pins { cited, next: self.window.exemplars() });
+    }
+
+    fn graphs(&self) -> Vec<Arc<CallGraph>> {
+        let facts = self.window.live();
+        let mut environments = facts.environments.sorted();
+        environments.sort_by_key(|(_, facts)| Reverse(facts.counts.spans));
+        environments.iter().map(|(name, _)| Arc::new(resolve(facts, *name, &self.vocabulary.names))).collect()
+    }
+
+    fn status(&mut self, now: Duration, busy_spans: u64) -> Status {
+        let assembly = self.assembler.counts();
+        Status {
+            accepted_spans: self.accepted_spans,
+            refused_spans: self.refused_spans,
+            busy_spans,
+            spans_per_second: self.rate.per_second(now),
+            settled_traces: assembly.settled_traces,
+            early_traces: assembly.early_traces,
+            pending_traces: self.assembler.pending_traces() as u64,
+            pending_spans: self.assembler.pending_spans() as u64,
+            late_spans: assembly.late_spans,
+            late_duplicates: assembly.late_duplicates,
+            misdated_traces: self.window.misdated_traces(),
+            dropped_names: self.vocabulary.names.dropped(),
+            stored_traces: self.store.len() as u64,
+            stored_bytes: self.store.bytes() as u64,
+            evicted_exemplars: self.store.evicted_exemplars(),
+        }
+    }
+
+    /// Forgets the names and resources that nothing refers to, each time the vocabulary has doubled.
+    fn prune(&mut self) {
+        let size = |vocabulary: &Vocabulary| vocabulary.names.len() + vocabulary.resources.len();
+        if size(&self.vocabulary) < (2 * self.pruned_to).max(MIN_PRUNED) {
+            return;
+        }
+        let mut names: HashSet<Name> = HashSet::new();
+        let mut resources: HashSet<ResourceId> = HashSet::new();
+        self.window.for_each_name(&mut |name| {
+            names.insert(name);
+        });
+        for span in self.assembler.spans().chain(self.store.spans()) {
+            span.for_each_name(&mut |name| {
+                names.insert(name);
+            });
+            resources.insert(span.resource);
+        }
+        self.vocabulary.resources.retain(|id, _| resources.contains(id));
+        names.extend(self.vocabulary.resources.values().flat_map(resource_names));
+        self.vocabulary.names.retain(|name| names.contains(&name));
+        self.pruned_to = size(&self.vocabulary);
+    }
+}
+
+/// The names that a resource refers to.
+fn resource_names(resource: &Resource) -> [Name; 8] {
+    let Resource { environment, service, version, instance, owner, language, host } = *resource;
+    [environment, service.namespace, service.name, version, instance, owner, language, host]
+}

@@ -1,0 +1,113 @@
+//! The store of recent traces: bounded in bytes, the cited ones last to go.
+//!
+//! Nothing is thrown away while traces come in. When the store is full, its owner says which traces are cited, and
+//! only then the oldest go: first those that nobody cites, then those that may be cited when others leave the window,
+//! and the cited ones only when they alone are too much. So a trace that a new graph cites was never lost before
+//! anyone could have known.
+
+use std::collections::{BTreeSet, HashMap};
+
+use spanlint_graph::{Span, Trace, TraceId};
+
+use crate::size::span_bytes;
+
+/// The most bytes of traces that are kept.
+pub const MAX_STORED_BYTES: usize = 64 << 20;
+
+/// Traces by id, as many as fit.
+#[derive(Debug)]
+pub struct TraceStore {
+    limit_bytes: usize,
+    traces: HashMap<TraceId, Stored>,
+    bytes: usize,
+    /// How many traces were ever inserted; the age of a trace.
+    inserted: u64,
+    evicted_exemplars: u64,
+}
+
+/// A trace, followed by the spans that came late.
+#[derive(Debug)]
+struct Stored {
+    parts: Vec<Trace>,
+    bytes: usize,
+    age: u64,
+}
+
+/// Which traces shall go last.
+#[derive(Debug, Default)]
+pub struct Pins {
+    /// Those that a published graph cites.
+    pub cited: BTreeSet<TraceId>,
+    /// Those that it may cite when older ones leave the window.
+    pub next: BTreeSet<TraceId>,
+}
+
+impl TraceStore {
+    /// An empty store for `limit_bytes`.
+    pub fn new(limit_bytes: usize) -> Self {
+        Self { limit_bytes, traces: HashMap::new(), bytes: 0, inserted: 0, evicted_exemplars: 0 }
+    }
+
+    /// Adds a trace, or late spans to a trace. The store may be over its limit afterwards: see
+    /// [`TraceStore::is_full`].
+    pub fn insert(&mut self, trace: Trace) {
+        let bytes = trace.spans().iter().map(span_bytes).sum::<usize>() + size_of::<Stored>();
+        self.bytes += bytes;
+        self.inserted += 1;
+        let stored = self.traces.entry(trace.id()).or_insert(Stored { parts: Vec::new(), bytes: 0, age: self.inserted });
+        stored.parts.push(trace);
+        stored.bytes += bytes;
+    }
+
+    /// The trace, with the spans that came late.
+    pub fn get(&self, id: TraceId) -> Option<Trace> {
+        let parts = &self.traces.get(&id)?.parts;
+        Some(Trace::new(parts.iter().flat_map(Trace::spans).cloned().collect()))
+    }
+
+    /// Whether [`TraceStore::make_room`] is due.
+    pub fn is_full(&self) -> bool {
+        self.bytes > self.limit_bytes
+    }
+
+    /// Evicts traces until a quarter of the store is free, so that making room is rare.
+    pub fn make_room(&mut self, pins: &Pins) {
+        let rank = |id: &TraceId| u8::from(pins.next.contains(id)).max(2 * u8::from(pins.cited.contains(id)));
+        let mut order: Vec<(u8, u64, TraceId)> =
+            self.traces.iter().map(|(id, stored)| (rank(id), stored.age, *id)).collect();
+        order.sort_unstable();
+        for (rank, _, id) in order {
+            if self.bytes <= self.limit_bytes / 4 * 3 {
+                break;
+            }
+            let stored = self.traces.remove(&id).expect("ordered traces are stored");
+            self.bytes -= stored.bytes;
+            self.evicted_exemplars += u64::from(rank == 2);
+        }
+    }
+
+    /// How many traces are stored.
+    pub fn len(&self) -> usize {
+        self.traces.len()
+    }
+
+    /// Whether no trace is stored.
+    pub fn is_empty(&self) -> bool {
+        self.traces.is_empty()
+    }
+
+    /// How many bytes the traces take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many cited traces had to go, since they alone were too much.
+    pub fn evicted_exemplars(&self) -> u64 {
+        self.evicted_exemplars
+    }
+
+    /// The spans that are stored, in no particular order.
+    pub fn spans(&self) -> impl Iterator<Item = &Span> {
+        self.traces.values().flat_map(|stored| &stored.parts).flat_map(Trace::spans)
+    }
+}
