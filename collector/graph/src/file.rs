@@ -47,10 +47,7 @@ pub fn write(facts: &Facts, names: &NameTable) -> Vec<u8> {
     facts.for_each_name(&mut |name| {
         needed.insert(name);
     });
-    let contents = Contents {
-        facts: facts.clone(),
-        names: names.sorted(|name| needed.contains(&name)),
-    };
+    let contents = Contents { facts: facts.clone(), names: names.sorted(|name| needed.contains(&name)) };
     let mut bytes = MAGIC.to_vec();
     bytes.extend(VERSION.to_le_bytes());
     let mut bytes = postcard::to_extend(&contents, bytes).expect("facts are plain values, which always encode");

@@ -26,11 +26,7 @@ impl Name {
     /// The name of `text`, cut to [`MAX_NAME_BYTES`].
     pub fn of(text: &str) -> Self {
         let text = cut(text);
-        if text.is_empty() {
-            Self::EMPTY
-        } else {
-            Self(xxh3_64(text.as_bytes()).max(1))
-        }
+        if text.is_empty() { Self::EMPTY } else { Self(xxh3_64(text.as_bytes()).max(1)) }
     }
 
     /// Whether this is the name of the empty text.
@@ -64,11 +60,7 @@ impl NameTable {
 
     /// The text of `name`; empty for [`Name::EMPTY`], `…` for a name that the bound dropped.
     pub fn text(&self, name: Name) -> &str {
-        if name.is_empty() {
-            ""
-        } else {
-            self.texts.get(&name).map_or("…", |text| text)
-        }
+        if name.is_empty() { "" } else { self.texts.get(&name).map_or("…", |text| text) }
     }
 
     /// Takes over every name of `other`.
@@ -102,11 +94,7 @@ impl NameTable {
 
     /// The names for which `keep` answers true, with their texts, in order of hash.
     pub fn sorted(&self, mut keep: impl FnMut(Name) -> bool) -> BTreeMap<Name, Box<str>> {
-        self.texts
-            .iter()
-            .filter(|(name, _)| keep(**name))
-            .map(|(name, text)| (*name, text.clone()))
-            .collect()
+        self.texts.iter().filter(|(name, _)| keep(**name)).map(|(name, text)| (*name, text.clone())).collect()
     }
 
     fn insert(&mut self, name: Name, text: &str) {

@@ -36,18 +36,9 @@ pub fn resolve(facts: &Facts, environment: Name, names: &NameTable) -> CallGraph
 
 /// Every environment of `facts`, the one with the most spans first, ties by name.
 pub fn environments(facts: &Facts, names: &NameTable) -> Vec<Name> {
-    let mut all: Vec<_> = facts
-        .environments
-        .sorted()
-        .into_iter()
-        .map(|(name, facts)| (facts.counts.spans, name))
-        .collect();
-    all.sort_by(|left, right| {
-        right
-            .0
-            .cmp(&left.0)
-            .then_with(|| names.text(left.1).cmp(names.text(right.1)))
-    });
+    let mut all: Vec<_> =
+        facts.environments.sorted().into_iter().map(|(name, facts)| (facts.counts.spans, name)).collect();
+    all.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| names.text(left.1).cmp(names.text(right.1))));
     all.into_iter().map(|(_, name)| name).collect()
 }
 
@@ -60,11 +51,7 @@ pub fn node_id(key: NodeKey, names: &NameTable) -> String {
         NodeKey::Service(service) if service.namespace.is_empty() => format!("service:{}", text(service.name)),
         NodeKey::Service(service) => format!("service:{}/{}", text(service.namespace), text(service.name)),
         NodeKey::Peer(name) => format!("external:{}", text(name)),
-        NodeKey::Datastore(DatastoreKey {
-            system,
-            address,
-            namespace,
-        }) => {
+        NodeKey::Datastore(DatastoreKey { system, address, namespace }) => {
             format!("datastore:{}/{}/{}", text(system), text(address), text(namespace))
         }
         NodeKey::Topic(topic) => format!("topic:{}/{}", text(topic.system), text(topic.destination)),
@@ -98,10 +85,7 @@ impl<'a> Binding<'a> {
             |service: &&ServiceKey| matches!(caller, NodeKey::Service(own) if own.namespace == service.namespace);
         match candidates.map(Vec::as_slice) {
             Some([only]) => NodeKey::Service(*only),
-            Some(several) => several
-                .iter()
-                .find(own_namespace)
-                .map_or(callee, |service| NodeKey::Service(*service)),
+            Some(several) => several.iter().find(own_namespace).map_or(callee, |service| NodeKey::Service(*service)),
             None => callee,
         }
     }
@@ -133,13 +117,8 @@ fn nodes(facts: &EnvironmentFacts, edges: &BoundEdges, names: &NameTable) -> (Ve
         sums.1 += operation.failures();
     }
     let mut with_name: HashMap<Name, usize> = HashMap::new();
-    for service in keys.iter().filter_map(|key| {
-        if let NodeKey::Service(service) = key {
-            Some(service)
-        } else {
-            None
-        }
-    }) {
+    for service in keys.iter().filter_map(|key| if let NodeKey::Service(service) = key { Some(service) } else { None })
+    {
         *with_name.entry(service.name).or_default() += 1;
     }
     let mut nodes: Vec<(NodeKey, Node)> = Vec::with_capacity(keys.len());
@@ -155,11 +134,7 @@ fn nodes(facts: &EnvironmentFacts, edges: &BoundEdges, names: &NameTable) -> (Ve
         nodes.push((key, node));
     }
     nodes.sort_by(|left, right| left.1.id.cmp(&right.1.id));
-    let index_of = nodes
-        .iter()
-        .enumerate()
-        .map(|(index, (key, _))| (*key, NodeIndex(index as u32)))
-        .collect();
+    let index_of = nodes.iter().enumerate().map(|(index, (key, _))| (*key, NodeIndex(index as u32))).collect();
     (nodes.into_iter().map(|(_, node)| node).collect(), index_of)
 }
 
@@ -172,24 +147,13 @@ fn node(key: NodeKey, names: &NameTable) -> Node {
         NodeKey::Peer(name) => (NodeKind::External, text(name), None),
         NodeKey::Topic(topic) => (NodeKind::Topic, text(topic.destination), None),
         NodeKey::Datastore(key) => {
-            let info = DatastoreInfo {
-                system: text(key.system),
-                address: text(key.address),
-                namespace: text(key.namespace),
-            };
-            let shown = [&info.namespace, &info.address, &info.system]
-                .into_iter()
-                .find(|part| !part.is_empty());
+            let info =
+                DatastoreInfo { system: text(key.system), address: text(key.address), namespace: text(key.namespace) };
+            let shown = [&info.namespace, &info.address, &info.system].into_iter().find(|part| !part.is_empty());
             (NodeKind::Datastore, shown.cloned().unwrap_or_default(), Some(info))
         }
     };
-    Node {
-        id: node_id(key, names),
-        kind,
-        name,
-        service: None,
-        datastore,
-    }
+    Node { id: node_id(key, names), kind, name, service: None, datastore }
 }
 
 fn service_info(key: ServiceKey, facts: Option<&ServiceFacts>, sums: (u64, u64), names: &NameTable) -> ServiceInfo {
@@ -197,11 +161,8 @@ fn service_info(key: ServiceKey, facts: Option<&ServiceFacts>, sums: (u64, u64),
     let is_traced = facts.is_some();
     let facts = facts.unwrap_or(&none);
     let seen = |labels: &Bounded<Name, Seen, { crate::facts::MAX_LABELS }>| {
-        let mut labels: Vec<_> = labels
-            .sorted()
-            .into_iter()
-            .map(|(name, seen)| (names.text(name).to_owned(), *seen))
-            .collect();
+        let mut labels: Vec<_> =
+            labels.sorted().into_iter().map(|(name, seen)| (names.text(name).to_owned(), *seen)).collect();
         labels.sort_by(|left, right| left.0.cmp(&right.0));
         labels
     };
@@ -230,66 +191,31 @@ fn operations(
     for (key, facts) in facts.operations.sorted() {
         if let Some(&node) = index_of.get(&NodeKey::Service(key.service)) {
             let name = names.text(key.operation).to_owned();
-            operations.push((
-                key,
-                Operation {
-                    node,
-                    name,
-                    facts: facts.clone(),
-                },
-            ));
+            operations.push((key, Operation { node, name, facts: facts.clone() }));
         }
     }
     operations.sort_by(|(_, left), (_, right)| (left.node, &left.name).cmp(&(right.node, &right.name)));
     let numbered = operations.iter().enumerate();
-    let operation_of = numbered
-        .map(|(index, (key, _))| (*key, OperationIndex(index as u32)))
-        .collect();
-    (
-        operations.into_iter().map(|(_, operation)| operation).collect(),
-        operation_of,
-    )
+    let operation_of = numbered.map(|(index, (key, _))| (*key, OperationIndex(index as u32))).collect();
+    (operations.into_iter().map(|(_, operation)| operation).collect(), operation_of)
 }
 
 /// The edges in order, with one derived edge from each producer to each consumer of a topic. Its numbers are those of
 /// the deliveries to the consumer, whoever produced them.
 fn with_derived(bound: BoundEdges, index_of: &HashMap<NodeKey, NodeIndex>) -> Vec<Edge> {
     let mut derived: BTreeMap<(NodeIndex, NodeIndex), EdgeFacts> = BTreeMap::new();
-    let producers = |topic: NodeKey| {
-        bound
-            .keys()
-            .filter(move |(_, to, _)| *to == topic)
-            .map(|(from, _, _)| *from)
-    };
-    for ((from, to, _), facts) in bound
-        .iter()
-        .filter(|((from, _, _), _)| matches!(from, NodeKey::Topic(_)))
-    {
+    let producers = |topic: NodeKey| bound.keys().filter(move |(_, to, _)| *to == topic).map(|(from, _, _)| *from);
+    for ((from, to, _), facts) in bound.iter().filter(|((from, _, _), _)| matches!(from, NodeKey::Topic(_))) {
         for producer in producers(*from).filter(|producer| producer != to) {
-            derived
-                .entry((index_of[&producer], index_of[to]))
-                .or_default()
-                .fold(facts);
+            derived.entry((index_of[&producer], index_of[to])).or_default().fold(facts);
         }
     }
     let mut edges: Vec<Edge> = Vec::with_capacity(bound.len() + derived.len());
     for ((from, to, kind), facts) in bound {
-        edges.push(Edge {
-            from: index_of[&from],
-            to: index_of[&to],
-            kind,
-            is_derived: false,
-            facts,
-        });
+        edges.push(Edge { from: index_of[&from], to: index_of[&to], kind, is_derived: false, facts });
     }
     for ((from, to), facts) in derived {
-        edges.push(Edge {
-            from,
-            to,
-            kind: EdgeKind::Messaging,
-            is_derived: true,
-            facts,
-        });
+        edges.push(Edge { from, to, kind: EdgeKind::Messaging, is_derived: true, facts });
     }
     edges.sort_by_key(|edge| (edge.from, edge.to, edge.kind, edge.is_derived));
     edges
@@ -307,10 +233,7 @@ fn patterns(
         let callee = binding.bind(NodeKey::Service(key.caller.service), key.callee);
         // Bounds may have turned away one end of a pattern but not the other.
         if let (Some(&caller), Some(&callee)) = (operation_of.get(&key.caller), index_of.get(&callee)) {
-            patterns
-                .entry((caller, callee, key.kind, names.text(key.template)))
-                .or_default()
-                .fold(facts);
+            patterns.entry((caller, callee, key.kind, names.text(key.template))).or_default().fold(facts);
         }
     }
     let pattern = |((caller, callee, kind, template), facts)| CallPattern {
@@ -330,12 +253,7 @@ fn usages(facts: &EnvironmentFacts, index_of: &HashMap<NodeKey, NodeIndex>, name
         let service = index_of.get(&NodeKey::Service(key.service));
         if let (Some(&datastore), Some(&service)) = (datastore, service) {
             let table = names.text(key.table).to_owned();
-            usages.push(TableUsage {
-                datastore,
-                table,
-                service,
-                facts: facts.clone(),
-            });
+            usages.push(TableUsage { datastore, table, service, facts: facts.clone() });
         }
     }
     usages.sort_by(|left, right| {
@@ -348,12 +266,12 @@ fn loops(facts: &EnvironmentFacts, index_of: &HashMap<NodeKey, NodeIndex>) -> Ve
     let mut loops = Vec::with_capacity(facts.loops.len());
     for (key, facts) in facts.loops.sorted() {
         let services = key.services.iter().filter(|service| **service != ServiceKey::default());
-        let nodes: Option<Vec<NodeIndex>> = services
-            .map(|service| index_of.get(&NodeKey::Service(*service)).copied())
-            .collect();
-        loops.extend(nodes.map(|nodes| Loop {
-            nodes,
-            facts: facts.clone(),
+        let nodes: Option<Vec<NodeIndex>> =
+            services.map(|service| index_of.get(&NodeKey::Service(*service)).copied()).collect();
+        loops.extend(nodes.map(|mut nodes| {
+            let smallest = (0..nodes.len()).min_by_key(|&place| nodes[place]).unwrap_or_default();
+            nodes.rotate_left(smallest);
+            Loop { nodes, facts: facts.clone() }
         }));
     }
     loops.sort_by(|left, right| left.nodes.cmp(&right.nodes));
@@ -364,28 +282,12 @@ fn loops(facts: &EnvironmentFacts, index_of: &HashMap<NodeKey, NodeIndex>) -> Ve
 fn overflow(facts: &EnvironmentFacts) -> Vec<(&'static str, u64)> {
     let usages = facts.usages.overflow();
     let folded = [
-        (
-            "services",
-            facts.services.has_overflow(),
-            facts.services.overflow().spans,
-        ),
-        (
-            "operations",
-            facts.operations.has_overflow(),
-            facts.operations.overflow().requests,
-        ),
+        ("services", facts.services.has_overflow(), facts.services.overflow().spans),
+        ("operations", facts.operations.has_overflow(), facts.operations.overflow().requests),
         ("edges", facts.edges.has_overflow(), facts.edges.overflow().calls),
-        (
-            "patterns",
-            facts.patterns.has_overflow(),
-            facts.patterns.overflow().calls,
-        ),
+        ("patterns", facts.patterns.has_overflow(), facts.patterns.overflow().calls),
         ("usages", facts.usages.has_overflow(), usages.reads + usages.writes),
         ("loops", facts.loops.has_overflow(), facts.loops.overflow().walks),
     ];
-    folded
-        .into_iter()
-        .filter(|(_, has_overflow, _)| *has_overflow)
-        .map(|(bound, _, count)| (bound, count))
-        .collect()
+    folded.into_iter().filter(|(_, has_overflow, _)| *has_overflow).map(|(bound, _, count)| (bound, count)).collect()
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::facts::{Counts, EdgeFacts, LoopFacts, OperationFacts, PatternFacts, Seen, UsageFacts};
+use crate::facts::{Counts, EdgeFacts, Exemplars, LoopFacts, OperationFacts, PatternFacts, Seen, UsageFacts};
 use crate::span::{EdgeKind, TraceId};
 
 /// Index into [`CallGraph::nodes`].
@@ -52,43 +52,24 @@ impl CallGraph {
 
     /// Every node with its index.
     pub fn indexed_nodes(&self) -> impl Iterator<Item = (NodeIndex, &Node)> {
-        self.nodes
-            .iter()
-            .enumerate()
-            .map(|(index, node)| (NodeIndex(index as u32), node))
+        self.nodes.iter().enumerate().map(|(index, node)| (NodeIndex(index as u32), node))
     }
 
     /// The node with this id.
     pub fn node_by_id(&self, id: &str) -> Option<NodeIndex> {
-        self.nodes
-            .binary_search_by(|node| node.id.as_str().cmp(id))
-            .ok()
-            .map(|index| NodeIndex(index as u32))
+        self.nodes.binary_search_by(|node| node.id.as_str().cmp(id)).ok().map(|index| NodeIndex(index as u32))
     }
 
     /// The traces that any pattern of this snapshot cites; the store keeps them as long as the snapshot lives.
     pub fn exemplar_traces(&self) -> BTreeSet<TraceId> {
         let edges = self.edges.iter().flat_map(|edge| {
-            [&edge.facts.slow, &edge.facts.failed, &edge.facts.chatty]
-                .into_iter()
-                .flat_map(|some| some.traces())
+            [&edge.facts.slow, &edge.facts.failed, &edge.facts.chatty].into_iter().flat_map(Exemplars::traces)
         });
-        let operations = self
-            .operations
-            .iter()
-            .flat_map(|operation| operation.facts.exemplars.traces());
-        let patterns = self
-            .patterns
-            .iter()
-            .flat_map(|pattern| pattern.facts.exemplars.traces());
+        let operations = self.operations.iter().flat_map(|operation| operation.facts.exemplars.traces());
+        let patterns = self.patterns.iter().flat_map(|pattern| pattern.facts.exemplars.traces());
         let usages = self.usages.iter().flat_map(|usage| usage.facts.exemplars.traces());
         let loops = self.loops.iter().flat_map(|each| each.facts.exemplars.traces());
-        edges
-            .chain(operations)
-            .chain(patterns)
-            .chain(usages)
-            .chain(loops)
-            .collect()
+        edges.chain(operations).chain(patterns).chain(usages).chain(loops).collect()
     }
 }
 
@@ -208,11 +189,7 @@ impl Edge {
 
     /// The latency as the caller saw it, else as the callee did.
     pub fn latency(&self) -> &crate::facts::Histogram {
-        if self.facts.caller_latency.count() > 0 {
-            &self.facts.caller_latency
-        } else {
-            &self.facts.callee_latency
-        }
+        if self.facts.caller_latency.count() > 0 { &self.facts.caller_latency } else { &self.facts.callee_latency }
     }
 
     /// Calls that failed.
@@ -252,7 +229,7 @@ pub struct TableUsage {
 /// A loop of services that one synchronous path walked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loop {
-    /// In calling order, the last calls the first.
+    /// In calling order from the smallest index; the last calls the first.
     pub nodes: Vec<NodeIndex>,
     /// The numbers.
     pub facts: LoopFacts,

@@ -543,8 +543,7 @@ impl Vocabulary {
     /// Takes over everything that `other` knows.
     pub fn merge(&mut self, other: &Self) {
         self.names.merge(&other.names);
-        self.resources
-            .extend(other.resources.iter().map(|(&id, &resource)| (id, resource)));
+        self.resources.extend(other.resources.iter().map(|(&id, &resource)| (id, resource)));
     }
 }
 

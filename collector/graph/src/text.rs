@@ -70,27 +70,15 @@ fn is_secret_key(key: &str) -> bool {
 }
 
 /// Beginnings of values that are secrets whatever their key: cloud keys, personal access tokens, private keys, JWTs.
-const SECRET_PREFIXES: [&str; 10] = [
-    "AKIA",
-    "ASIA",
-    "ghp_",
-    "github_pat_",
-    "glpat-",
-    "sk_live_",
-    "xoxb-",
-    "xoxp-",
-    "-----BEGIN",
-    "eyJ",
-];
+const SECRET_PREFIXES: [&str; 10] =
+    ["AKIA", "ASIA", "ghp_", "github_pat_", "glpat-", "sk_live_", "xoxb-", "xoxp-", "-----BEGIN", "eyJ"];
 
 fn is_secret_value(value: &str) -> bool {
     let value = value.trim_start();
     let scheme = value.split_once(' ').map(|(scheme, _)| scheme);
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("basic"))
         && value.len() > 12
-        || SECRET_PREFIXES
-            .iter()
-            .any(|prefix| value.starts_with(prefix) && value.len() >= 20)
+        || SECRET_PREFIXES.iter().any(|prefix| value.starts_with(prefix) && value.len() >= 20)
             && (!value.starts_with("eyJ") || value.bytes().filter(|&byte| byte == b'.').count() == 2)
 }
 
@@ -157,18 +145,10 @@ mod tests {
         let check = |key: &str, value: &str, expected: &str| assert_eq!(presentable(key, value), expected, "{key}");
         check("http.request.header.authorization", "anything", MASK);
         check("note", "Bearer abcdefghijkl", MASK);
-        check(
-            "note",
-            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N",
-            MASK,
-        );
+        check("note", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N", MASK);
         check("note", "AKIAIOSFODNN7EXAMPLE", MASK);
         check("url.full", "https://u:p@h/x?q=1", "https://[masked]@h/x?q=1");
-        check(
-            "url.full",
-            "https://h/x?q=1&token=abc",
-            "https://h/x?q=1&token=[masked]",
-        );
+        check("url.full", "https://h/x?q=1&token=abc", "https://h/x?q=1&token=[masked]");
         check("url.full", "https://h/x?q=1&page=2", "https://h/x?q=1&page=2");
         check("gen_ai.usage.input_tokens", "12", "12");
         check("note", "the bearer of news", "the bearer of news");

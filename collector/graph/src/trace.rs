@@ -24,11 +24,7 @@ impl Trace {
         spans.sort_unstable_by(|left, right| right.cmp(left));
         spans.dedup_by_key(|span| (span.span_id, span.kind, span.service));
         spans.sort_unstable_by_key(|span| (span.start_ns, span.span_id, span.kind, span.service));
-        Self {
-            id,
-            duplicates: (sent - spans.len()) as u64,
-            spans,
-        }
+        Self { id, duplicates: (sent - spans.len()) as u64, spans }
     }
 
     /// Its id.
@@ -56,29 +52,16 @@ impl Trace {
         let tree = Tree::of(&self.spans);
         let start_ns = self.start_ns();
         let end_ns = self.spans.iter().map(|span| span.end_ns).max().unwrap_or(start_ns);
-        let rows = tree
-            .preorder()
-            .map(|(index, depth)| self.row(index, depth, &tree, vocabulary))
-            .collect();
-        Waterfall {
-            trace_id: self.id,
-            start_ns,
-            duration_ns: end_ns - start_ns,
-            rows,
-        }
+        let rows = tree.preorder().map(|(index, depth)| self.row(index, depth, &tree, vocabulary)).collect();
+        Waterfall { trace_id: self.id, start_ns, duration_ns: end_ns - start_ns, rows }
     }
 
     fn row(&self, index: usize, depth: u16, tree: &Tree, vocabulary: &Vocabulary) -> Row {
         let span = &self.spans[index];
         let names = &vocabulary.names;
-        let callee = tree
-            .children(index)
-            .map(|child| &self.spans[child])
-            .find(|child| child.service != span.service);
+        let callee = tree.children(index).map(|child| &self.spans[child]).find(|child| child.service != span.service);
         let call = span.call.as_ref().filter(|_| span.kind != SpanKind::Server);
-        let peer = callee
-            .map(|callee| NodeKey::Service(callee.service))
-            .or(call.and_then(|call| call.peer));
+        let peer = callee.map(|callee| NodeKey::Service(callee.service)).or(call.and_then(|call| call.peer));
         let operation = callee.map(|callee| callee.operation).or(call.map(|call| call.template));
         Row {
             span_id: span.span_id,
@@ -94,11 +77,7 @@ impl Trace {
             outcome: span.outcome,
             is_orphan: tree.is_orphan[index],
             status_message: span.detail.status_message().to_owned(),
-            attributes: span
-                .detail
-                .attributes()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
+            attributes: span.detail.attributes().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         }
     }
 
@@ -126,14 +105,7 @@ impl Trace {
             let spans: Vec<Span> = inside.map(|index| self.detached(index, &tree, &environments)).collect();
             if !spans.is_empty() {
                 let duplicates = if parts.is_empty() { self.duplicates } else { 0 };
-                parts.push((
-                    environment,
-                    Self {
-                        id: self.id,
-                        spans,
-                        duplicates,
-                    },
-                ));
+                parts.push((environment, Self { id: self.id, spans, duplicates }));
             }
         }
         parts
@@ -166,37 +138,23 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn of(spans: &[Span]) -> Self {
-        let mut by_id: Vec<(SpanId, usize)> = spans
-            .iter()
-            .enumerate()
-            .map(|(index, span)| (span.span_id, index))
-            .collect();
+        let mut by_id: Vec<(SpanId, usize)> =
+            spans.iter().enumerate().map(|(index, span)| (span.span_id, index)).collect();
         by_id.sort_unstable();
         let mut parent: Vec<Option<usize>> = (0..spans.len()).map(|index| parent_of(spans, &by_id, index)).collect();
-        let is_orphan = spans
-            .iter()
-            .zip(&parent)
-            .map(|(span, parent)| span.parent_id != SpanId::NONE && parent.is_none());
+        let is_orphan =
+            spans.iter().zip(&parent).map(|(span, parent)| span.parent_id != SpanId::NONE && parent.is_none());
         let is_orphan = is_orphan.collect();
         let circular = cut_circles(&mut parent);
         let (children, starts) = children_of(&parent);
-        let mut tree = Self {
-            parent,
-            is_orphan,
-            order: Vec::with_capacity(spans.len()),
-            circular,
-            children,
-            starts,
-        };
+        let mut tree = Self { parent, is_orphan, order: Vec::with_capacity(spans.len()), circular, children, starts };
         tree.order = tree.preorder().map(|(index, _)| index).collect();
         tree
     }
 
     /// The children of a span, in the order of the trace.
     pub(crate) fn children(&self, index: usize) -> impl DoubleEndedIterator<Item = usize> {
-        self.children[self.starts[index]..self.starts[index + 1]]
-            .iter()
-            .copied()
+        self.children[self.starts[index]..self.starts[index + 1]].iter().copied()
     }
 
     /// Every span with its depth, parents before their children, siblings in the order of the trace.
@@ -216,10 +174,7 @@ impl Tree {
 fn parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<usize> {
     let with_id = |id: SpanId| {
         let from = by_id.partition_point(|entry| entry.0 < id);
-        by_id[from..]
-            .iter()
-            .take_while(move |entry| entry.0 == id)
-            .map(|entry| entry.1)
+        by_id[from..].iter().take_while(move |entry| entry.0 == id).map(|entry| entry.1)
     };
     let span = &spans[index];
     let sender = match span.kind {
@@ -234,13 +189,8 @@ fn parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<
     if span.parent_id == SpanId::NONE {
         return None;
     }
-    let rank = |&other: &usize| {
-        (
-            spans[other].service == span.service,
-            spans[other].kind == SpanKind::Server,
-            Reverse(other),
-        )
-    };
+    let rank =
+        |&other: &usize| (spans[other].service == span.service, spans[other].kind == SpanKind::Server, Reverse(other));
     with_id(span.parent_id).filter(|&other| other != index).max_by_key(rank)
 }
 

@@ -74,12 +74,7 @@ pub struct Bounded<K, V, const LIMIT: usize> {
 
 impl<K, V: Default, const LIMIT: usize> Default for Bounded<K, V, LIMIT> {
     fn default() -> Self {
-        Self {
-            entries: HashMap::new(),
-            order: None,
-            overflow: V::default(),
-            has_overflow: false,
-        }
+        Self { entries: HashMap::new(), order: None, overflow: V::default(), has_overflow: false }
     }
 }
 
@@ -149,9 +144,7 @@ impl<K: Copy + Ord + Hash, V: Fold, const LIMIT: usize> Bounded<K, V, LIMIT> {
             return true;
         }
         self.has_overflow = true;
-        let order = self
-            .order
-            .get_or_insert_with(|| self.entries.keys().map(|key| (stable_hash(key), *key)).collect());
+        let order = self.order.get_or_insert_with(|| self.entries.keys().map(|key| (stable_hash(key), *key)).collect());
         let candidate = (stable_hash(&key), key);
         let greatest = *order.last().expect("a full map has a greatest key");
         if candidate > greatest {
@@ -187,17 +180,9 @@ where
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (entries, overflow, has_overflow) = <(BTreeMap<K, V>, V, bool)>::deserialize(deserializer)?;
         if entries.len() > LIMIT {
-            return Err(serde::de::Error::custom(format!(
-                "{} entries, at most {LIMIT}",
-                entries.len()
-            )));
+            return Err(serde::de::Error::custom(format!("{} entries, at most {LIMIT}", entries.len())));
         }
-        Ok(Self {
-            entries: entries.into_iter().collect(),
-            order: None,
-            overflow,
-            has_overflow,
-        })
+        Ok(Self { entries: entries.into_iter().collect(), order: None, overflow, has_overflow })
     }
 }
 
@@ -218,7 +203,9 @@ mod tests {
 
     fn of(keys: &[u8]) -> Bounded<u8, Count, 8> {
         let mut map = Bounded::<_, Count, _>::default();
-        keys.iter().for_each(|&key| map.entry(key).0 += 1);
+        for &key in keys {
+            map.entry(key).0 += 1;
+        }
         map
     }
 

@@ -58,13 +58,8 @@ pub(super) struct Calls<'a> {
 
 impl<'a> Calls<'a> {
     pub(super) fn of(spans: &'a [Span], tree: &Tree) -> Self {
-        let mut reader = Reader {
-            spans,
-            tree,
-            request_of: vec![0; spans.len()],
-            requests: Vec::new(),
-            made: Vec::new(),
-        };
+        let mut reader =
+            Reader { spans, tree, request_of: vec![0; spans.len()], requests: Vec::new(), made: Vec::new() };
         for &index in &tree.order {
             reader.place(index);
         }
@@ -98,7 +93,7 @@ struct Reader<'a, 't> {
     made: Vec<Made<'a>>,
 }
 
-impl<'a> Reader<'a, '_> {
+impl Reader<'_, '_> {
     /// Opens a request at a span, or puts the span into its parent's.
     fn place(&mut self, index: usize) {
         let span = &self.spans[index];
@@ -141,11 +136,7 @@ impl<'a> Reader<'a, '_> {
         }
         let request = self.request_of[index];
         if self.requests[request].span == index && self.requests[request].entry == Entry::Client {
-            self.made.push(Made {
-                request,
-                caller: NodeKey::Client,
-                ..received(span, span)
-            });
+            self.made.push(Made { request, caller: NodeKey::Client, ..received(span, span) });
         }
         let caller = self.tree.parent[index].map(|parent| (parent, &self.spans[parent]));
         if let Some((parent, caller)) = caller
@@ -155,10 +146,7 @@ impl<'a> Reader<'a, '_> {
             && span.kind != SpanKind::Consumer
             && calls(caller, span)
         {
-            self.made.push(Made {
-                request: self.request_of[parent],
-                ..received(caller, span)
-            });
+            self.made.push(Made { request: self.request_of[parent], ..received(caller, span) });
         }
     }
 
@@ -180,11 +168,7 @@ impl<'a> Reader<'a, '_> {
                 }
                 self.made.push(Made {
                     request: self.request_of[index],
-                    kind: if call.kind == EdgeKind::Other {
-                        received(span, callee).kind
-                    } else {
-                        call.kind
-                    },
+                    kind: if call.kind == EdgeKind::Other { received(span, callee).kind } else { call.kind },
                     callee_ns: Some(callee.duration_ns()),
                     template: callee.operation,
                     callee: NodeKey::Service(callee.service),
@@ -193,10 +177,7 @@ impl<'a> Reader<'a, '_> {
             }
         }
         if let Some(peer) = call.peer.filter(|_| !is_matched && !is_wrapper && !span.is_probe) {
-            self.made.push(Made {
-                request: self.request_of[index],
-                ..sent(span, peer)
-            });
+            self.made.push(Made { request: self.request_of[index], ..sent(span, peer) });
         }
     }
 
@@ -205,25 +186,14 @@ impl<'a> Reader<'a, '_> {
         let span = &self.spans[index];
         let request = self.request_of[index];
         if let Some(topic) = span.call.as_ref().and_then(|call| call.peer) {
-            self.made.push(Made {
-                request,
-                is_asynchronous: true,
-                ..sent(span, topic)
-            });
+            self.made.push(Made { request, is_asynchronous: true, ..sent(span, topic) });
             return;
         }
         for child in self.tree.children(index) {
             let callee = &self.spans[child];
             if callee.service != span.service {
-                let callee = Made {
-                    template: callee.operation,
-                    ..sent(span, NodeKey::Service(callee.service))
-                };
-                self.made.push(Made {
-                    request,
-                    is_asynchronous: true,
-                    ..callee
-                });
+                let callee = Made { template: callee.operation, ..sent(span, NodeKey::Service(callee.service)) };
+                self.made.push(Made { request, is_asynchronous: true, ..callee });
             }
         }
     }
@@ -269,10 +239,7 @@ fn calls(parent: &Span, span: &Span) -> bool {
 
 /// A call as the caller's span tells it.
 fn sent(span: &Span, callee: NodeKey) -> Made<'_> {
-    let call = span
-        .call
-        .as_ref()
-        .expect("every client, producer and consumer span has a call");
+    let call = span.call.as_ref().expect("every client, producer and consumer span has a call");
     Made {
         request: 0,
         caller: NodeKey::Service(span.service),

@@ -41,31 +41,20 @@ impl Exemplars {
 
     /// A trace whose value is within the power of two of `value`, else the nearest that is greater, else the worst.
     pub fn typical(&self, value: u64) -> Option<TraceId> {
-        let near = self
-            .typical
-            .range(significant_bits(value)..)
-            .next()
-            .map(|(_, &(_, trace_id))| trace_id);
+        let near = self.typical.range(significant_bits(value)..).next().map(|(_, &(_, trace_id))| trace_id);
         near.or(self.worst.map(|(_, trace_id)| trace_id))
     }
 
     /// A typical trace for `value` and the worst one, without repeating.
     pub fn proof(&self, value: u64) -> Vec<TraceId> {
         let mut traces: Vec<_> = self.typical(value).into_iter().collect();
-        traces.extend(
-            self.worst
-                .map(|(_, trace_id)| trace_id)
-                .filter(|worst| !traces.contains(worst)),
-        );
+        traces.extend(self.worst.map(|(_, trace_id)| trace_id).filter(|worst| !traces.contains(worst)));
         traces
     }
 
     /// Every trace kept here; one may occur twice.
     pub fn traces(&self) -> impl Iterator<Item = TraceId> {
-        self.worst
-            .iter()
-            .map(|(_, id)| *id)
-            .chain(self.typical.values().map(|(_, id)| *id))
+        self.worst.iter().map(|(_, id)| *id).chain(self.typical.values().map(|(_, id)| *id))
     }
 }
 

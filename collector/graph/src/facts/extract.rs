@@ -79,14 +79,9 @@ impl EnvironmentFacts {
                 continue;
             }
             let span = &trace.spans()[request.span];
-            let own: Vec<&Made<'_>> = made
-                .iter()
-                .filter(|call| call.caller == NodeKey::Service(span.service))
-                .collect();
-            let key = OperationKey {
-                service: span.service,
-                operation: span.operation,
-            };
+            let own: Vec<&Made<'_>> =
+                made.iter().filter(|call| call.caller == NodeKey::Service(span.service)).collect();
+            let key = OperationKey { service: span.service, operation: span.operation };
             let operation = self.operations.entry(key);
             operation.requests += 1;
             operation.outcomes[span.outcome.index()] += 1;
@@ -104,27 +99,14 @@ impl EnvironmentFacts {
         for group in groups(own, |call| (call.callee, call.kind)) {
             let first = group[0];
             let retries = mark_retries(&group);
-            let kept = || {
-                group
-                    .iter()
-                    .zip(&retries)
-                    .filter(|(_, is_retry)| !**is_retry)
-                    .map(|(call, _)| call)
-            };
+            let kept = || group.iter().zip(&retries).filter(|(_, is_retry)| !**is_retry).map(|(call, _)| call);
             let operations: BTreeSet<Name> = kept().map(|call| call.template).collect();
             let count = kept().count() as u64;
-            let edge = self.edges.entry(EdgeKey {
-                caller: first.caller,
-                callee: first.callee,
-                kind: first.kind,
-            });
+            let edge = self.edges.entry(EdgeKey { caller: first.caller, callee: first.callee, kind: first.kind });
             edge.requests += 1;
             edge.retries += group.len() as u64 - count;
             edge.chatty.offer(count, trace_id);
-            *edge
-                .per_request
-                .entry((bucket(count), bucket(operations.len() as u64)))
-                .or_default() += 1;
+            *edge.per_request.entry((bucket(count), bucket(operations.len() as u64))).or_default() += 1;
         }
     }
 
@@ -133,19 +115,11 @@ impl EnvironmentFacts {
         for group in groups(own, |call| (call.callee, call.kind, call.template)) {
             let first = group[0];
             let retries = mark_retries(&group);
-            let kept: Vec<&Made<'_>> = group
-                .iter()
-                .zip(&retries)
-                .filter(|(_, is_retry)| !**is_retry)
-                .map(|(call, _)| *call)
-                .collect();
+            let kept: Vec<&Made<'_>> =
+                group.iter().zip(&retries).filter(|(_, is_retry)| !**is_retry).map(|(call, _)| *call).collect();
             let mut known: Vec<u64> = kept.iter().filter_map(|call| call.parameters).collect();
             known.sort_unstable();
-            let repeats = known
-                .chunk_by(|left, right| left == right)
-                .map(<[u64]>::len)
-                .max()
-                .unwrap_or(0) as u64;
+            let repeats = known.chunk_by(|left, right| left == right).map(<[u64]>::len).max().unwrap_or(0) as u64;
             let unknown = (kept.len() - known.len()) as u64;
             known.dedup();
             let distinct = known.len() as u64 + unknown;
@@ -157,22 +131,13 @@ impl EnvironmentFacts {
             } else {
                 Parameters::Known
             };
-            let key = PatternKey {
-                caller,
-                callee: first.callee,
-                kind: first.kind,
-                template: first.template,
-            };
+            let key = PatternKey { caller, callee: first.callee, kind: first.kind, template: first.template };
             let pattern = self.patterns.entry(key);
             pattern.requests += 1;
             pattern.calls += group.len() as u64;
             pattern.retries += (group.len() - kept.len()) as u64;
             let union_ns = bucket(union(kept.iter().map(|call| (call.start_ns, call.end_ns))));
-            let repetition = Repetition {
-                distinct: bucket(distinct),
-                union_ns,
-                parameters,
-            };
+            let repetition = Repetition { distinct: bucket(distinct), union_ns, parameters };
             *pattern.repetitions.entry(repetition).or_default() += 1;
             pattern.exemplars.offer(distinct, trace_id);
             if repeats > 1 {
@@ -184,11 +149,7 @@ impl EnvironmentFacts {
     fn add_calls(&mut self, trace_id: TraceId, made: &[Made<'_>]) {
         let mut touched = BTreeSet::new();
         for call in made.iter().filter(|call| call.caller != call.callee) {
-            let key = EdgeKey {
-                caller: call.caller,
-                callee: call.callee,
-                kind: call.kind,
-            };
+            let key = EdgeKey { caller: call.caller, callee: call.callee, kind: call.kind };
             let edge = self.edges.entry(key);
             edge.calls += 1;
             edge.outcomes[call.outcome.index()] += 1;
@@ -196,12 +157,8 @@ impl EnvironmentFacts {
             edge.asynchronous_calls += u64::from(call.is_asynchronous);
             edge.items += u64::from(call.batch);
             edge.traces += u64::from(touched.insert(key));
-            call.caller_ns
-                .into_iter()
-                .for_each(|duration| edge.caller_latency.record(duration));
-            call.callee_ns
-                .into_iter()
-                .for_each(|duration| edge.callee_latency.record(duration));
+            call.caller_ns.into_iter().for_each(|duration| edge.caller_latency.record(duration));
+            call.callee_ns.into_iter().for_each(|duration| edge.callee_latency.record(duration));
             edge.seen.widen(call.start_ns, call.end_ns);
             let duration_ns = call.end_ns - call.start_ns;
             edge.slow.offer(duration_ns, trace_id);
@@ -224,21 +181,8 @@ impl EnvironmentFacts {
             if call.access == Access::None || is_outside {
                 continue;
             }
-            let tables = if call.tables.is_empty() {
-                &[Name::EMPTY]
-            } else {
-                call.tables
-            };
-            uses.extend(tables.iter().map(|&table| {
-                (
-                    UsageKey {
-                        datastore,
-                        service,
-                        table,
-                    },
-                    call.access,
-                )
-            }));
+            let tables = if call.tables.is_empty() { &[Name::EMPTY] } else { call.tables };
+            uses.extend(tables.iter().map(|&table| (UsageKey { datastore, service, table }, call.access)));
         }
         uses.sort_unstable();
         for group in uses.chunk_by(|left, right| left.0 == right.0) {
@@ -255,12 +199,7 @@ impl EnvironmentFacts {
     fn add_loops(&mut self, trace: &Trace, calls: &Calls<'_>) {
         let service = |request: usize| trace.spans()[calls.requests[request].span].service;
         let mut walked: Vec<LoopKey> = Vec::new();
-        for (index, _) in calls
-            .requests
-            .iter()
-            .enumerate()
-            .filter(|(_, request)| !request.is_probe)
-        {
+        for (index, _) in calls.requests.iter().enumerate().filter(|(_, request)| !request.is_probe) {
             let mut path: Vec<ServiceKey> = Vec::new();
             for caller in calls.synchronous_path(index).map(service) {
                 if caller == service(index) {
@@ -300,10 +239,7 @@ fn loop_key(mut path: Vec<ServiceKey>) -> Option<LoopKey> {
 fn groups<'a, 'b, K: Ord>(own: &[&'b Made<'a>], key: impl Fn(&Made<'a>) -> K) -> Vec<Vec<&'b Made<'a>>> {
     let mut sorted = own.to_vec();
     sorted.sort_by_key(|call| key(call));
-    sorted
-        .chunk_by(|left, right| key(left) == key(right))
-        .map(<[_]>::to_vec)
-        .collect()
+    sorted.chunk_by(|left, right| key(left) == key(right)).map(<[_]>::to_vec).collect()
 }
 
 /// Which calls of a group (in order of start) are attempts after a failure: each failure that has ended excuses the
@@ -316,11 +252,7 @@ fn mark_retries(group: &[&Made<'_>]) -> Vec<bool> {
             let may_be_same = failure.parameters.is_none() || failure.parameters == call.parameters;
             failure.end_ns <= call.start_ns && failure.template == call.template && may_be_same
         };
-        let excused = open_failures
-            .iter()
-            .position(repeats)
-            .map(|place| open_failures.remove(place))
-            .is_some();
+        let excused = open_failures.iter().position(repeats).map(|place| open_failures.remove(place)).is_some();
         is_retry.push(excused || call.is_retry);
         if call.outcome.is_failure() {
             open_failures.push(call);

@@ -11,7 +11,7 @@ pub fn bucket(value: u64) -> u16 {
     if value < SUB_BUCKETS {
         return value as u16;
     }
-    let exponent = 63 - value.leading_zeros();
+    let exponent = value.ilog2();
     let sub = (value >> (exponent - SUB_BITS)) - SUB_BUCKETS;
     (u64::from(exponent - SUB_BITS + 1) * SUB_BUCKETS + sub) as u16
 }
@@ -19,11 +19,7 @@ pub fn bucket(value: u64) -> u16 {
 /// The smallest value of a bucket.
 pub fn bucket_floor(bucket: u16) -> u64 {
     let (octave, sub) = (u64::from(bucket) / SUB_BUCKETS, u64::from(bucket) % SUB_BUCKETS);
-    if octave == 0 {
-        sub
-    } else {
-        (SUB_BUCKETS + sub) << (octave - 1)
-    }
+    if octave == 0 { sub } else { (SUB_BUCKETS + sub) << (octave - 1) }
 }
 
 /// The value that stands for a bucket: its middle.
@@ -91,18 +87,13 @@ impl Histogram {
     /// How many values are at least `threshold`, as far as buckets can tell them apart.
     pub fn count_from(&self, threshold: u64) -> u64 {
         let from = bucket(threshold);
-        self.buckets()
-            .filter(|(bucket, _)| *bucket >= from)
-            .map(|(_, count)| count)
-            .sum()
+        self.buckets().filter(|(bucket, _)| *bucket >= from).map(|(_, count)| count).sum()
     }
 
     /// The buckets that hold values, in ascending order, with their counts.
     pub fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
         let numbered = self.counts.iter().enumerate();
-        numbered
-            .filter(|(_, count)| **count > 0)
-            .map(|(index, count)| (self.first + index as u16, u64::from(*count)))
+        numbered.filter(|(_, count)| **count > 0).map(|(index, count)| (self.first + index as u16, u64::from(*count)))
     }
 
     /// Makes room for the buckets from `low` to `high`.
@@ -130,7 +121,9 @@ mod tests {
 
     fn of(values: &[u64]) -> Histogram {
         let mut histogram = Histogram::default();
-        values.iter().for_each(|&value| histogram.record(value));
+        for &value in values {
+            histogram.record(value);
+        }
         histogram
     }
 

@@ -94,10 +94,7 @@ pub struct Seen {
 
 impl Default for Seen {
     fn default() -> Self {
-        Self {
-            first_ns: u64::MAX,
-            last_ns: 0,
-        }
+        Self { first_ns: u64::MAX, last_ns: 0 }
     }
 }
 
@@ -289,10 +286,7 @@ impl EdgeFacts {
 
     /// The median of calls and the median of distinct operations over the caller's requests that make such a call.
     pub fn median_per_request(&self) -> (u64, u64) {
-        (
-            median(&self.per_request, |key| key.0),
-            median(&self.per_request, |key| key.1),
-        )
+        (median(&self.per_request, |key| key.0), median(&self.per_request, |key| key.1))
     }
 }
 
@@ -442,11 +436,7 @@ impl Fold for LoopFacts {
 
 /// Of counts by [`Outcome::index`], those of failures.
 fn failures(outcomes: &[u64; Outcome::ALL.len()]) -> u64 {
-    Outcome::ALL
-        .iter()
-        .filter(|outcome| outcome.is_failure())
-        .map(|outcome| outcomes[outcome.index()])
-        .sum()
+    Outcome::ALL.iter().filter(|outcome| outcome.is_failure()).map(|outcome| outcomes[outcome.index()]).sum()
 }
 
 fn add_all<const N: usize>(sums: &mut [u64; N], more: &[u64; N]) {

@@ -9,20 +9,14 @@ impl Facts {
         for environment in self.environments.keys() {
             visit(environment);
         }
-        self.environments
-            .values()
-            .chain([self.environments.overflow()])
-            .for_each(|facts| facts.for_each_name(visit));
+        self.environments.values().chain([self.environments.overflow()]).for_each(|facts| facts.for_each_name(visit));
     }
 }
 
 impl EnvironmentFacts {
     fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
         self.services.keys().for_each(|service| service.for_each_name(visit));
-        self.services
-            .values()
-            .chain([self.services.overflow()])
-            .for_each(|facts| facts.for_each_name(visit));
+        self.services.values().chain([self.services.overflow()]).for_each(|facts| facts.for_each_name(visit));
         self.operations.keys().for_each(|key| key.for_each_name(visit));
         for key in self.edges.keys() {
             key.caller.for_each_name(visit);
@@ -34,14 +28,9 @@ impl EnvironmentFacts {
             visit(key.template);
         }
         for key in self.usages.keys() {
-            [
-                key.datastore.system,
-                key.datastore.address,
-                key.datastore.namespace,
-                key.table,
-            ]
-            .into_iter()
-            .for_each(&mut *visit);
+            [key.datastore.system, key.datastore.address, key.datastore.namespace, key.table]
+                .into_iter()
+                .for_each(&mut *visit);
             key.service.for_each_name(visit);
         }
         for key in self.loops.keys() {

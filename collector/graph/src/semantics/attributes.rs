@@ -11,7 +11,7 @@ pub(super) struct Known<'a> {
     pub(super) rpc: Rpc<'a>,
     pub(super) peer: Peer<'a>,
     pub(super) error_type: Option<&'a Value<'a>>,
-    /// `error = true`, as OpenTracing bridges send it.
+    /// `error = true`, as bridges from older libraries send it.
     pub(super) has_error_flag: bool,
     pub(super) graphql_operation: Option<&'a Value<'a>>,
 }
@@ -76,11 +76,7 @@ impl<'a> Known<'a> {
         let mut known = Self::default();
         for is_current in [true, false] {
             for attribute in attributes.iter().filter(|(_, value)| *value != Value::Text("".into())) {
-                let place = if is_current {
-                    known.current(attribute)
-                } else {
-                    known.old(attribute)
-                };
+                let place = if is_current { known.current(attribute) } else { known.old(attribute) };
                 if let Some(place) = place {
                     place.get_or_insert(&attribute.1);
                 }

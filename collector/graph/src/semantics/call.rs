@@ -27,11 +27,7 @@ pub(super) fn read(
     match kind {
         SpanKind::Internal | SpanKind::Unspecified => return None,
         SpanKind::Server => {
-            return Some(Call {
-                kind: edge_kind(kind, known),
-                batch: 1,
-                ..Call::default()
-            });
+            return Some(Call { kind: edge_kind(kind, known), batch: 1, ..Call::default() });
         }
         SpanKind::Client | SpanKind::Producer | SpanKind::Consumer => {}
     }
@@ -41,11 +37,7 @@ pub(super) fn read(
         kind => remote_call(kind, view, known, names),
     };
     call.host = names.intern(&host(known));
-    call.is_resend = known
-        .http
-        .resend_count
-        .and_then(Value::to_int)
-        .is_some_and(|count| count > 0);
+    call.is_resend = known.http.resend_count.and_then(Value::to_int).is_some_and(|count| count > 0);
     Some(call)
 }
 
@@ -107,11 +99,7 @@ fn host(known: &Known<'_>) -> String {
     let full = text(known.http.url);
     let (address_host, url_host) = (url::split_host(&address).0, url::split(&full).host);
     let network = text(known.peer.network_address);
-    [address_host, url_host, &network]
-        .into_iter()
-        .find(|host| !host.is_empty())
-        .unwrap_or_default()
-        .to_owned()
+    [address_host, url_host, &network].into_iter().find(|host| !host.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// `host[:port]`, from whichever attribute has it; empty where none has.
@@ -120,23 +108,12 @@ fn server_address(known: &Known<'_>) -> String {
     let (full, host) = (text(known.http.url), text(known.http.host));
     let url = url::split(&full);
     let (address, host) = (url::split_host(&address), url::split_host(&host));
-    let candidates = [
-        (address.0, if address.1.is_empty() { &port } else { address.1 }),
-        (url.host, url.port),
-        host,
-    ];
-    candidates
-        .into_iter()
-        .find(|(host, _)| !host.is_empty())
-        .map_or_else(String::new, |(host, port)| join(host, port))
+    let candidates = [(address.0, if address.1.is_empty() { &port } else { address.1 }), (url.host, url.port), host];
+    candidates.into_iter().find(|(host, _)| !host.is_empty()).map_or_else(String::new, |(host, port)| join(host, port))
 }
 
 fn join(host: &str, port: &str) -> String {
-    if port.is_empty() {
-        host.to_owned()
-    } else {
-        format!("{host}:{port}")
-    }
+    if port.is_empty() { host.to_owned() } else { format!("{host}:{port}") }
 }
 
 /// The path of a request, scrubbed; none where no attribute has one.
@@ -155,11 +132,7 @@ fn http_query(known: &Known<'_>) -> String {
     }
     let (path, full) = (text(known.http.path), text(known.http.url));
     let queries = [url::split(&full).query, url::split(&path).query];
-    queries
-        .into_iter()
-        .find(|query| !query.is_empty())
-        .unwrap_or_default()
-        .to_owned()
+    queries.into_iter().find(|query| !query.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// `METHOD template`.
@@ -180,10 +153,7 @@ pub(super) fn destination<'a>(known: &Known<'a>) -> Cow<'a, str> {
 
 fn messaging_call(known: &Known<'_>, names: &mut NameTable) -> Call {
     let name = names.intern(&destination(known));
-    let topic = TopicKey {
-        system: intern(names, known.messaging.system),
-        destination: name,
-    };
+    let topic = TopicKey { system: intern(names, known.messaging.system), destination: name };
     // A `create` span only announces the message that a `send` span carries, and `settle` only acknowledges it.
     let moves = !matches!(&*text(known.messaging.operation_type), "create" | "settle");
     let batch = known.messaging.batch_size.and_then(Value::to_int).unwrap_or(1);
@@ -204,11 +174,7 @@ fn database_call(
     names: &mut NameTable,
 ) -> Call {
     let query = text(database.text);
-    let statement = if query.is_empty() {
-        Statement::default()
-    } else {
-        sql::read(&query)
-    };
+    let statement = if query.is_empty() { Statement::default() } else { sql::read(&query) };
     let (operation, collection) = (text(database.operation), text(database.collection));
     let template = match &*text(database.summary) {
         "" if !statement.template.is_empty() => statement.template.clone(),
@@ -223,12 +189,7 @@ fn database_call(
     let tables: Box<[Name]> = if access == Access::None {
         Box::default()
     } else if collection.is_empty() {
-        statement
-            .tables
-            .iter()
-            .take(MAX_TABLES)
-            .map(|table| names.intern(table))
-            .collect()
+        statement.tables.iter().take(MAX_TABLES).map(|table| names.intern(table)).collect()
     } else {
         Box::new([names.intern(&collection.to_lowercase())])
     };
@@ -250,11 +211,7 @@ fn database_call(
 /// text with placeholders only are never evidence of sameness.
 fn parameters(database: &Database<'_>, statement: &Statement, query: &str) -> Option<u64> {
     if !database.parameters.is_empty() {
-        let values: Vec<_> = database
-            .parameters
-            .iter()
-            .map(|(key, value)| (key, value.to_text()))
-            .collect();
+        let values: Vec<_> = database.parameters.iter().map(|(key, value)| (key, value.to_text())).collect();
         return Some(stable_hash(&(query, values)));
     }
     let is_truncated = query.ends_with("...") || query.ends_with('…');
@@ -277,17 +234,9 @@ fn datastore(database: &Database<'_>, known: &Known<'_>, own_host: Name, names: 
     }
     if EMBEDDED_SYSTEMS.contains(&&*system) || is_loopback(url::split_host(&address).0) {
         // Without a host nobody can tell one machine's `localhost` from another's, so the address stays unknown.
-        address = if own_host.is_empty() {
-            String::new()
-        } else {
-            format!("{}/{address}", names.text(own_host))
-        };
+        address = if own_host.is_empty() { String::new() } else { format!("{}/{address}", names.text(own_host)) };
     }
-    DatastoreKey {
-        system: names.intern(&system),
-        address: names.intern(&address),
-        namespace: names.intern(&namespace),
-    }
+    DatastoreKey { system: names.intern(&system), address: names.intern(&address), namespace: names.intern(&namespace) }
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -57,11 +57,7 @@ impl SpanVisitor for BatchBuilder {
             span_id: view.span_id,
             kind,
             service: self.resource.service,
-            parent_id: if view.parent_id == view.span_id {
-                SpanId::NONE
-            } else {
-                view.parent_id
-            },
+            parent_id: if view.parent_id == view.span_id { SpanId::NONE } else { view.parent_id },
             resource: self.resource_id,
             start_ns: view.start_ns,
             end_ns: view.end_ns.max(view.start_ns),
@@ -115,10 +111,7 @@ fn operation(kind: SpanKind, view: &SpanView<'_>, known: &Known<'_>) -> String {
     let named = || url::template(&scrub(&view.name));
     match kind {
         SpanKind::Server => {
-            let route = [known.http.route, known.http.template]
-                .into_iter()
-                .find(Option::is_some)
-                .map(text);
+            let route = [known.http.route, known.http.template].into_iter().find(Option::is_some).map(text);
             if let Some(method) = rpc_method(known) {
                 method
             } else if let Some(route) = route {
@@ -163,45 +156,48 @@ fn is_probe(operation: &str, known: &Known<'_>) -> bool {
         "-/healthy",
         "-/ready",
     ];
-    let path = operation
-        .split_once(' ')
-        .map_or(operation, |(_, path)| path)
-        .trim_end_matches('/');
+    let path = operation.split_once(' ').map_or(operation, |(_, path)| path).trim_end_matches('/');
     let agent = text(known.http.user_agent);
     let url_path = call::http_path(known);
     let is_health = |path: &str| {
         let path = path.trim_end_matches('/');
-        path.strip_prefix('/')
-            .is_some_and(|path| PATHS.contains(&path) || path.starts_with("actuator/health"))
+        path.strip_prefix('/').is_some_and(|path| PATHS.contains(&path) || path.starts_with("actuator/health"))
     };
     is_health(path)
         || url_path.is_some_and(|path| is_health(&path))
         || operation.starts_with("grpc.health.v1.Health/")
         || text(known.rpc.service) == "grpc.health.v1.Health"
-        || ["kube-probe/", "ELB-HealthChecker/", "GoogleHC/"]
-            .iter()
-            .any(|probe| agent.starts_with(probe))
+        || ["kube-probe/", "ELB-HealthChecker/", "GoogleHC/"].iter().any(|probe| agent.starts_with(probe))
 }
 
 fn outcome(is_error: bool, known: &Known<'_>) -> Outcome {
     let status = known.http.status.and_then(Value::to_int).unwrap_or_default();
     let rpc = text(known.rpc.status).to_ascii_uppercase();
     let error_type = text(known.error_type).to_ascii_lowercase();
-    match (status, &*rpc) {
-        (408 | 504, _) | (_, "4" | "DEADLINE_EXCEEDED") => return Outcome::TimedOut,
-        (499, _) | (_, "1" | "CANCELLED") => return Outcome::Cancelled,
-        (400..=498, _) | (_, "3" | "5" | "6" | "7" | "9" | "11" | "16") => return Outcome::Rejected,
-        (
-            _,
-            "INVALID_ARGUMENT"
-            | "NOT_FOUND"
-            | "ALREADY_EXISTS"
-            | "PERMISSION_DENIED"
-            | "FAILED_PRECONDITION"
-            | "OUT_OF_RANGE"
-            | "UNAUTHENTICATED",
-        ) => return Outcome::Rejected,
-        (500.., _) => return Outcome::Failed,
+    match status {
+        408 | 504 => return Outcome::TimedOut,
+        499 => return Outcome::Cancelled,
+        400..=498 => return Outcome::Rejected,
+        500.. => return Outcome::Failed,
+        _ => {}
+    }
+    match &*rpc {
+        "4" | "DEADLINE_EXCEEDED" => return Outcome::TimedOut,
+        "1" | "CANCELLED" => return Outcome::Cancelled,
+        "3"
+        | "5"
+        | "6"
+        | "7"
+        | "9"
+        | "11"
+        | "16"
+        | "INVALID_ARGUMENT"
+        | "NOT_FOUND"
+        | "ALREADY_EXISTS"
+        | "PERMISSION_DENIED"
+        | "FAILED_PRECONDITION"
+        | "OUT_OF_RANGE"
+        | "UNAUTHENTICATED" => return Outcome::Rejected,
         _ => {}
     }
     if error_type.contains("timeout") || error_type.contains("timedout") || error_type.contains("deadline") {
@@ -232,14 +228,7 @@ impl Span {
     /// Every name that the span refers to; its resource has more.
     pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
         visit(self.operation);
-        if let Some(Call {
-            peer,
-            template,
-            host,
-            tables,
-            ..
-        }) = &self.call
-        {
+        if let Some(Call { peer, template, host, tables, .. }) = &self.call {
             visit(*template);
             visit(*host);
             tables.iter().for_each(|&table| visit(table));

@@ -11,20 +11,11 @@ const OWNER_KEYS: [&str; 5] = ["service.owner", "service.owner.name", "service.t
 pub(super) fn read(attributes: &[Attribute<'_>], names: &mut NameTable) -> Resource {
     let first = |keys: &[&str]| -> Option<&Value<'_>> {
         keys.iter().find_map(|key| {
-            let found = attributes
-                .iter()
-                .find(|(name, value)| name == key && !value.to_text().is_empty());
+            let found = attributes.iter().find(|(name, value)| name == key && !value.to_text().is_empty());
             found.map(|(_, value)| value)
         })
     };
-    let host = first(&[
-        "host.id",
-        "host.name",
-        "k8s.pod.uid",
-        "k8s.pod.name",
-        "container.id",
-        "hostname",
-    ]);
+    let host = first(&["host.id", "host.name", "k8s.pod.uid", "k8s.pod.name", "container.id", "hostname"]);
     let process = first(&["process.pid"]);
     let instance = first(&["service.instance.id", "k8s.pod.uid", "k8s.pod.name", "container.id"]);
     let instance = match (instance, host, process) {
@@ -42,10 +33,7 @@ pub(super) fn read(attributes: &[Attribute<'_>], names: &mut NameTable) -> Resou
     };
     Resource {
         environment: intern(names, first(&["deployment.environment.name", "deployment.environment"])),
-        service: ServiceKey {
-            namespace: intern(names, first(&["service.namespace"])),
-            name,
-        },
+        service: ServiceKey { namespace: intern(names, first(&["service.namespace"])), name },
         version: intern(names, first(&["service.version"])),
         instance: names.intern(&instance),
         owner: intern(names, first(&OWNER_KEYS)),

@@ -31,17 +31,14 @@ pub(super) fn read(text: &str) -> Statement {
     Statement {
         template: template(&tokens),
         tables: tables(&tokens),
-        access: tokens.iter().find_map(word).map_or(Access::None, |_| access(&tokens)),
+        access: access(&tokens),
         has_placeholders: tokens.contains(&Token::Placeholder),
     }
 }
 
 /// What an operation name (`SELECT`, `findAndModify`, `HGET`) does.
 pub(super) fn access_of_operation(operation: &str) -> Access {
-    let first = operation
-        .split(|character: char| !character.is_ascii_alphanumeric())
-        .next()
-        .unwrap_or_default();
+    let first = operation.split(|character: char| !character.is_ascii_alphanumeric()).next().unwrap_or_default();
     match first.to_ascii_lowercase().as_str() {
         "select" | "find" | "findone" | "aggregate" | "count" | "distinct" | "getmore" | "get" | "mget" | "hget"
         | "hgetall" | "hmget" | "exists" | "scan" | "query" | "search" | "getitem" | "batchgetitem" | "lrange"
@@ -105,20 +102,14 @@ impl<'a> Tokens<'a> {
 
     fn word_after(&mut self, prefix: usize, make: impl Fn(&'a str) -> Token<'a>) -> Token<'a> {
         let ends = |character: char| !(character.is_alphanumeric() || matches!(character, '_' | '.' | '$' | '#'));
-        let end = self.rest[prefix..]
-            .find(ends)
-            .map_or(self.rest.len(), |end| end + prefix);
+        let end = self.rest[prefix..].find(ends).map_or(self.rest.len(), |end| end + prefix);
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         make(word)
     }
 
     fn percent(&mut self) -> Token<'a> {
-        let end = if self.rest.starts_with("%(") {
-            self.rest.find(")s").unwrap_or(0)
-        } else {
-            0
-        };
+        let end = if self.rest.starts_with("%(") { self.rest.find(")s").unwrap_or(0) } else { 0 };
         self.rest = self.rest.get(end + 2..).unwrap_or("");
         Token::Placeholder
     }
@@ -182,47 +173,25 @@ fn word<'a>(token: &Token<'a>) -> Option<&'a str> {
 }
 
 fn is(token: Option<&Token<'_>>, words: &[&str]) -> bool {
-    token
-        .and_then(word)
-        .is_some_and(|word| words.iter().any(|each| word.eq_ignore_ascii_case(each)))
+    token.and_then(word).is_some_and(|word| words.iter().any(|each| word.eq_ignore_ascii_case(each)))
 }
 
 /// DDL and session control use no table; a reading CTE in front of a write is a write.
 fn access(tokens: &[Token<'_>]) -> Access {
-    if is(
-        tokens.first(),
-        &[
-            "create",
-            "alter",
-            "drop",
-            "truncate",
-            "begin",
-            "commit",
-            "rollback",
-            "savepoint",
-            "grant",
-        ],
-    ) || is(
-        tokens.first(),
-        &[
-            "release", "set", "show", "pragma", "start", "use", "explain", "analyze", "vacuum",
-        ],
-    ) {
+    if is(tokens.first(), &["create", "alter", "drop", "truncate", "begin", "commit", "rollback", "savepoint", "grant"])
+        || is(tokens.first(), &["release", "set", "show", "pragma", "start", "use", "explain", "analyze", "vacuum"])
+    {
         return Access::None;
     }
     let writes = tokens.iter().enumerate().any(|(index, token)| {
-        is(
-            Some(token),
-            &["insert", "update", "delete", "replace", "merge", "upsert"],
-        ) && !is(
-            index.checked_sub(1).and_then(|before| tokens.get(before)),
-            &["for", "do", "on", "no"],
-        ) && tokens.get(index + 1) != Some(&Token::Sign('('))
+        is(Some(token), &["insert", "update", "delete", "replace", "merge", "upsert"])
+            && !is(index.checked_sub(1).and_then(|before| tokens.get(before)), &["for", "do", "on", "no"])
+            && tokens.get(index + 1) != Some(&Token::Sign('('))
     });
-    if writes {
-        Access::Write
-    } else {
-        access_of_operation(word(&tokens[0]).unwrap_or("select"))
+    match tokens.iter().find_map(word) {
+        _ if writes => Access::Write,
+        Some(first) if first.eq_ignore_ascii_case("with") => Access::Read,
+        first => access_of_operation(first.unwrap_or_default()),
     }
 }
 
@@ -234,11 +203,7 @@ fn tables(tokens: &[Token<'_>]) -> Vec<String> {
         let is_list = is(tokens.get(index), &["from"]);
         let introduces = is_list || is(tokens.get(index), &["join", "into"]) || is_update(tokens, index);
         index += 1;
-        while introduces
-            && is(
-                tokens.get(index),
-                &["only", "lateral", "or", "ignore", "replace", "rollback", "abort"],
-            )
+        while introduces && is(tokens.get(index), &["only", "lateral", "or", "ignore", "replace", "rollback", "abort"])
         {
             index += 1;
         }
@@ -293,12 +258,7 @@ fn common_table_expressions(tokens: &[Token<'_>]) -> Vec<String> {
         return Vec::new();
     }
     let defines = |window: &&[Token<'_>]| is(window.get(1), &["as"]) && window[2] == Token::Sign('(');
-    tokens
-        .windows(3)
-        .filter(defines)
-        .filter_map(|window| word(&window[0]))
-        .map(str::to_lowercase)
-        .collect()
+    tokens.windows(3).filter(defines).filter_map(|window| word(&window[0])).map(str::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -320,18 +280,8 @@ mod tests {
             &["t"],
             Access::Read,
         );
-        check(
-            "select a from b where c in ($1, $2,$3)",
-            "select a from b where c in (?)",
-            &["b"],
-            Access::Read,
-        );
-        check(
-            "INSERT INTO x(a,b) VALUES (1,2), (3,4)",
-            "INSERT INTO x (a, b) VALUES (?)",
-            &["x"],
-            Access::Write,
-        );
+        check("select a from b where c in ($1, $2,$3)", "select a from b where c in (?)", &["b"], Access::Read);
+        check("INSERT INTO x(a,b) VALUES (1,2), (3,4)", "INSERT INTO x (a, b) VALUES (?)", &["x"], Access::Write);
     }
 
     #[test]
@@ -348,37 +298,17 @@ mod tests {
             &["a", "s.b"],
             Access::Read,
         );
-        check(
-            "UPDATE `orders` SET a=1",
-            "UPDATE orders SET a = ?",
-            &["orders"],
-            Access::Write,
-        );
+        check("UPDATE `orders` SET a=1", "UPDATE orders SET a = ?", &["orders"], Access::Write);
         check("delete from Orders", "delete from Orders", &["orders"], Access::Write);
-        check(
-            "INSERT OR REPLACE INTO k VALUES (?)",
-            "INSERT OR REPLACE INTO k VALUES (?)",
-            &["k"],
-            Access::Write,
-        );
-        check(
-            "select * from (select 1 from z) q",
-            "select * from (select ? from z) q",
-            &["z"],
-            Access::Read,
-        );
+        check("INSERT OR REPLACE INTO k VALUES (?)", "INSERT OR REPLACE INTO k VALUES (?)", &["k"], Access::Write);
+        check("select * from (select 1 from z) q", "select * from (select ? from z) q", &["z"], Access::Read);
         check(
             "WITH w AS (SELECT 1 FROM a) SELECT 1 FROM w",
             "WITH w AS (SELECT ? FROM a) SELECT ? FROM w",
             &["a"],
             Access::Read,
         );
-        check(
-            "SELECT a FROM t FOR UPDATE",
-            "SELECT a FROM t FOR UPDATE",
-            &["t"],
-            Access::Read,
-        );
+        check("SELECT a FROM t FOR UPDATE", "SELECT a FROM t FOR UPDATE", &["t"], Access::Read);
     }
 
     #[test]
@@ -390,21 +320,8 @@ mod tests {
 
     #[test]
     fn broken_text_is_read_as_far_as_it_goes() {
-        for text in [
-            "'",
-            "\"",
-            "select 'abc",
-            "%(",
-            "/*",
-            "--",
-            "from",
-            "with",
-            "insert into",
-            "é",
-            "$",
-            "[",
-            "%(a)s",
-        ] {
+        for text in ["'", "\"", "select 'abc", "%(", "/*", "--", "from", "with", "insert into", "é", "$", "[", "%(a)s"]
+        {
             read(text);
         }
         assert!(read("select :a").has_placeholders && read("a = %s").has_placeholders);

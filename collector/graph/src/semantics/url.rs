@@ -22,12 +22,7 @@ pub(super) fn split(text: &str) -> Url<'_> {
     };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (host, port) = split_host(authority);
-    Url {
-        host,
-        port,
-        path,
-        query,
-    }
+    Url { host, port, path, query }
 }
 
 /// Splits `user@host:port`, also `[::1]:80` and whole URLs, as untidy instrumentations record them.
@@ -66,15 +61,11 @@ fn is_identifier(part: &str) -> bool {
     if part.is_empty() || digits == 0 {
         return false;
     }
-    let is_number = part
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b',' | b'.'));
+    let is_number = part.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b',' | b'.'));
     let is_hexadecimal = part.len() >= 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     let is_token = part.len() >= 20
         && digits >= 4
-        && part
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'='));
+        && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'='));
     is_number || is_hexadecimal || is_token
 }
 
@@ -84,17 +75,7 @@ mod tests {
 
     #[test]
     fn urls_are_split() {
-        let check = |text, host, port, path, query| {
-            assert_eq!(
-                split(text),
-                Url {
-                    host,
-                    port,
-                    path,
-                    query
-                }
-            )
-        };
+        let check = |text, host, port, path, query| assert_eq!(split(text), Url { host, port, path, query });
         check("http://cart:8080/a/b?c=d#e", "cart", "8080", "/a/b", "c=d");
         check("/customer?customer=123", "", "", "/customer", "customer=123");
         check("0.0.0.0:8083", "0.0.0.0", "8083", "", "");

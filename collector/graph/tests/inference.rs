@@ -1,0 +1,215 @@
+//! Who calls whom: the points of the design's node and edge inference, each by a trace that shows it.
+
+use spanlint_graph::span::{EdgeKind, Outcome};
+
+use crate::notation;
+
+fn check(trace: &str, expected: &[&str]) {
+    assert_eq!(notation::edges(&notation::graph(trace)), expected.join("\n"), "{trace}");
+}
+
+#[test]
+fn a_client_span_and_its_server_are_one_call() {
+    check(
+        "gateway server \"GET /\" 0+100 http.request.method=GET
+  gateway client \"GET\" 10+50 http.request.method=GET server.address=cart-host
+    cart server \"GET /cart\" 15+40 http.request.method=GET",
+        &["client -> gateway http 1", "gateway -> cart http 1"],
+    );
+}
+
+#[test]
+fn a_child_of_any_kind_in_another_service_is_a_request() {
+    check(
+        "a internal \"job\" 0+100
+  b internal \"work\" 10+50
+  c unspecified \"more\" 10+50",
+        &["a -> b other 1", "a -> c other 1"],
+    );
+}
+
+#[test]
+fn the_caller_is_found_through_internal_spans() {
+    check(
+        "a server \"x\" 0+100
+  a internal \"y\" 0+90
+    a client \"z\" 1+80 rpc.system.name=grpc
+      b server \"z\" 2+70",
+        &["client -> a other 1", "a -> b rpc 1"],
+    );
+}
+
+#[test]
+fn an_unmatched_call_names_its_peer_by_the_best_attribute() {
+    let peer = |attributes: &str, expected: &str| {
+        let trace = format!("a internal \"x\" 0+9\n  a client \"y\" 0+5 {attributes}");
+        check(&trace, &[expected]);
+    };
+    peer("service.peer.name=pay server.address=h", "a -> external:pay other 1");
+    peer("peer.service=pay net.peer.name=h", "a -> external:pay other 1");
+    peer("server.address=h server.port=80 network.peer.address=10.0.0.1", "a -> external:h:80 other 1");
+    peer("server.address=http://h:81/x", "a -> external:h:81 other 1");
+    peer("http.request.method=GET url.full=https://api.test/x?y", "a -> external:api.test http 1");
+    peer("network.peer.address=10.0.0.1 network.peer.port=5", "a -> external:10.0.0.1:5 other 1");
+    peer("rpc.system=grpc rpc.service=Pay rpc.method=Do", "a -> external:Pay rpc 1");
+    check("a internal \"x\" 0+9\n  a client \"y\" 0+5", &[]);
+}
+
+#[test]
+fn a_peer_with_the_name_of_a_service_is_that_service() {
+    let known = "cart server \"GET /\" 0+5\n\na internal \"x\" 0+9\n  a client \"y\" 0+5 ";
+    for address in ["cart", "cart:8080", "cart.shop.svc.cluster.local:8080"] {
+        check(&format!("{known}server.address={address}"), &["client -> cart other 1", "a -> cart other 1"]);
+    }
+}
+
+#[test]
+fn a_wrapper_around_a_call_is_not_another_call() {
+    check(
+        "a internal \"x\" 0+9
+  a client \"orm\" 0+8 db.system=postgresql db.name=shop
+    a client \"driver\" 1+6 db.system.name=postgresql db.namespace=shop server.address=db server.port=5432",
+        &["a -> datastore:postgresql/db:5432/shop database 1"],
+    );
+}
+
+#[test]
+fn messages_go_through_their_topic() {
+    check(
+        "a server \"x\" 0+9
+  a producer \"send orders\" 0+5 messaging.system=kafka messaging.destination.name=orders
+    b consumer \"process orders\" 6+5 messaging.system=kafka messaging.destination.name=orders",
+        &[
+            "client -> a other 1",
+            "a -> b messaging 1 async derived",
+            "a -> topic:kafka/orders messaging 1 async",
+            "topic:kafka/orders -> b messaging 1 async",
+        ],
+    );
+}
+
+#[test]
+fn producer_and_consumer_of_different_traces_meet_at_the_topic() {
+    check(
+        "a internal \"x\" 0+9
+  a client \"publish\" 0+5 messaging.system=kafka messaging.destination=orders messaging.operation=publish
+
+b consumer \"receive\" 6+5 messaging.system=kafka messaging.destination=orders messaging.operation=receive link=2
+  b consumer \"process\" 7+3 messaging.system=kafka messaging.destination=orders messaging.operation=process",
+        &[
+            "a -> b messaging 1 async derived",
+            "a -> topic:kafka/orders messaging 1 async",
+            "topic:kafka/orders -> b messaging 1 async",
+        ],
+    );
+}
+
+#[test]
+fn a_browser_redirect_is_no_call() {
+    check(
+        "login server \"GET /login\" 0+10\n  data server \"GET /home\" 20+10",
+        &["client -> data other 1", "client -> login other 1"],
+    );
+    check("a server \"x\" 0+10\n  b server \"y\" 2+5", &["client -> a other 1", "a -> b other 1"]);
+}
+
+#[test]
+fn health_checks_count_nowhere() {
+    check(
+        "probe internal \"tick\" 0+9
+  probe client \"GET\" 0+5 http.request.method=GET url.full=http://a/healthz
+    a server \"GET /healthz\" 1+3 http.request.method=GET http.route=/healthz
+      a client \"SELECT\" 1+1 db.system=mysql",
+        &[],
+    );
+}
+
+#[test]
+fn an_orphan_keeps_its_node_without_a_caller() {
+    let graph = notation::graph("a server \"x\" 0+5 parent=77");
+    assert_eq!(notation::edges(&graph), "");
+    assert_eq!(graph.nodes.len(), 1);
+    assert_eq!((graph.counts.orphan_spans, graph.operations[0].facts.entries), (1, [0, 0, 0, 0, 1]));
+}
+
+#[test]
+fn spans_that_are_their_own_ancestors_are_cut_loose() {
+    let graph = notation::graph("a server \"x\" 0+9 parent=2\na client \"y\" 1+5 parent=1 server.address=b");
+    assert_eq!(notation::edges(&graph), "client -> a other 1\na -> external:b other 1");
+    assert_eq!(graph.counts.circular_spans, 1);
+}
+
+#[test]
+fn environments_never_merge() {
+    let text =
+        "a server \"x\" 0+9 env=prod\n  a client \"y\" 1+5\n    b server \"z\" 2+3\n\na server \"x\" 0+9 env=test";
+    let batch = notation::spans(text);
+    let facts = notation::facts(&batch);
+    let names = &batch.vocabulary.names;
+    let environments = spanlint_graph::resolve::environments(&facts, names);
+    let graphs: Vec<_> = environments.iter().map(|&name| spanlint_graph::resolve(&facts, name, names)).collect();
+    assert_eq!(graphs.iter().map(|graph| graph.environment.as_str()).collect::<Vec<_>>(), ["prod", "test"]);
+    assert_eq!(notation::edges(&graphs[0]), "client -> a other 1\na -> b other 1");
+    assert_eq!(notation::edges(&graphs[1]), "client -> a other 1");
+}
+
+#[test]
+fn datastores_are_told_apart_by_host_where_they_are_local() {
+    let graph = notation::graph(
+        "a internal \"x\" 0+9 host=one
+  a client \"q\" 0+5 host=one db.system.name=sqlite db.namespace=shop
+b internal \"x\" 0+9 host=two
+  b client \"q\" 0+5 host=two db.system.name=sqlite db.namespace=shop
+c internal \"x\" 0+9
+  c client \"q\" 0+5 db.system.name=sqlite db.namespace=shop",
+    );
+    let expected = "a -> datastore:sqlite/one//shop database 1
+b -> datastore:sqlite/two//shop database 1
+c -> datastore:sqlite//shop database 1";
+    assert_eq!(notation::edges(&graph), expected);
+}
+
+#[test]
+fn repeated_calls_are_counted_per_request_without_retries() {
+    let graph = notation::graph(
+        "cart server \"GET /cart\" 0+100
+  cart client \"GET\" 0+10 http.request.method=GET url.full=http://stock/items/1 http.response.status_code=503
+  cart client \"GET\" 10+10 http.request.method=GET url.full=http://stock/items/1
+  cart client \"GET\" 20+10 http.request.method=GET url.full=http://stock/items/2
+  cart client \"GET\" 30+10 http.request.method=GET url.full=http://stock/items/3",
+    );
+    let pattern = &graph.patterns[0];
+    assert_eq!(pattern.template, "GET /items/{id}");
+    assert_eq!((pattern.facts.calls, pattern.facts.retries, pattern.facts.requests), (4, 1, 1));
+    let repetition = pattern.facts.repetitions.keys().next().unwrap();
+    assert_eq!(repetition.distinct, 3);
+    let edge = graph.edges.iter().find(|edge| edge.kind == EdgeKind::Http).unwrap();
+    assert_eq!((edge.facts.median_per_request(), edge.facts.outcomes[Outcome::Failed.index()]), ((3, 1), 1));
+}
+
+#[test]
+fn tables_are_read_and_written_within_requests_only() {
+    let graph = notation::graph(
+        "a server \"x\" 0+9
+  a client \"q\" 0+5 db.system=mysql db.name=shop db.operation=SELECT db.sql.table=orders
+  a client \"q\" 6+2 db.system=mysql db.name=shop db.statement=delete/**/from/**/orders
+
+b client \"migrate\" 0+5 db.system=mysql db.name=shop db.operation=INSERT db.sql.table=orders",
+    );
+    let usages: Vec<_> =
+        graph.usages.iter().map(|usage| (usage.table.as_str(), usage.facts.reads, usage.facts.writes)).collect();
+    assert_eq!(usages, [("orders", 1, 1)]);
+}
+
+#[test]
+fn loops_are_kept_as_they_were_walked() {
+    let graph = notation::graph(
+        "b server \"x\" 0+99
+  b client \"y\" 1+90
+    a server \"y\" 2+80
+      a client \"z\" 3+70
+        b server \"z\" 4+60",
+    );
+    let names: Vec<_> = graph.loops[0].nodes.iter().map(|&node| graph.node(node).name.as_str()).collect();
+    assert_eq!((names, graph.loops[0].facts.walks), (vec!["a", "b"], 1));
+}
