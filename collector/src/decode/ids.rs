@@ -1,0 +1,138 @@
+//! Ids as sent, checked: 16 bytes for a trace, 8 for a span, never zero.
+
+use spanlint_graph::span::{Link, Refusal, SpanId};
+use spanlint_graph::{TraceId, text};
+
+use crate::limits::MAX_REFUSED_NAME_BYTES;
+
+/// An id as it was sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RawId<'a> {
+    /// Big-endian, as in protobuf.
+    Bytes(&'a [u8]),
+    /// Hexadecimal digits of either case, as in JSON.
+    Hex(&'a str),
+}
+
+/// What is wrong with an id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum IdError {
+    #[error("{what} has {bytes} bytes, wants {wanted}")]
+    Bytes { what: &'static str, bytes: usize, wanted: usize },
+    #[error("{what} has {digits} hexadecimal digits, wants {wanted}")]
+    Digits { what: &'static str, digits: usize, wanted: usize },
+    #[error("{what} is not hexadecimal")]
+    NotHex { what: &'static str },
+    #[error("{what} is missing or zero")]
+    Zero { what: &'static str },
+}
+
+impl RawId<'_> {
+    /// The id as a number of `size` bytes; zero where nothing was sent.
+    fn number(self, what: &'static str, size: usize) -> Result<u128, IdError> {
+        match self {
+            Self::Bytes([]) | Self::Hex("") => Ok(0),
+            Self::Bytes(bytes) if bytes.len() == size => {
+                Ok(bytes.iter().fold(0, |number, &byte| number << 8 | u128::from(byte)))
+            }
+            Self::Bytes(bytes) => Err(IdError::Bytes { what, bytes: bytes.len(), wanted: size }),
+            Self::Hex(digits) if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+                Err(IdError::NotHex { what })
+            }
+            Self::Hex(digits) if digits.len() == 2 * size => {
+                Ok(u128::from_str_radix(digits, 16).expect("at most 32 hexadecimal digits"))
+            }
+            Self::Hex(digits) => Err(IdError::Digits { what, digits: digits.len(), wanted: 2 * size }),
+        }
+    }
+
+    fn nonzero(self, what: &'static str, size: usize) -> Result<u128, IdError> {
+        match self.number(what, size)? {
+            0 => Err(IdError::Zero { what }),
+            number => Ok(number),
+        }
+    }
+}
+
+/// The ids of a span, all valid.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SpanIds {
+    pub(super) trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    pub(super) parent_id: SpanId,
+}
+
+impl SpanIds {
+    /// Checks the ids of a span; no parent and a parent of zeros both mean a root.
+    pub(super) fn check(trace: RawId<'_>, span: RawId<'_>, parent: RawId<'_>) -> Result<Self, IdError> {
+        Ok(Self {
+            trace_id: TraceId(trace.nonzero("trace id", 16)?),
+            span_id: SpanId(span.nonzero("span id", 8)? as u64),
+            parent_id: SpanId(parent.number("parent span id", 8)? as u64),
+        })
+    }
+}
+
+/// Checks a link. None for a link to nowhere: SDKs send those when a remote context could not be read.
+pub(super) fn check_link(trace: RawId<'_>, span: RawId<'_>) -> Result<Option<Link>, IdError> {
+    let trace_id = TraceId(trace.number("trace id of a link", 16)?);
+    let span_id = SpanId(span.number("span id of a link", 8)? as u64);
+    Ok((trace_id.0 != 0 && span_id.0 != 0).then_some(Link { trace_id, span_id }))
+}
+
+/// The refusal of the span called `name`.
+pub(super) fn refusal(name: &str, error: &IdError) -> Refusal {
+    let name = &name[..name.floor_char_boundary(MAX_REFUSED_NAME_BYTES)];
+    Refusal { span_name: text::scrub(name).into_owned(), reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(id: RawId<'_>, size: usize, expected: Result<u128, &str>) {
+        assert_eq!(id.nonzero("id", size).map_err(|error| error.to_string()), expected.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn ids_have_their_length_and_are_not_zero() {
+        check(RawId::Bytes(&[0, 0, 0, 0, 0, 0, 1, 2]), 8, Ok(0x102));
+        check(RawId::Bytes(&[1; 7]), 8, Err("id has 7 bytes, wants 8"));
+        check(RawId::Bytes(&[0; 8]), 8, Err("id is missing or zero"));
+        check(RawId::Bytes(&[]), 8, Err("id is missing or zero"));
+    }
+
+    #[test]
+    fn hexadecimal_digits_have_either_case_and_nothing_else() {
+        check(RawId::Hex("00000000000000aB"), 8, Ok(0xab));
+        check(RawId::Hex("ab"), 8, Err("id has 2 hexadecimal digits, wants 16"));
+        check(RawId::Hex("+0000000000000ab"), 8, Err("id is not hexadecimal"));
+        check(RawId::Hex("AAAAAAAAAAAAAAAAAAAAAA=="), 16, Err("id is not hexadecimal"));
+        check(RawId::Hex(&"0".repeat(32)), 16, Err("id is missing or zero"));
+    }
+
+    #[test]
+    fn a_parent_of_zeros_is_no_parent() {
+        let id = RawId::Hex("00000000000000aB");
+        let trace = RawId::Hex("000000000000000000000000000000ab");
+        for parent in [RawId::Bytes(&[]), RawId::Bytes(&[0; 8]), RawId::Hex("0000000000000000")] {
+            assert_eq!(SpanIds::check(trace, id, parent).unwrap().parent_id, SpanId::NONE);
+        }
+    }
+
+    #[test]
+    fn a_link_to_nowhere_is_none_and_a_wrong_one_is_an_error() {
+        assert_eq!(check_link(RawId::Bytes(&[0; 16]), RawId::Bytes(&[])), Ok(None));
+        assert_eq!(
+            check_link(RawId::Bytes(&[1; 16]), RawId::Bytes(&[1; 3])).unwrap_err().to_string(),
+            "span id of a link has 3 bytes, wants 8"
+        );
+    }
+
+    #[test]
+    fn a_refusal_keeps_little_of_a_long_name() {
+        let refusal = refusal(&"é".repeat(1000), &IdError::Zero { what: "span id" });
+        assert_eq!(refusal.span_name.len(), MAX_REFUSED_NAME_BYTES);
+    }
+}

@@ -1,0 +1,206 @@
+//! The protobuf walk is the oracle for requests that both can say; the rest is what senders of JSON really do.
+
+use proptest::prelude::*;
+use prost::Message as _;
+use spanlint_graph::TraceId;
+use spanlint_graph::span::SpanId;
+
+use super::*;
+use crate::decode::oracle::{self, request};
+use crate::decode::otlp_protobuf;
+use crate::decode::recording::{OwnedSpan, Recording};
+
+fn decoded(json: &str) -> (Recording, Decoded) {
+    let mut recording = Recording::default();
+    let decoded = decode(json.as_bytes(), &mut recording).unwrap();
+    (recording, decoded)
+}
+
+fn error(json: &str) -> String {
+    decode(json.as_bytes(), &mut Recording::default()).unwrap_err().to_string()
+}
+
+/// A request of one span with the given members.
+fn with_span(members: &str) -> String {
+    format!(
+        r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{
+            "traceId":"0000000000000000000000000000000A","spanId":"00000000000000bb","name":"GET /"{members}}}]}}]}}]}}"#
+    )
+}
+
+fn span(members: &str) -> OwnedSpan {
+    let (recording, _) = decoded(&with_span(members));
+    recording.spans().next().expect("the span is taken").clone()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn reads_what_the_public_types_write(request in request()) {
+        let (mut from_json, mut from_protobuf) = (Recording::default(), Recording::default());
+        let json = serde_json::to_vec(&request).unwrap();
+        let decoded = decode(&json, &mut from_json);
+        prop_assert!(decoded.is_ok(), "{:?} in {}", decoded, String::from_utf8_lossy(&json));
+        otlp_protobuf::decode(&request.encode_to_vec(), &mut from_protobuf).unwrap();
+        prop_assert_eq!(oracle::without_reasons(from_json), oracle::without_reasons(from_protobuf));
+    }
+
+    #[test]
+    fn mutated_requests_never_panic(request in request(), seed in any::<u64>()) {
+        let json = serde_json::to_vec(&request).unwrap();
+        let mut random = oracle::Random(seed);
+        for _ in 0..20 {
+            let _ = decode(&oracle::mutate(&json, &mut random), &mut Recording::default());
+        }
+    }
+}
+
+#[test]
+fn a_span_is_shown_with_all_it_has() {
+    let span = span(
+        r#","parentSpanId":"00000000000000CC","kind":"SPAN_KIND_SERVER","startTimeUnixNano":"7","endTimeUnixNano":5,
+        "status":{"code":"STATUS_CODE_ERROR","message":"boom"},"links":[{"traceId":"","spanId":""}],"flags":769,
+        "attributes":[{"key":"n","value":{"intValue":"-3"}},{"key":"list","value":{"arrayValue":{"values":[
+            {"stringValue":"a"},{},{"kvlistValue":{"values":[{"key":"k","value":{"doubleValue":"NaN"}}]}}]}}}]"#,
+    );
+    let expected = OwnedSpan {
+        trace_id: TraceId(10),
+        span_id: SpanId(0xbb),
+        parent_id: SpanId(0xcc),
+        kind: SpanKind::Server,
+        name: "GET /".to_owned(),
+        start_ns: 7,
+        end_ns: 5,
+        is_error: true,
+        status_message: "boom".to_owned(),
+        attributes: vec![
+            ("n".to_owned(), Value::Int(-3)),
+            ("list".to_owned(), Value::Composite(r#"["a","",{"k":"NaN"}]"#.to_owned())),
+        ],
+        links: Vec::new(),
+    };
+    assert_eq!(span, expected);
+}
+
+#[test]
+fn snake_case_is_read_like_camel_case() {
+    let json = r#"{"resource_spans":[{"resource":{"attributes":[{"key":"service.name","value":{"string_value":"a"}}]},
+        "scope_spans":[{"spans":[{"trace_id":"000000000000000000000000000000ab","span_id":"00000000000000cd",
+        "parent_span_id":"00000000000000ef","start_time_unix_nano":1,"end_time_unix_nano":"2","kind":3,
+        "links":[{"trace_id":"000000000000000000000000000000ab","span_id":"00000000000000cd"}]}]}]}]}"#;
+    let (snake, _) = decoded(json);
+    let mut camel = json.to_owned();
+    for (from, to) in [("trace_id", "traceId"), ("parent_span_id", "parentSpanId"), ("span_id", "spanId")] {
+        camel = camel.replace(from, to);
+    }
+    for (from, to) in [("resource_spans", "resourceSpans"), ("scope_spans", "scopeSpans")] {
+        camel = camel.replace(from, to);
+    }
+    camel = camel.replace("start_time_unix_nano", "startTimeUnixNano").replace("end_time_unix_nano", "endTimeUnixNano");
+    camel = camel.replace("string_value", "stringValue");
+    assert_eq!(snake.spans().next().unwrap().links.len(), 1);
+    assert_eq!(snake.0, decoded(&camel).0.0);
+}
+
+#[test]
+fn null_is_absent_and_unknown_fields_are_ignored() {
+    let nulls = span(
+        r#","parentSpanId":null,"kind":null,"startTimeUnixNano":null,"endTimeUnixNano":null,"status":null,
+        "links":null,"attributes":[{"key":"a","value":null},{"key":null,"value":{"intValue":null}}],"new":[{"field":1}]"#,
+    );
+    let empty = || Value::Text("".into());
+    let attributes = vec![("a".to_owned(), empty()), (String::new(), empty())];
+    assert_eq!(nulls, OwnedSpan { attributes, ..span("") });
+    assert_eq!(
+        decoded(r#"{"resourceSpans":[{"resource":null,"scopeSpans":[{"spans":null}]},{"scopeSpans":null}]}"#).1.is_otlp,
+        true
+    );
+}
+
+#[test]
+fn a_resource_behind_its_spans_is_shown_first() {
+    let resource = r#""resource":{"attributes":[{"key":"a","value":{"boolValue":true}}]}"#;
+    let spans =
+        r#""scopeSpans":[{"spans":[{"traceId":"0000000000000000000000000000000a","spanId":"000000000000000b"}]}]"#;
+    let (before, _) = decoded(&format!("{{\"resourceSpans\":[{{{resource},{spans}}}]}}"));
+    let (after, _) = decoded(&format!("{{\"resourceSpans\":[{{{spans},{resource}}}]}}"));
+    assert_eq!(before.0.len(), 2);
+    assert_eq!(before.0, after.0);
+}
+
+#[test]
+fn wrong_ids_are_refused_by_name_and_neighbours_live() {
+    let json = with_span("").replace(
+        "\"spans\":[",
+        r#""spans":[{"name":"short","traceId":"abcd","spanId":"00000000000000bb"},
+            {"name":"base64","traceId":"AAAAAAAAAAAAAAAAAAAAAA==","spanId":"00000000000000bb"},{"name":"none"},"#,
+    );
+    let (recording, _) = decoded(&json);
+    assert_eq!(
+        recording.refusals(),
+        [
+            "span \"short\": trace id has 4 hexadecimal digits, wants 32",
+            "span \"base64\": trace id is not hexadecimal",
+            "span \"none\": trace id is missing or zero",
+        ]
+    );
+    assert_eq!(recording.spans().count(), 1);
+}
+
+#[test]
+fn other_signals_are_counted() {
+    let logs = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{}},{}]},{"logRecords":null}]}]}"#;
+    let metrics = r#"{"resource_metrics":[{"scope_metrics":[{"metrics":[{"name":"m"}]}]}]}"#;
+    let (recording, logs_and_metrics) = decoded(&format!("[{logs},{metrics}]"));
+    assert!(recording.0.is_empty());
+    assert_eq!(logs_and_metrics, Decoded { log_records: 2, metrics: 1, over_limit: 0, is_otlp: true });
+    assert!(!decoded(r#"{"data":[{"traceID":"1"}]}"#).1.is_otlp);
+}
+
+#[test]
+fn requests_may_come_in_an_array_but_not_deeper() {
+    let (recording, _) = decoded(&format!("[{},{}]", with_span(""), with_span("")));
+    assert_eq!(recording.spans().count(), 2);
+    assert!(error("[[{}]]").starts_with("invalid type: sequence, expected an OTLP request"));
+}
+
+#[test]
+fn what_is_malformed_says_so() {
+    assert_eq!(
+        error("7"),
+        "invalid type: integer `7`, expected an OTLP request (an object with resourceSpans) at line 1 column 1"
+    );
+    assert_eq!(error(&with_span(r#","name":7"#)), "duplicate field `name` at line 2 column 114");
+    assert_eq!(
+        error(&with_span(r#","startTimeUnixNano":"soon""#)).split(" at ").next().unwrap(),
+        "invalid value: string \"soon\", expected an integer, as number or as text"
+    );
+    assert!(error(&with_span(r#","startTimeUnixNano":-1"#)).starts_with("-1 is not a 64-bit number"));
+    let torn = decode(&with_span("").as_bytes()[..60], &mut Recording::default()).unwrap_err();
+    assert!(torn.is_end_of_input(), "{torn}");
+}
+
+#[test]
+fn a_million_brackets_are_refused() {
+    let brackets = "[".repeat(1_000_000);
+    assert!(decode(brackets.as_bytes(), &mut Recording::default()).is_err());
+    assert!(decode(with_span(&format!(",\"unknown\":{brackets}")).as_bytes(), &mut Recording::default()).is_err());
+    let values = r#"{"arrayValue":{"values":["#.repeat(100_000);
+    let nested = with_span(&format!(",\"attributes\":[{{\"key\":\"a\",\"value\":{values}"));
+    assert!(decode(nested.as_bytes(), &mut Recording::default()).is_err());
+    let closed = [&*values, &*"]}}".repeat(100_000)].concat();
+    assert!(
+        error(&with_span(&format!(",\"attributes\":[{{\"key\":\"a\",\"value\":{closed}}}]")))
+            .contains("recursion limit")
+    );
+}
+
+#[test]
+fn what_goes_over_a_bound_is_counted() {
+    let attribute = r#"{"key":"a"}"#;
+    let attributes = [attribute; MAX_ATTRIBUTES + 2].join(",");
+    let (recording, decoded) = decoded(&with_span(&format!(",\"attributes\":[{attributes}]")));
+    assert_eq!(decoded.over_limit, 2);
+    assert_eq!(recording.spans().next().unwrap().attributes.len(), MAX_ATTRIBUTES);
+}

@@ -1,0 +1,347 @@
+//! The leaves of OTLP in JSON: texts, numbers, enumerations, values and bounded lists, each taking null for absent.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed as _, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::{
+    ArrayFields, Attribute, CompositeText, CountRecords, Each, IdError, JsonLink, KeyValue, Link, MAX_ATTRIBUTES,
+    MAX_LINKS, MapFields, RawId, Value, composite, ids,
+};
+
+/// A text, borrowed where it has no escapes.
+#[derive(Default)]
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor).map(Self)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a text")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(""))
+    }
+}
+
+/// An unsigned 64-bit number, as number or as text.
+#[derive(Default)]
+pub(super) struct Unsigned(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Unsigned {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = deserializer.deserialize_any(IntegerVisitor)?;
+        u64::try_from(number).map(Self).map_err(|_| de::Error::custom(format_args!("{number} is not a 64-bit number")))
+    }
+}
+
+/// A signed 64-bit number, as number or as text.
+struct Integer(i64);
+
+impl<'de> Deserialize<'de> for Integer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = deserializer.deserialize_any(IntegerVisitor)?;
+        i64::try_from(number).map(Self).map_err(|_| de::Error::custom(format_args!("{number} is not a 64-bit number")))
+    }
+}
+
+struct IntegerVisitor;
+
+impl Visitor<'_> for IntegerVisitor {
+    type Value = i128;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an integer, as number or as text")
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<i128, E> {
+        Ok(number.into())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<i128, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<i128, E> {
+        if number.fract() == 0.0 {
+            Ok(number as i128)
+        } else {
+            Err(E::invalid_type(de::Unexpected::Float(number), &self))
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<i128, E> {
+        text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<i128, E> {
+        Ok(0)
+    }
+}
+
+/// A double; what JSON cannot write comes as text.
+struct Double(f64);
+
+impl<'de> Deserialize<'de> for Double {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DoubleVisitor).map(Self)
+    }
+}
+
+struct DoubleVisitor;
+
+impl Visitor<'_> for DoubleVisitor {
+    type Value = f64;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a number")
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<f64, E> {
+        Ok(number as f64)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<f64, E> {
+        Ok(number as f64)
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<f64, E> {
+        Ok(number)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<f64, E> {
+        text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
+/// A span kind or a status code by number or name; names that are not known are 0, which is "not given".
+#[derive(Default)]
+pub(super) struct EnumNumber(pub(super) i64);
+
+impl<'de> Deserialize<'de> for EnumNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EnumVisitor).map(Self)
+    }
+}
+
+struct EnumVisitor;
+
+impl Visitor<'_> for EnumVisitor {
+    type Value = i64;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the number or the name of an enumeration")
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<i64, E> {
+        Ok(i64::try_from(number).unwrap_or_default())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<i64, E> {
+        Ok(match name {
+            "SPAN_KIND_INTERNAL" | "STATUS_CODE_OK" => 1,
+            "SPAN_KIND_SERVER" | "STATUS_CODE_ERROR" => 2,
+            "SPAN_KIND_CLIENT" => 3,
+            "SPAN_KIND_PRODUCER" => 4,
+            "SPAN_KIND_CONSUMER" => 5,
+            _ => 0,
+        })
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<i64, E> {
+        Ok(0)
+    }
+}
+
+/// The value of an attribute; of several kinds the last one counts.
+pub(super) struct AnyValue<'a>(pub(super) Value<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for AnyValue<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(AnyValueVisitor).map(Self)
+    }
+}
+
+struct AnyValueVisitor;
+
+impl<'de> Visitor<'de> for AnyValueVisitor {
+    type Value = Value<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value (an object like {\"stringValue\": \"...\"})")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        let mut value = composite::EMPTY;
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            let member = match &*key.0 {
+                "stringValue" | "string_value" => {
+                    map.next_value::<Option<Text<'de>>>()?.map(|text| Value::Text(text.0))
+                }
+                "boolValue" | "bool_value" => map.next_value::<Option<bool>>()?.map(Value::Bool),
+                "intValue" | "int_value" => map.next_value::<Option<Integer>>()?.map(|number| Value::Int(number.0)),
+                "doubleValue" | "double_value" => {
+                    map.next_value::<Option<Double>>()?.map(|number| Value::Double(number.0))
+                }
+                "arrayValue" | "array_value" => {
+                    map.next_value::<Option<ArrayFields>>()?.map(|array| array.values.0.finish())
+                }
+                "kvlistValue" | "kvlist_value" => {
+                    map.next_value::<Option<MapFields>>()?.map(|map| map.values.0.finish())
+                }
+                "bytesValue" | "bytes_value" => {
+                    map.next_value::<Option<Text<'de>>>()?.map(|text| composite::base64_text(&text.0))
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    None
+                }
+            };
+            value = member.unwrap_or(value);
+        }
+        Ok(value)
+    }
+}
+
+/// The elements of an array value, as JSON text.
+pub(super) struct Elements(pub(super) CompositeText);
+
+impl Default for Elements {
+    fn default() -> Self {
+        Self(CompositeText::array())
+    }
+}
+
+impl<'de> Deserialize<'de> for Elements {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut elements = Self::default();
+        Each::new(|value: Option<AnyValue<'de>>| {
+            elements.0.element(&value.map_or(composite::EMPTY, |value| value.0));
+            Ok(())
+        })
+        .deserialize(deserializer)?;
+        Ok(elements)
+    }
+}
+
+/// The entries of a map value, as JSON text.
+pub(super) struct Entries(pub(super) CompositeText);
+
+impl Default for Entries {
+    fn default() -> Self {
+        Self(CompositeText::map())
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut entries = Self::default();
+        Each::new(|mut entry: KeyValue<'de>| {
+            let key = std::mem::take(&mut entry.key.0);
+            entries.0.entry(&key, &entry.value());
+            Ok(())
+        })
+        .deserialize(deserializer)?;
+        Ok(entries)
+    }
+}
+
+/// The first [`MAX_ATTRIBUTES`] attributes.
+#[derive(Default)]
+pub(super) struct Attributes<'a> {
+    pub(super) list: Vec<Attribute<'a>>,
+    /// Attributes left out and values cut.
+    pub(super) over_limit: u64,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Attributes<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut attributes = Self::default();
+        Each::new(|mut attribute: KeyValue<'a>| {
+            if attributes.list.len() == MAX_ATTRIBUTES {
+                attributes.over_limit += 1;
+                return Ok(());
+            }
+            let key = std::mem::take(&mut attribute.key.0);
+            let value = attribute.value();
+            attributes.over_limit += u64::from(composite::is_cut(&value));
+            attributes.list.push((key, value));
+            Ok(())
+        })
+        .deserialize(deserializer)?;
+        Ok(attributes)
+    }
+}
+
+/// The first [`MAX_LINKS`] links that lead somewhere.
+#[derive(Default)]
+pub(super) struct Links {
+    pub(super) list: Vec<Link>,
+    /// The first link with wrong ids.
+    pub(super) wrong: Option<IdError>,
+    pub(super) over_limit: u64,
+}
+
+impl<'de> Deserialize<'de> for Links {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut links = Self::default();
+        Each::new(|link: JsonLink<'de>| {
+            match ids::check_link(RawId::Hex(&link.trace_id.0), RawId::Hex(&link.span_id.0)) {
+                Ok(Some(_)) if links.list.len() == MAX_LINKS => links.over_limit += 1,
+                Ok(link) => links.list.extend(link),
+                Err(error) => links.wrong = links.wrong.take().or(Some(error)),
+            }
+            Ok(())
+        })
+        .deserialize(deserializer)?;
+        Ok(links)
+    }
+}
+
+/// How many records an array holds, over all its elements.
+pub(super) struct Total<T> {
+    pub(super) count: u64,
+    element: PhantomData<T>,
+}
+
+impl<T> Default for Total<T> {
+    fn default() -> Self {
+        Self { count: 0, element: PhantomData }
+    }
+}
+
+impl<'de, T: Deserialize<'de> + CountRecords> Deserialize<'de> for Total<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut total = Self::default();
+        Each::new(|element: T| {
+            total.count += element.count();
+            Ok(())
+        })
+        .deserialize(deserializer)?;
+        Ok(total)
+    }
+}

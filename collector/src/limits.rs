@@ -1,0 +1,108 @@
+//! Every bound on what comes from outside, by name.
+//!
+//! Receivers and readers take these as values ([`Limits`]), so that a test can reach a bound with little input; the
+//! constants are the defaults. What goes over a bound is refused by name or counted, never cut in silence.
+
+use std::time::Duration;
+
+/// The most bytes of one request as it arrives, before decompression.
+pub const MAX_REQUEST_BYTES: usize = 16 << 20;
+
+/// The most bytes of one request after decompression, over all its gzip members.
+pub const MAX_DECOMPRESSED_BYTES: usize = 64 << 20;
+
+/// The most bytes of one document of a file: a line, an object over many lines, a protobuf file.
+pub const MAX_DOCUMENT_BYTES: usize = 512 << 20;
+
+/// The most bytes of one file after decompression.
+pub const MAX_FILE_BYTES: u64 = 16 << 30;
+
+/// The most files that one call of the reader opens.
+pub const MAX_FILES: usize = 100_000;
+
+/// How deep folders are followed.
+pub const MAX_FOLDER_DEPTH: usize = 32;
+
+/// How many bad records of a file are kept with place and reason; the rest are only counted.
+pub const MAX_BAD_RECORDS: usize = 8;
+
+/// How deep protobuf messages may nest; the limit of the public protobuf types.
+pub const MAX_PROTOBUF_DEPTH: u32 = 100;
+
+/// The most attributes of one span or resource; OpenTelemetry's own default is 128.
+pub const MAX_ATTRIBUTES: usize = 1024;
+
+/// The most links of one span; OpenTelemetry's own default is 128, large batch receives have a few hundred.
+pub const MAX_LINKS: usize = 1024;
+
+/// The most bytes of JSON text that an array, a map or bytes become.
+pub const MAX_COMPOSITE_BYTES: usize = 64 << 10;
+
+/// The most bytes of a span's name in a refusal.
+pub const MAX_REFUSED_NAME_BYTES: usize = 128;
+
+/// The most connections that one listener serves at a time; more wait in the system's queue.
+pub const MAX_CONNECTIONS: usize = 1024;
+
+/// The most requests in flight on one HTTP/2 connection.
+pub const MAX_CONCURRENT_STREAMS: u32 = 128;
+
+/// The most streams of one HTTP/2 connection that a client may reset before they were taken up.
+pub const MAX_RESET_STREAMS: usize = 64;
+
+/// The most bytes of all headers of one request.
+pub const MAX_HEADER_BYTES: u32 = 16 << 10;
+
+/// The most headers of one HTTP/1 request.
+pub const MAX_HEADERS: usize = 64;
+
+/// The size of an HTTP/2 frame; large frames cost less per byte.
+pub const HTTP2_FRAME_BYTES: u32 = 1 << 20;
+
+/// How many bytes an HTTP/2 client may send ahead, on one stream and on the connection.
+pub const HTTP2_WINDOW_BYTES: u32 = 4 << 20;
+
+/// How long an HTTP/1 client may take to send the headers of a request, idle time between two requests included.
+pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take to send the body of a request.
+pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a connection may be silent; HTTP/2 clients answer pings meanwhile.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often an HTTP/2 client is pinged, and how long it may take to answer.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// How long requests in flight may take to finish at shutdown.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The bounds that tests make small.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// [`MAX_REQUEST_BYTES`].
+    pub request_bytes: usize,
+    /// [`MAX_DECOMPRESSED_BYTES`].
+    pub decompressed_bytes: usize,
+    /// [`MAX_DOCUMENT_BYTES`].
+    pub document_bytes: usize,
+    /// [`MAX_FILE_BYTES`].
+    pub file_bytes: u64,
+    /// [`MAX_CONNECTIONS`].
+    pub connections: usize,
+    /// [`IDLE_TIMEOUT`].
+    pub idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: MAX_REQUEST_BYTES,
+            decompressed_bytes: MAX_DECOMPRESSED_BYTES,
+            document_bytes: MAX_DOCUMENT_BYTES,
+            file_bytes: MAX_FILE_BYTES,
+            connections: MAX_CONNECTIONS,
+            idle_timeout: IDLE_TIMEOUT,
+        }
+    }
+}
