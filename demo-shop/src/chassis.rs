@@ -48,10 +48,7 @@ pub(crate) struct Service {
 impl Service {
     /// A service that only answers requests.
     pub(crate) fn new(router: Router) -> Self {
-        Self {
-            router,
-            subscriptions: Vec::new(),
-        }
+        Self { router, subscriptions: Vec::new() }
     }
 
     /// Lets the service hear of a topic.

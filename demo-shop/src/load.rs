@@ -111,11 +111,7 @@ impl Load {
         let counters = Arc::new(Counters::default());
         let stop = CancellationToken::new();
         let pace = Pace::new(plan);
-        let count = if matches!(plan, LoadPlan::Counted { .. }) {
-            1
-        } else {
-            SHOPPERS
-        };
+        let count = if matches!(plan, LoadPlan::Counted { .. }) { 1 } else { SHOPPERS };
         let mut shoppers = JoinSet::new();
         for number in 0..count {
             let door = Door {
@@ -128,11 +124,7 @@ impl Load {
             let shopper = Shopper::new(door, Random::fork(self.seed, 100 + number), self.seed);
             shoppers.spawn(shopper.shop());
         }
-        LoadHandle {
-            counters,
-            stop,
-            shoppers,
-        }
+        LoadHandle { counters, stop, shoppers }
     }
 }
 
@@ -218,11 +210,7 @@ impl Door {
         }
         let response = request.send().await.ok()?;
         if !response.status().is_success() {
-            tracing::debug!(
-                path,
-                status = response.status().as_u16(),
-                "a request was not answered with success"
-            );
+            tracing::debug!(path, status = response.status().as_u16(), "a request was not answered with success");
             return None;
         }
         response.json().await.ok()

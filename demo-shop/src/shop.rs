@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::chassis::bus::Bus;
-use crate::chassis::client::{Http, Transport};
+use crate::chassis::client::{Http, Transport, local_client};
 use crate::chassis::database::Folder;
 use crate::chassis::discovery::Directory;
 use crate::chassis::telemetry::{self, Export, Identity, OtlpProtocol, Telemetry};
@@ -29,6 +29,9 @@ use crate::{control, provider};
 
 /// How long closing waits for requests and messages that are under way.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// Above every deadline of a call, so that customers wait for the shop and not the reverse.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How to open a shop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,10 +116,7 @@ pub struct Shop {
 impl Shop {
     /// Opens the shop: afterwards every service answers.
     pub async fn start(config: ShopConfig) -> Result<Self, ShopError> {
-        let export = Export::Otlp {
-            endpoint: config.otlp_endpoint.clone(),
-            protocol: config.protocol,
-        };
+        let export = Export::Otlp { endpoint: config.otlp_endpoint.clone(), protocol: config.protocol };
         Self::start_exporting(config, export).await
     }
 
@@ -128,21 +128,13 @@ impl Shop {
         let control = listen(config.control_address).await?;
         let outside = listen(loopback()).await?;
         let mut doors = Vec::new();
-        for (spec, instance) in SERVICES
-            .iter()
-            .flat_map(|spec| (1..=spec.instances).map(move |number| (spec, number)))
+        for (spec, instance) in SERVICES.iter().flat_map(|spec| (1..=spec.instances).map(move |number| (spec, number)))
         {
             doors.push((spec, instance, listen(loopback()).await?));
         }
-        let addresses = doors
-            .iter()
-            .map(|(spec, _, listener)| (spec.name, address_of(listener)));
+        let addresses = doors.iter().map(|(spec, _, listener)| (spec.name, address_of(listener)));
         let directory = Directory::new(addresses.chain([(provider::NAME, address_of(&outside))]));
-        // Requests go to the loopback interface; a proxy of the environment has no business there.
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .expect("a client without TLS has nothing to load");
+        let client = local_client(CALL_TIMEOUT);
         let gateway = directory.all(GATEWAY);
         let bus = Bus::default();
         let mut shop = Self {
@@ -160,10 +152,7 @@ impl Shop {
             stop: CancellationToken::new(),
             servers: JoinSet::new(),
             providers: Vec::new(),
-            folder: tempfile::Builder::new()
-                .prefix("spanlint-shop-")
-                .tempdir()
-                .map_err(ShopError::Folder)?,
+            folder: tempfile::Builder::new().prefix("spanlint-shop-").tempdir().map_err(ShopError::Folder)?,
         };
         shop.answer(outside, provider::router());
         shop.answer(control, control::router(switches));
@@ -183,12 +172,7 @@ impl Shop {
         transport: &Arc<dyn Transport>,
         export: &Export,
     ) -> Result<(), ShopError> {
-        let identity = Identity {
-            name: spec.name,
-            owner: spec.owner,
-            version: spec.version,
-            instance,
-        };
+        let identity = Identity { name: spec.name, owner: spec.owner, version: spec.version, instance };
         let provider = telemetry::provider(identity, export).map_err(|error| ShopError::Export(error.into()))?;
         let telemetry = Telemetry::new(&provider);
         self.providers.push((spec.name, provider));
@@ -202,31 +186,19 @@ impl Shop {
             folder: Folder::new(self.folder.path()),
         };
         let build = (spec.build)(&chassis);
-        let service = build.map_err(|error| ShopError::Service {
-            service: spec.name,
-            source: error.into(),
-        })?;
+        let service = build.map_err(|error| ShopError::Service { service: spec.name, source: error.into() })?;
         for subscription in service.subscriptions {
             self.bus.subscribe(spec.name, telemetry.clone(), subscription);
         }
-        self.servers.spawn(server::serve(
-            listener,
-            service.router,
-            spec.name,
-            telemetry,
-            self.stop.clone(),
-        ));
+        self.servers.spawn(server::serve(listener, service.router, spec.name, telemetry, self.stop.clone()));
         Ok(())
     }
 
     /// Serves a router that sends no telemetry.
     fn answer(&mut self, listener: TcpListener, router: Router) {
         let stop = self.stop.clone();
-        self.servers.spawn(async move {
-            axum::serve(listener, router)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await
-        });
+        self.servers
+            .spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await });
     }
 
     /// The switches of the scenarios; a clone can be kept.
@@ -261,10 +233,7 @@ impl Shop {
         }
         self.stop.cancel();
         // Connections that are kept alive would keep their servers waiting.
-        if timeout(DRAIN, async { while self.servers.join_next().await.is_some() {} })
-            .await
-            .is_err()
-        {
+        if timeout(DRAIN, async { while self.servers.join_next().await.is_some() {} }).await.is_err() {
             tracing::warn!("requests are left unanswered");
             self.servers.abort_all();
         }
@@ -277,10 +246,7 @@ impl Shop {
         while let Some(flushed) = closing.join_next().await {
             let (service, flushed) = flushed.expect("flushing does not panic");
             if let Err(error) = flushed {
-                outcome = Err(ShopError::Flush {
-                    service,
-                    source: error.into(),
-                });
+                outcome = Err(ShopError::Flush { service, source: error.into() });
             }
         }
         self.folder.close().map_err(ShopError::Folder)?;
@@ -293,9 +259,7 @@ fn loopback() -> SocketAddr {
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ShopError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| ShopError::Listen { address, source })
+    TcpListener::bind(address).await.map_err(|source| ShopError::Listen { address, source })
 }
 
 fn address_of(listener: &TcpListener) -> SocketAddr {

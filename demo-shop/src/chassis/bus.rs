@@ -44,26 +44,20 @@ pub(crate) struct WorkItem {
 
 impl Default for Work {
     fn default() -> Self {
-        Self {
-            open: watch::Sender::new(0),
-        }
+        Self { open: watch::Sender::new(0) }
     }
 }
 
 impl Work {
     pub(crate) fn begin(&self) -> WorkItem {
         self.open.send_modify(|open| *open += 1);
-        WorkItem {
-            open: self.open.clone(),
-        }
+        WorkItem { open: self.open.clone() }
     }
 
     /// Returns as soon as nothing is under way.
     pub(crate) async fn idle(&self) {
         let mut open = self.open.subscribe();
-        open.wait_for(|open| *open == 0)
-            .await
-            .expect("the sender lives as long as this borrow");
+        open.wait_for(|open| *open == 0).await.expect("the sender lives as long as this borrow");
     }
 }
 
@@ -110,18 +104,11 @@ impl Bus {
         describe(&span, &message.topic, "send", &message.id);
         span.link(&message.caused_by);
         let headers = BTreeMap::from([(TRACEPARENT.to_owned(), span.traceparent())]);
-        let envelope = Envelope {
-            id: message.id,
-            headers,
-            payload: message.payload,
-        };
+        let envelope = Envelope { id: message.id, headers, payload: message.payload };
         let bytes: Arc<[u8]> = serde_json::to_vec(&envelope)?.into();
         let queues = self.lock().get(message.topic.as_str()).cloned().unwrap_or_default();
         for queue in queues {
-            let delivery = Delivery {
-                bytes: Arc::clone(&bytes),
-                _work: self.work.begin(),
-            };
+            let delivery = Delivery { bytes: Arc::clone(&bytes), _work: self.work.begin() };
             if queue.send(delivery).await.is_err() {
                 tracing::warn!(topic = message.topic, "a consumer has left");
             }
@@ -170,10 +157,7 @@ impl Subscription {
                 Err(error) => Box::pin(async move { Err(error.into()) }),
             }
         };
-        Self {
-            topic,
-            handle: Box::new(handle),
-        }
+        Self { topic, handle: Box::new(handle) }
     }
 
     /// Hands over one event as the bus would.
@@ -191,11 +175,7 @@ async fn deliver(service: &'static str, telemetry: &Telemetry, subscription: &Su
     let backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(200));
     for delivery in 1..=DELIVERIES {
         let traceparent = envelope.headers.get(TRACEPARENT).map(String::as_str);
-        let span = telemetry.remote_child(
-            SpanKind::Consumer,
-            format!("process {}", subscription.topic),
-            traceparent,
-        );
+        let span = telemetry.remote_child(SpanKind::Consumer, format!("process {}", subscription.topic), traceparent);
         describe(&span, subscription.topic, "process", &envelope.id);
         span.set("messaging.consumer.group.name", service);
         span.link(traceparent.unwrap_or_default());
@@ -225,12 +205,7 @@ mod tests {
     use super::*;
 
     fn message(payload: serde_json::Value) -> Message {
-        Message {
-            id: "m-1".into(),
-            topic: "order.paid".into(),
-            caused_by: String::new(),
-            payload,
-        }
+        Message { id: "m-1".into(), topic: "order.paid".into(), caused_by: String::new(), payload }
     }
 
     #[tokio::test]
@@ -245,16 +220,11 @@ mod tests {
             });
             bus.subscribe(service, testing::telemetry(), subscription);
         }
-        bus.publish(&testing::telemetry(), message(json!("u1-1")))
-            .await
-            .unwrap();
+        bus.publish(&testing::telemetry(), message(json!("u1-1"))).await.unwrap();
         bus.work().idle().await;
         let mut all = [received.recv().await.unwrap(), received.recv().await.unwrap()];
         all.sort_unstable();
-        assert_eq!(
-            all,
-            [("logistics", "u1-1".to_owned()), ("notification", "u1-1".to_owned())]
-        );
+        assert_eq!(all, [("logistics", "u1-1".to_owned()), ("notification", "u1-1".to_owned())]);
         assert!(received.try_recv().is_err());
     }
 
@@ -267,9 +237,7 @@ mod tests {
             async { Err(Error::conflict("never")) }
         });
         bus.subscribe("logistics", testing::telemetry(), subscription);
-        bus.publish(&testing::telemetry(), message(json!("u1-1")))
-            .await
-            .unwrap();
+        bus.publish(&testing::telemetry(), message(json!("u1-1"))).await.unwrap();
         bus.work().idle().await;
         let mut count = 0;
         while attempts.try_recv().is_ok() {

@@ -57,6 +57,12 @@ pub(crate) trait Transport: Send + Sync {
     fn send<'a>(&'a self, peer: &'a str, request: Outgoing, traceparent: String) -> Sending<'a>;
 }
 
+/// A client for the loopback interface, where a proxy of the environment has no business.
+pub(crate) fn local_client(timeout: Duration) -> reqwest::Client {
+    let builder = reqwest::Client::builder().no_proxy().timeout(timeout);
+    builder.build().expect("a client without TLS has nothing to load")
+}
+
 /// Real HTTP on the loopback interface.
 pub(crate) struct Http {
     client: reqwest::Client,
@@ -103,13 +109,7 @@ impl fmt::Debug for Peer {
 
 impl Peer {
     pub(crate) fn new(name: &'static str, transport: Arc<dyn Transport>, telemetry: Telemetry) -> Self {
-        Self {
-            name,
-            transport,
-            telemetry,
-            policy: Policy::default(),
-            breaker: Arc::default(),
-        }
+        Self { name, transport, telemetry, policy: Policy::default(), breaker: Arc::default() }
     }
 
     /// A call that may be repeated: it reads only.
@@ -128,18 +128,8 @@ impl Peer {
     }
 
     fn call(&self, method: Method, template: &'static str, repeatable: bool) -> Call<'_> {
-        let request = Outgoing {
-            method,
-            path_and_query: template.to_owned(),
-            body: None,
-        };
-        Call {
-            peer: self,
-            template,
-            request,
-            repeatable,
-            failure: None,
-        }
+        let request = Outgoing { method, path_and_query: template.to_owned(), body: None };
+        Call { peer: self, template, request, repeatable, failure: None }
     }
 }
 
@@ -168,11 +158,7 @@ impl Call<'_> {
 
     /// Adds a query parameter.
     pub(crate) fn query(mut self, key: &str, value: &str) -> Self {
-        let separator = if self.request.path_and_query.contains('?') {
-            "&"
-        } else {
-            "?"
-        };
+        let separator = if self.request.path_and_query.contains('?') { "&" } else { "?" };
         for part in [separator, key, "=", &encode(value)] {
             self.request.path_and_query.push_str(part);
         }
@@ -204,9 +190,7 @@ impl Call<'_> {
         let attempts = if self.repeatable { peer.policy.attempts } else { 1 };
         let mut attempt = 0;
         loop {
-            peer.breaker
-                .permit()
-                .map_err(|open| Error::unavailable(peer.name, open))?;
+            peer.breaker.permit().map_err(|open| Error::unavailable(peer.name, open))?;
             let left = peer.policy.deadline.saturating_sub(started.elapsed());
             let outcome = self.attempt(attempt, left).await;
             let failed = outcome.as_ref().map_or(true, |(status, _)| status.is_server_error());
@@ -222,10 +206,7 @@ impl Call<'_> {
 
     async fn attempt(&self, attempt: u32, left: Duration) -> Result<Answer, TransportError> {
         let span = self.span(attempt);
-        let sending = self
-            .peer
-            .transport
-            .send(self.peer.name, self.request.clone(), span.traceparent());
+        let sending = self.peer.transport.send(self.peer.name, self.request.clone(), span.traceparent());
         let outcome = match timeout(left, sending).await {
             Ok(outcome) => outcome,
             Err(_) => Err(TransportError::Timeout),
@@ -244,9 +225,7 @@ impl Call<'_> {
 
     fn span(&self, attempt: u32) -> ActiveSpan {
         let (peer, request) = (self.peer, &self.request);
-        let span = peer
-            .telemetry
-            .child(SpanKind::Client, format!("{} {}", request.method, self.template));
+        let span = peer.telemetry.child(SpanKind::Client, format!("{} {}", request.method, self.template));
         span.set("http.request.method", request.method.to_string());
         span.set("url.full", format!("http://{}{}", peer.name, request.path_and_query));
         span.set("url.template", self.template);
@@ -306,33 +285,20 @@ mod tests {
     impl Transport for Flaky {
         fn send<'a>(&'a self, _: &'a str, request: Outgoing, _: String) -> Sending<'a> {
             let failed = self.calls.fetch_add(1, Ordering::Relaxed) < self.failures;
-            let status = if failed {
-                StatusCode::SERVICE_UNAVAILABLE
-            } else {
-                StatusCode::OK
-            };
+            let status = if failed { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
             Box::pin(async move { Ok((status, serde_json::to_vec(&request.path_and_query).unwrap().into())) })
         }
     }
 
     fn flaky(failures: u32) -> (Peer, Arc<Flaky>) {
-        let transport = Arc::new(Flaky {
-            failures,
-            calls: AtomicU32::new(0),
-        });
+        let transport = Arc::new(Flaky { failures, calls: AtomicU32::new(0) });
         (Peer::new("cart", transport.clone(), testing::telemetry()), transport)
     }
 
     #[tokio::test(start_paused = true)]
     async fn reading_is_repeated_until_it_works() {
         let (peer, transport) = flaky(2);
-        let path: String = peer
-            .get("/a/{id}/b")
-            .arg("x y/é")
-            .query("q", "1&2")
-            .send()
-            .await
-            .unwrap();
+        let path: String = peer.get("/a/{id}/b").arg("x y/é").query("q", "1&2").send().await.unwrap();
         assert_eq!(path, "/a/x%20y%2F%C3%A9/b?q=1%262");
         assert_eq!(transport.calls.load(Ordering::Relaxed), 3);
     }

@@ -28,35 +28,19 @@ pub(crate) struct Statement {
 
 impl Statement {
     pub(crate) const fn select(table: &'static str, sql: &'static str) -> Self {
-        Self {
-            operation: "SELECT",
-            table,
-            sql,
-        }
+        Self { operation: "SELECT", table, sql }
     }
 
     pub(crate) const fn insert(table: &'static str, sql: &'static str) -> Self {
-        Self {
-            operation: "INSERT",
-            table,
-            sql,
-        }
+        Self { operation: "INSERT", table, sql }
     }
 
     pub(crate) const fn update(table: &'static str, sql: &'static str) -> Self {
-        Self {
-            operation: "UPDATE",
-            table,
-            sql,
-        }
+        Self { operation: "UPDATE", table, sql }
     }
 
     pub(crate) const fn delete(table: &'static str, sql: &'static str) -> Self {
-        Self {
-            operation: "DELETE",
-            table,
-            sql,
-        }
+        Self { operation: "DELETE", table, sql }
     }
 }
 
@@ -85,11 +69,7 @@ pub(crate) struct Step {
 
 impl Step {
     pub(crate) fn new(statement: &'static Statement, parameters: Vec<Value>) -> Self {
-        Self {
-            statement,
-            parameters,
-            expected: None,
-        }
+        Self { statement, parameters, expected: None }
     }
 
     /// Undoes the transaction unless exactly this many rows change.
@@ -117,11 +97,7 @@ impl Folder {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "OFF")?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        Ok(Database {
-            connection: Arc::new(Mutex::new(connection)),
-            namespace: owner,
-            telemetry,
-        })
+        Ok(Database { connection: Arc::new(Mutex::new(connection)), namespace: owner, telemetry })
     }
 }
 
@@ -137,11 +113,7 @@ impl Database {
     #[cfg(test)]
     pub(crate) fn in_memory(namespace: &'static str) -> Self {
         let connection = Connection::open_in_memory().unwrap();
-        Self {
-            connection: Arc::new(Mutex::new(connection)),
-            namespace,
-            telemetry: super::testing::telemetry(),
-        }
+        Self { connection: Arc::new(Mutex::new(connection)), namespace, telemetry: super::testing::telemetry() }
     }
 
     /// Creates what is missing. Building the schema is no request, so it leaves no span.
@@ -190,9 +162,8 @@ impl Database {
     /// Runs one statement and counts the rows that it changed.
     pub(crate) async fn execute(&self, statement: &'static Statement, parameters: Vec<Value>) -> Result<usize, Error> {
         let span = self.span(statement);
-        let outcome = self
-            .run(move |connection| connection.prepare(statement.sql)?.execute(params_from_iter(parameters)))
-            .await;
+        let outcome =
+            self.run(move |connection| connection.prepare(statement.sql)?.execute(params_from_iter(parameters))).await;
         finish(&span, outcome)
     }
 
@@ -205,9 +176,7 @@ impl Database {
             let transaction = connection.transaction()?;
             for step in steps {
                 let span = this.span(step.statement);
-                let changed = transaction
-                    .prepare(step.statement.sql)?
-                    .execute(params_from_iter(step.parameters));
+                let changed = transaction.prepare(step.statement.sql)?.execute(params_from_iter(step.parameters));
                 let changed = changed.inspect_err(|_| span.fail("sqlite"))?;
                 if step.expected.is_some_and(|expected| expected != changed) {
                     return Ok(false);
@@ -224,9 +193,7 @@ impl Database {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> rusqlite::Result<T> {
         let connection = Arc::clone(&self.connection);
-        tokio::task::spawn_blocking(move || work(&mut lock(&connection)))
-            .await
-            .expect("statements do not panic")
+        tokio::task::spawn_blocking(move || work(&mut lock(&connection))).await.expect("statements do not panic")
     }
 
     fn span(&self, statement: &Statement) -> ActiveSpan {
@@ -262,17 +229,9 @@ mod tests {
     async fn a_transaction_that_misses_its_rows_changes_nothing() {
         let database = Database::in_memory("test");
         database.prepare("CREATE TABLE things (name TEXT)").unwrap();
-        let steps = vec![
-            Step::new(&ADD, values!["a"]),
-            Step::new(&DROP, values!["b"]).expecting(1),
-        ];
+        let steps = vec![Step::new(&ADD, values!["a"]), Step::new(&DROP, values!["b"]).expecting(1)];
         assert!(!database.transaction(steps).await.unwrap());
-        assert!(
-            database
-                .transaction(vec![Step::new(&ADD, values!["c"]).expecting(1)])
-                .await
-                .unwrap()
-        );
+        assert!(database.transaction(vec![Step::new(&ADD, values!["c"]).expecting(1)]).await.unwrap());
         let names: Vec<String> = database.rows(&ALL, values![], |row| row.get(0)).await.unwrap();
         assert_eq!(names, ["c"]);
     }

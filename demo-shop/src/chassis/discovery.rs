@@ -26,9 +26,7 @@ impl Directory {
         for (name, address) in addresses {
             entries.entry(name).or_default().addresses.push(address);
         }
-        Self {
-            entries: Arc::new(entries),
-        }
+        Self { entries: Arc::new(entries) }
     }
 
     /// The next instance of a service, in turn.
@@ -40,10 +38,7 @@ impl Directory {
 
     /// Every instance of a service.
     pub(crate) fn all(&self, name: &str) -> Vec<SocketAddr> {
-        self.entries
-            .get(name)
-            .map(|instances| instances.addresses.clone())
-            .unwrap_or_default()
+        self.entries.get(name).map(|instances| instances.addresses.clone()).unwrap_or_default()
     }
 }
 

@@ -19,11 +19,7 @@ pub(crate) struct Error {
 
 impl Error {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            cause: None,
-        }
+        Self { status, message: message.into(), cause: None }
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
@@ -44,20 +40,12 @@ impl Error {
 
     pub(crate) fn internal(cause: impl Into<Cause>) -> Self {
         let message = "internal error".to_owned();
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            message,
-            cause: Some(cause.into()),
-        }
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, message, cause: Some(cause.into()) }
     }
 
     pub(crate) fn unavailable(peer: &str, cause: impl Into<Cause>) -> Self {
         let message = format!("{peer} is not available");
-        Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            message,
-            cause: Some(cause.into()),
-        }
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, message, cause: Some(cause.into()) }
     }
 
     pub(crate) fn status(&self) -> StatusCode {

@@ -25,10 +25,8 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, traceparent TEXT NOT NULL, payload TEXT NOT NULL)";
 const TIDY: Statement = Statement::delete("outbox", "DELETE FROM outbox WHERE id <= ?1");
-const ADD: Statement = Statement::insert(
-    "outbox",
-    "INSERT INTO outbox (topic, traceparent, payload) VALUES (?1, ?2, ?3)",
-);
+const ADD: Statement =
+    Statement::insert("outbox", "INSERT INTO outbox (topic, traceparent, payload) VALUES (?1, ?2, ?3)");
 const NEXT: Statement = Statement::select(
     "outbox",
     "SELECT id, topic, traceparent, payload FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2",
@@ -54,20 +52,10 @@ impl Outbox {
         database.prepare(SCHEMA)?;
         let (wake, woken) = mpsc::channel(WAITING);
         let relayed = Arc::new(AtomicI64::new(0));
-        let relay = Relay {
-            service,
-            database: database.clone(),
-            bus: bus.clone(),
-            telemetry,
-            relayed: relayed.clone(),
-        };
+        let relay =
+            Relay { service, database: database.clone(), bus: bus.clone(), telemetry, relayed: relayed.clone() };
         tokio::spawn(relay.run(woken));
-        Ok(Self {
-            database,
-            bus,
-            wake,
-            relayed,
-        })
+        Ok(Self { database, bus, wake, relayed })
     }
 
     /// Commits the steps together with one event; false, and no event, if a step did not change what it had to.
@@ -120,9 +108,7 @@ impl Relay {
 
     async fn relay(&self) -> Result<i64, Error> {
         let span = self.telemetry.root(SpanKind::Internal, "relay outbox");
-        span.run(self.publish_next())
-            .await
-            .inspect_err(|error| span.fail(error.status().as_u16().to_string()))
+        span.run(self.publish_next()).await.inspect_err(|error| span.fail(error.status().as_u16().to_string()))
     }
 
     async fn publish_next(&self) -> Result<i64, Error> {
@@ -131,12 +117,7 @@ impl Relay {
         let mut published = 0;
         for (id, topic, caused_by, payload) in rows {
             let payload = serde_json::from_str(&payload)?;
-            let message = Message {
-                id: format!("{}-{id}", self.service),
-                topic,
-                caused_by,
-                payload,
-            };
+            let message = Message { id: format!("{}-{id}", self.service), topic, caused_by, payload };
             self.bus.publish(&self.telemetry, message).await?;
             self.relayed.store(id, Ordering::Release);
             published += 1;

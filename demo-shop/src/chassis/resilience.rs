@@ -35,10 +35,7 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// The bounds are constants of this crate, so a wrong pair is a mistake in the program.
     pub(crate) fn new(first: Duration, longest: Duration) -> Self {
-        assert!(
-            !first.is_zero() && first <= longest,
-            "a backoff starts above zero and ends above its start"
-        );
+        assert!(!first.is_zero() && first <= longest, "a backoff starts above zero and ends above its start");
         Self { first, longest }
     }
 

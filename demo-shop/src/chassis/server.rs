@@ -36,9 +36,7 @@ pub(crate) async fn serve(
         // Added after the layer: health checks are no requests of anybody and leave no span.
         .route("/healthz", get(|| async { "ok" }));
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 async fn trace(State(server): State<Server>, request: Request, next: Next) -> Response {
@@ -55,13 +53,8 @@ async fn trace(State(server): State<Server>, request: Request, next: Next) -> Re
 impl Server {
     fn span(&self, request: &Request) -> ActiveSpan {
         let method = request.method();
-        let route = request
-            .extensions()
-            .get::<MatchedPath>()
-            .map(|path| path.as_str().to_owned());
-        let name = route
-            .as_deref()
-            .map_or_else(|| method.to_string(), |route| format!("{method} {route}"));
+        let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+        let name = route.as_deref().map_or_else(|| method.to_string(), |route| format!("{method} {route}"));
         let traceparent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
         let span = self.telemetry.remote_child(SpanKind::Server, name, traceparent);
         span.set("http.request.method", method.to_string());
@@ -80,11 +73,7 @@ impl Server {
             span.set("network.peer.address", client.ip().to_string());
         }
         span.set("network.protocol.version", "1.1");
-        if let Some(agent) = request
-            .headers()
-            .get(header::USER_AGENT)
-            .and_then(|value| value.to_str().ok())
-        {
+        if let Some(agent) = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()) {
             span.set("user_agent.original", agent.to_owned());
         }
         span

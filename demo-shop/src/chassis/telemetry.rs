@@ -13,7 +13,7 @@ use opentelemetry::trace::{
     TracerProvider,
 };
 use opentelemetry::{Context, KeyValue, Value};
-use opentelemetry_otlp::{Protocol, WithExportConfig};
+use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
@@ -22,6 +22,8 @@ use opentelemetry_sdk::trace::{
 };
 use tokio::runtime::Handle;
 use tokio_util::context::TokioContext;
+
+use super::client::local_client;
 
 pub(crate) use opentelemetry::trace::SpanKind;
 
@@ -77,19 +79,12 @@ pub(crate) struct ExportError {
 /// Builds the provider of one service instance.
 pub(crate) fn provider(identity: Identity, export: &Export) -> Result<SdkTracerProvider, ExportError> {
     // Whatever the environment says: a sampled shop would not be the same shop on every run.
-    let builder = SdkTracerProvider::builder()
-        .with_sampler(Sampler::AlwaysOn)
-        .with_resource(resource(identity));
+    let builder = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_resource(resource(identity));
     let builder = match export {
         Export::Otlp { endpoint, protocol } => {
-            let exporter = otlp_exporter(endpoint, *protocol).map_err(|cause| ExportError {
-                endpoint: endpoint.clone(),
-                cause,
-            })?;
-            builder.with_span_processor(batches(OnRuntime {
-                exporter,
-                runtime: Handle::current(),
-            }))
+            let exporter = otlp_exporter(endpoint, *protocol)
+                .map_err(|cause| ExportError { endpoint: endpoint.clone(), cause })?;
+            builder.with_span_processor(batches(OnRuntime { exporter, runtime: Handle::current() }))
         }
         #[cfg(test)]
         Export::Recorder(recorder) => builder.with_span_processor(batches(recorder.exporter(identity.name))),
@@ -112,17 +107,11 @@ fn otlp_exporter(
 ) -> Result<opentelemetry_otlp::SpanExporter, opentelemetry_otlp::ExporterBuildError> {
     let builder = opentelemetry_otlp::SpanExporter::builder();
     match protocol {
-        OtlpProtocol::Grpc => builder
-            .with_tonic()
-            .with_endpoint(endpoint)
-            .with_timeout(EXPORT_TIMEOUT)
-            .build(),
+        OtlpProtocol::Grpc => builder.with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build(),
         OtlpProtocol::HttpProtobuf => {
-            let endpoint = format!(
-                "{}/v1/traces",
-                endpoint.trim_end_matches('/').trim_end_matches("/v1/traces")
-            );
-            let builder = builder.with_http().with_protocol(Protocol::HttpBinary);
+            let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/').trim_end_matches("/v1/traces"));
+            let client = local_client(EXPORT_TIMEOUT);
+            let builder = builder.with_http().with_http_client(client).with_protocol(Protocol::HttpBinary);
             builder.with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()
         }
     }
@@ -136,10 +125,7 @@ fn resource(identity: Identity) -> Resource {
             KeyValue::new("service.name", identity.name),
             KeyValue::new("service.namespace", "shop"),
             KeyValue::new("service.version", identity.version),
-            KeyValue::new(
-                "service.instance.id",
-                format!("{}-{}", identity.name, identity.instance),
-            ),
+            KeyValue::new("service.instance.id", format!("{}-{}", identity.name, identity.instance)),
             KeyValue::new("service.owner", identity.owner),
             KeyValue::new("deployment.environment.name", "demo"),
             // One machine, whatever its name is today: files of one path on it are the same file.
@@ -182,9 +168,7 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     pub(crate) fn new(provider: &SdkTracerProvider) -> Self {
-        Self {
-            tracer: provider.tracer("spanlint-demo-shop"),
-        }
+        Self { tracer: provider.tracer("spanlint-demo-shop") }
     }
 
     /// A span under the one that is active here.
@@ -211,9 +195,7 @@ impl Telemetry {
 
     fn start(&self, builder: SpanBuilder, parent: &Context) -> ActiveSpan {
         let span = self.tracer.build_with_context(builder, parent);
-        ActiveSpan {
-            context: parent.with_span(span),
-        }
+        ActiveSpan { context: parent.with_span(span) }
     }
 }
 
@@ -264,12 +246,7 @@ pub(crate) fn current_traceparent() -> String {
 }
 
 fn format(context: &SpanContext) -> String {
-    format!(
-        "00-{}-{}-{:02x}",
-        context.trace_id(),
-        context.span_id(),
-        context.trace_flags().to_u8()
-    )
+    format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), context.trace_flags().to_u8())
 }
 
 fn parse(traceparent: &str) -> Option<SpanContext> {
@@ -300,13 +277,8 @@ mod tests {
 
     #[test]
     fn a_broken_context_is_none() {
-        for text in [
-            "",
-            "00",
-            "00-0af7-b7ad-01",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "é-é-é-é",
-        ] {
+        for text in ["", "00", "00-0af7-b7ad-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01", "é-é-é-é"]
+        {
             assert!(parse(text).is_none(), "{text}");
         }
     }

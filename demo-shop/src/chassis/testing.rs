@@ -41,11 +41,7 @@ impl Transport for Local {
         _: String,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Answer, TransportError>> + Send + 'a>> {
         Box::pin(async move {
-            let request = build(
-                request.method,
-                &request.path_and_query,
-                request.body.unwrap_or_default(),
-            );
+            let request = build(request.method, &request.path_and_query, request.body.unwrap_or_default());
             let response = self.0.clone().oneshot(request).await.unwrap();
             let status = response.status();
             Ok((status, to_bytes(response.into_body(), usize::MAX).await.unwrap()))
@@ -54,20 +50,13 @@ impl Transport for Local {
 }
 
 fn build(method: Method, path: &str, body: Vec<u8>) -> Request<Body> {
-    let builder = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::CONTENT_TYPE, "application/json");
+    let builder = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
     builder.body(body.into()).unwrap()
 }
 
 /// Asks a router and reads the answer as JSON.
 pub(crate) async fn ask(router: &Router, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
-    let body = if body.is_null() {
-        Vec::new()
-    } else {
-        body.to_string().into_bytes()
-    };
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     let response = router.clone().oneshot(build(method, path, body)).await.unwrap();
     let status = response.status();
     let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -82,10 +71,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn exporter(&self, service: &'static str) -> impl SpanExporter + 'static {
-        Recording {
-            service,
-            recorder: self.clone(),
-        }
+        Recording { service, recorder: self.clone() }
     }
 
     pub(crate) fn take(&self) -> Vec<(&'static str, SpanData)> {

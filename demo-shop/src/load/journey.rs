@@ -13,9 +13,7 @@ use crate::random::Random;
 
 /// Customers that one shopper plays; later visits are those of customers who come back.
 const CUSTOMERS: usize = 100;
-const NAMES: [&str; 8] = [
-    "Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Frances", "Leslie",
-];
+const NAMES: [&str; 8] = ["Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Frances", "Leslie"];
 
 /// Plays visits until the door closes.
 pub(super) struct Shopper {
@@ -32,14 +30,7 @@ pub(super) struct Shopper {
 impl Shopper {
     pub(super) fn new(door: Door, random: Random, seed: u64) -> Self {
         let skus = catalog::products(seed).into_iter().map(|product| product.sku).collect();
-        Self {
-            door,
-            random,
-            skus,
-            known: Vec::new(),
-            thorough: true,
-            session: None,
-        }
+        Self { door, random, skus, known: Vec::new(), thorough: true, session: None }
     }
 
     pub(super) async fn shop(mut self) {
@@ -52,14 +43,15 @@ impl Shopper {
     async fn visit(&mut self) -> Result<(), Closed> {
         self.look_around().await?;
         self.come_in().await?;
-        if self.decides(40) {
+        if self.decides(30) {
             self.wish().await?;
         }
-        self.fill_cart().await?;
+        // Nobody leaves a full cart behind: it would grow with every visit.
         if self.decides(85) {
+            self.fill_cart().await?;
             self.order().await?;
         }
-        if self.decides(60) {
+        if self.decides(80) {
             self.get("/recommendations").await?;
         }
         self.send(Method::POST, "/logout", None).await?;
@@ -67,12 +59,12 @@ impl Shopper {
     }
 
     async fn look_around(&mut self) -> Result<(), Closed> {
-        if self.decides(50) {
+        if self.decides(40) {
             self.get("/home").await?;
         }
         let (thing, _) = *self.random.pick(&catalog::THINGS);
         self.get(&format!("/search?q={thing}")).await?;
-        if self.decides(50) {
+        if self.decides(40) {
             let sku = self.random.pick(&self.skus).clone();
             self.get(&format!("/products/{sku}")).await?;
         }
@@ -81,11 +73,7 @@ impl Shopper {
 
     async fn come_in(&mut self) -> Result<(), Closed> {
         let comes_back = self.known.len() >= CUSTOMERS || (!self.known.is_empty() && self.random.chance(60));
-        let number = if comes_back {
-            *self.random.pick(&self.known)
-        } else {
-            self.register().await?
-        };
+        let number = if comes_back { *self.random.pick(&self.known) } else { self.register().await? };
         let answer = self.send(Method::POST, "/login", Some(account(number))).await?;
         self.session = answer["session"].as_str().map(str::to_owned);
         Ok(())
@@ -100,8 +88,7 @@ impl Shopper {
 
     async fn wish(&mut self) -> Result<(), Closed> {
         let sku = self.random.pick(&self.skus).clone();
-        self.send(Method::POST, "/wishlist", Some(json!({ "sku": sku })))
-            .await?;
+        self.send(Method::POST, "/wishlist", Some(json!({ "sku": sku }))).await?;
         self.get("/wishlist").await?;
         if self.decides(30) {
             self.send(Method::DELETE, &format!("/wishlist/{sku}"), None).await?;
@@ -111,22 +98,11 @@ impl Shopper {
 
     /// Most carts hold five to nine different things, put in by two requests.
     async fn fill_cart(&mut self) -> Result<(), Closed> {
-        let size = if self.random.chance(85) {
-            self.random.between(6, 9)
-        } else {
-            self.random.between(2, 4)
-        };
-        let skus: Vec<String> = self
-            .random
-            .sample(&self.skus, size as usize)
-            .into_iter()
-            .cloned()
-            .collect();
+        let size = if self.random.chance(85) { self.random.between(6, 9) } else { self.random.between(2, 4) };
+        let skus: Vec<String> = self.random.sample(&self.skus, size as usize).into_iter().cloned().collect();
         for some in skus.chunks(5) {
-            let items: Vec<Value> = some
-                .iter()
-                .map(|sku| json!({ "sku": sku, "quantity": self.random.between(1, 2) }))
-                .collect();
+            let items: Vec<Value> =
+                some.iter().map(|sku| json!({ "sku": sku, "quantity": self.random.between(1, 2) })).collect();
             self.send(Method::POST, "/cart", Some(items.into())).await?;
         }
         self.get("/cart").await?;
@@ -147,7 +123,7 @@ impl Shopper {
         if self.decides(30) {
             self.get(&format!("/orders/{order}/invoice")).await?;
         }
-        if self.decides(80) {
+        if self.decides(90) {
             let received = format!("/orders/{order}/receipt");
             self.send(Method::POST, &received, None).await?;
         }

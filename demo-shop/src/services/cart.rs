@@ -3,6 +3,8 @@
 //! Owns `carts` and `cart_lines`; asks warehouse whether the lines are in stock. Prices are those at which the customer
 //! put the line in.
 
+mod store;
+
 use axum::extract::{Path, State};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -10,24 +12,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::chassis::client::Peer;
-use crate::chassis::database::{Database, Row, Statement, values};
 use crate::chassis::error::Error;
 use crate::chassis::{Chassis, Service, Spec};
 use crate::scenarios::{Scenario, Switches};
+use store::Store;
 
-pub(super) const SPEC: Spec = Spec {
-    name: "cart",
-    owner: "orders",
-    version: "1.12.2",
-    instances: 1,
-    build,
-};
+pub(super) const SPEC: Spec = Spec { name: "cart", owner: "orders", version: "1.12.2", instances: 1, build };
 
 fn build(chassis: &Chassis) -> Result<Service, Error> {
-    let peers = Peers {
-        warehouse: chassis.peer("warehouse"),
-        switches: chassis.switches.clone(),
-    };
+    let peers = Peers { warehouse: chassis.peer("warehouse"), switches: chassis.switches.clone() };
     Ok(Service::new(router(Store::new(chassis.database()?)?, peers)))
 }
 
@@ -43,16 +36,10 @@ fn router(store: Store, peers: Peers) -> Router {
 async fn view(State(cart): State<Cart>, Path(customer): Path<String>) -> Result<Json<Value>, Error> {
     let lines = cart.store.lines(&customer).await?;
     let stock = cart.peers.stock(&lines).await?;
-    let enough = |line: &Line| {
-        stock
-            .iter()
-            .any(|level| level.sku == line.sku && level.available >= line.quantity)
-    };
+    let enough = |line: &Line| stock.iter().any(|level| level.sku == line.sku && level.available >= line.quantity);
     let in_stock = lines.iter().all(enough);
     let total_cents: i64 = lines.iter().map(|line| line.price_cents * line.quantity).sum();
-    Ok(Json(
-        json!({ "lines": lines, "total_cents": total_cents, "in_stock": in_stock }),
-    ))
+    Ok(Json(json!({ "lines": lines, "total_cents": total_cents, "in_stock": in_stock })))
 }
 
 async fn add(
@@ -100,12 +87,7 @@ impl Peers {
             return Ok(Vec::new());
         }
         let skus: Vec<&str> = lines.iter().map(|line| line.sku.as_str()).collect();
-        self.warehouse
-            .post("/stock/query")
-            .json(&json!({ "skus": skus }))
-            .idempotent()
-            .send()
-            .await
+        self.warehouse.post("/stock/query").json(&json!({ "skus": skus })).idempotent().send().await
     }
 
     /// The fault of [`Scenario::ChattyCart`].
@@ -125,86 +107,10 @@ struct Line {
     price_cents: i64,
 }
 
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS carts (customer TEXT PRIMARY KEY, round INTEGER NOT NULL);
-    CREATE TABLE IF NOT EXISTS cart_lines (
-        customer TEXT NOT NULL, sku TEXT NOT NULL, quantity INTEGER NOT NULL, price_cents INTEGER NOT NULL,
-        PRIMARY KEY (customer, sku))";
-const LINES: Statement = Statement::select(
-    "cart_lines",
-    "SELECT sku, quantity, price_cents FROM cart_lines WHERE customer = ?1 ORDER BY sku",
-);
-const ADD: Statement = Statement::insert(
-    "cart_lines",
-    "INSERT INTO cart_lines (customer, sku, quantity, price_cents)
-     SELECT ?1, value ->> 'sku', value ->> 'quantity', value ->> 'price_cents' FROM json_each(?2) WHERE true
-     ON CONFLICT (customer, sku) DO UPDATE SET quantity = quantity + excluded.quantity",
-);
-const REMOVE: Statement = Statement::delete("cart_lines", "DELETE FROM cart_lines WHERE customer = ?1 AND sku = ?2");
-const EMPTY: Statement = Statement::delete(
-    "cart_lines",
-    "DELETE FROM cart_lines WHERE customer = ?1 RETURNING sku, quantity, price_cents",
-);
-const NEXT_ROUND: Statement = Statement::insert(
-    "carts",
-    "INSERT INTO carts (customer, round) VALUES (?1, 1)
-     ON CONFLICT (customer) DO UPDATE SET round = round + 1 RETURNING round",
-);
-
 #[derive(Clone)]
 struct Cart {
     store: Store,
     peers: Peers,
-}
-
-#[derive(Clone)]
-struct Store {
-    database: Database,
-}
-
-impl Store {
-    fn new(database: Database) -> Result<Self, Error> {
-        database.prepare(SCHEMA)?;
-        Ok(Self { database })
-    }
-
-    async fn lines(&self, customer: &str) -> Result<Vec<Line>, Error> {
-        self.database.rows(&LINES, values![customer], read).await
-    }
-
-    async fn add(&self, customer: &str, lines: &[Line]) -> Result<usize, Error> {
-        self.database
-            .execute(&ADD, values![customer, serde_json::to_string(lines)?])
-            .await
-    }
-
-    async fn remove(&self, customer: &str, sku: &str) -> Result<usize, Error> {
-        self.database.execute(&REMOVE, values![customer, sku]).await
-    }
-
-    async fn empty(&self, customer: &str) -> Result<Vec<Line>, Error> {
-        let mut lines = self.database.rows(&EMPTY, values![customer], read).await?;
-        // SQLite promises no order for RETURNING.
-        lines.sort_by(|left, right| left.sku.cmp(&right.sku));
-        Ok(lines)
-    }
-
-    /// Counts the orders of a customer, so that each has a number of its own.
-    async fn next_round(&self, customer: &str) -> Result<i64, Error> {
-        let round = self
-            .database
-            .row(&NEXT_ROUND, values![customer], |row| row.get(0))
-            .await?;
-        round.ok_or_else(|| Error::internal("the round was not counted"))
-    }
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<Line> {
-    Ok(Line {
-        sku: row.get(0)?,
-        quantity: row.get(1)?,
-        price_cents: row.get(2)?,
-    })
 }
 
 #[cfg(test)]
@@ -212,25 +118,17 @@ mod tests {
     use http::{Method, StatusCode};
 
     use super::*;
+    use crate::chassis::database::Database;
     use crate::chassis::testing::{ask, peer};
 
     fn shop(switches: Switches) -> Router {
         let one = |Path(sku): Path<String>| async move { Json(json!({ "sku": sku, "available": 2 })) };
         let many = |Json(wanted): Json<Value>| async move {
             let skus = wanted["skus"].as_array().unwrap().clone();
-            Json(
-                skus.into_iter()
-                    .map(|sku| json!({ "sku": sku, "available": 2 }))
-                    .collect::<Vec<_>>(),
-            )
+            Json(skus.into_iter().map(|sku| json!({ "sku": sku, "available": 2 })).collect::<Vec<_>>())
         };
-        let warehouse = Router::new()
-            .route("/stock/query", post(many))
-            .route("/stock/{sku}", get(one));
-        let peers = Peers {
-            warehouse: peer("warehouse", warehouse),
-            switches,
-        };
+        let warehouse = Router::new().route("/stock/query", post(many)).route("/stock/{sku}", get(one));
+        let peers = Peers { warehouse: peer("warehouse", warehouse), switches };
         router(Store::new(Database::in_memory("cart")).unwrap(), peers)
     }
 

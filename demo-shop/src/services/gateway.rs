@@ -2,32 +2,24 @@
 //!
 //! Owns nothing; calls every service that customers need. A session travels in the `Authorization` header only.
 
-use axum::extract::{FromRequestParts, Path, Query, State};
+mod session;
+
+use axum::extract::{Path, Query, State};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use http::header;
-use http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::chassis::client::Peer;
 use crate::chassis::error::Error;
 use crate::chassis::{Chassis, Service, Spec};
+use session::{Customer, Session};
 
-pub(super) const SPEC: Spec = Spec {
-    name: "gateway",
-    owner: "storefront",
-    version: "5.2.0",
-    instances: 2,
-    build,
-};
+pub(super) const SPEC: Spec = Spec { name: "gateway", owner: "storefront", version: "5.2.0", instances: 2, build };
 
 type Answer = Result<Json<Value>, Error>;
 
-#[allow(
-    clippy::unnecessary_wraps,
-    reason = "every service is built through the same kind of function"
-)]
+#[allow(clippy::unnecessary_wraps, reason = "every service is built through the same kind of function")]
 fn build(chassis: &Chassis) -> Result<Service, Error> {
     let peers = Peers {
         user: chassis.peer("user"),
@@ -79,48 +71,6 @@ struct Peers {
     recommendation: Peer,
 }
 
-/// Whoever holds the session of the request.
-#[derive(Deserialize)]
-struct Customer {
-    customer: String,
-}
-
-fn session(parts: &Parts) -> Result<Value, Error> {
-    let value = parts
-        .headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let session = value
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .ok_or_else(Error::unauthorized)?;
-    Ok(json!({ "session": session }))
-}
-
-impl FromRequestParts<Peers> for Customer {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, peers: &Peers) -> Result<Self, Error> {
-        peers
-            .user
-            .post("/sessions/verify")
-            .json(&session(parts)?)
-            .idempotent()
-            .send()
-            .await
-    }
-}
-
-/// A session that is not looked at any closer.
-struct Session(Value);
-
-impl FromRequestParts<Peers> for Session {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Peers) -> Result<Self, Error> {
-        session(parts).map(Self)
-    }
-}
-
 async fn register(State(peers): State<Peers>, Json(new): Json<Value>) -> Answer {
     Ok(Json(peers.user.post("/users").json(&new).send().await?))
 }
@@ -151,9 +101,7 @@ async fn product(State(peers): State<Peers>, Path(sku): Path<String>) -> Answer 
 }
 
 async fn cart(State(peers): State<Peers>, by: Customer) -> Answer {
-    Ok(Json(
-        peers.cart.get("/carts/{customer}").arg(&by.customer).send().await?,
-    ))
+    Ok(Json(peers.cart.get("/carts/{customer}").arg(&by.customer).send().await?))
 }
 
 #[derive(Deserialize)]
@@ -171,11 +119,7 @@ struct Product {
 /// Customers say what and how much; what it costs comes from the catalogue.
 async fn fill_cart(State(peers): State<Peers>, by: Customer, Json(items): Json<Vec<Item>>) -> Answer {
     let skus: Vec<&str> = items.iter().map(|item| item.sku.as_str()).collect();
-    let found = peers
-        .search
-        .post("/products/query")
-        .json(&json!({ "skus": skus }))
-        .idempotent();
+    let found = peers.search.post("/products/query").json(&json!({ "skus": skus })).idempotent();
     let products: Vec<Product> = found.send().await?;
     let mut lines = Vec::with_capacity(items.len());
     for item in &items {
@@ -183,55 +127,24 @@ async fn fill_cart(State(peers): State<Peers>, by: Customer, Json(items): Json<V
         let product = product.ok_or_else(|| Error::not_found("there is no such product"))?;
         lines.push(json!({ "sku": item.sku, "quantity": item.quantity, "price_cents": product.price_cents }));
     }
-    Ok(Json(
-        peers
-            .cart
-            .post("/carts/{customer}/lines")
-            .arg(&by.customer)
-            .json(&lines)
-            .send()
-            .await?,
-    ))
+    Ok(Json(peers.cart.post("/carts/{customer}/lines").arg(&by.customer).json(&lines).send().await?))
 }
 
 async fn take_out(State(peers): State<Peers>, by: Customer, Path(sku): Path<String>) -> Answer {
-    let call = peers
-        .cart
-        .delete("/carts/{customer}/lines/{sku}")
-        .arg(&by.customer)
-        .arg(&sku);
+    let call = peers.cart.delete("/carts/{customer}/lines/{sku}").arg(&by.customer).arg(&sku);
     Ok(Json(call.send().await?))
 }
 
 async fn wishes(State(peers): State<Peers>, by: Customer) -> Answer {
-    Ok(Json(
-        peers
-            .wishlist
-            .get("/wishes/{customer}")
-            .arg(&by.customer)
-            .send()
-            .await?,
-    ))
+    Ok(Json(peers.wishlist.get("/wishes/{customer}").arg(&by.customer).send().await?))
 }
 
 async fn wish(State(peers): State<Peers>, by: Customer, Json(wish): Json<Value>) -> Answer {
-    Ok(Json(
-        peers
-            .wishlist
-            .post("/wishes/{customer}")
-            .arg(&by.customer)
-            .json(&wish)
-            .send()
-            .await?,
-    ))
+    Ok(Json(peers.wishlist.post("/wishes/{customer}").arg(&by.customer).json(&wish).send().await?))
 }
 
 async fn drop_wish(State(peers): State<Peers>, by: Customer, Path(sku): Path<String>) -> Answer {
-    let call = peers
-        .wishlist
-        .delete("/wishes/{customer}/{sku}")
-        .arg(&by.customer)
-        .arg(&sku);
+    let call = peers.wishlist.delete("/wishes/{customer}/{sku}").arg(&by.customer).arg(&sku);
     Ok(Json(call.send().await?))
 }
 
@@ -267,23 +180,60 @@ async fn invoice(State(peers): State<Peers>, by: Customer, Path(order): Path<Str
 }
 
 async fn recommendations(State(peers): State<Peers>, by: Customer) -> Answer {
-    Ok(Json(
-        peers
-            .recommendation
-            .get("/recommendations/{customer}")
-            .arg(&by.customer)
-            .send()
-            .await?,
-    ))
+    Ok(Json(peers.recommendation.get("/recommendations/{customer}").arg(&by.customer).send().await?))
 }
 
 async fn notices(State(peers): State<Peers>, by: Customer) -> Answer {
-    Ok(Json(
-        peers
-            .notification
-            .get("/notices/{customer}")
-            .arg(&by.customer)
-            .send()
-            .await?,
-    ))
+    Ok(Json(peers.notification.get("/notices/{customer}").arg(&by.customer).send().await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::{Request, StatusCode};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::chassis::testing::peer;
+
+    /// Every service answers what the customer `u1` would get.
+    fn door() -> Router {
+        let everything = Router::new()
+            .route("/sessions/verify", post(|| async { Json(json!({ "customer": "u1" })) }))
+            .route(
+                "/orders/{order}",
+                get(|Path(order): Path<String>| async move { Json(json!({ "customer": order.split('-').next() })) }),
+            )
+            .route("/shipments/{order}", get(|| async { Json(json!({ "shipment": "post" })) }));
+        let peer = |name| peer(name, everything.clone());
+        router(Peers {
+            user: peer("user"),
+            search: peer("search"),
+            cart: peer("cart"),
+            wishlist: peer("wishlist"),
+            order_taking: peer("order-taking"),
+            order_processing: peer("order-processing"),
+            payment: peer("payment"),
+            logistics: peer("logistics"),
+            notification: peer("notification"),
+            recommendation: peer("recommendation"),
+        })
+    }
+
+    async fn status(path: &str, authorization: &str) -> StatusCode {
+        let request = Request::get(path).header("authorization", authorization).body(Body::empty()).unwrap();
+        door().oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn nobody_comes_in_without_a_session() {
+        assert_eq!(status("/cart", "").await, StatusCode::UNAUTHORIZED);
+        assert_eq!(status("/orders/u1-1", "Basic u1").await, StatusCode::UNAUTHORIZED);
+    }
+
+    #[tokio::test]
+    async fn customers_see_their_own_orders_only() {
+        assert_eq!(status("/orders/u1-1", "Bearer s").await, StatusCode::OK);
+        assert_eq!(status("/orders/u2-1", "Bearer s").await, StatusCode::NOT_FOUND);
+    }
 }

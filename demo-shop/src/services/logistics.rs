@@ -15,24 +15,13 @@ use crate::chassis::error::Error;
 use crate::chassis::outbox::Outbox;
 use crate::chassis::{Chassis, Service, Spec};
 
-pub(super) const SPEC: Spec = Spec {
-    name: "logistics",
-    owner: "orders",
-    version: "1.1.9",
-    instances: 1,
-    build,
-};
+pub(super) const SPEC: Spec = Spec { name: "logistics", owner: "orders", version: "1.1.9", instances: 1, build };
 
 fn build(chassis: &Chassis) -> Result<Service, Error> {
     let database = chassis.database()?;
     let outbox = chassis.outbox(&database)?;
     let store = Store::new(database, outbox)?;
-    let subscription = paid(Logistics {
-        store: store.clone(),
-        peers: Peers {
-            warehouse: chassis.peer("warehouse"),
-        },
-    });
+    let subscription = paid(Logistics { store: store.clone(), peers: Peers { warehouse: chassis.peer("warehouse") } });
     Ok(Service::new(router(store)).with(subscription))
 }
 
@@ -83,12 +72,7 @@ impl Logistics {
         let pieces: i64 = lines.iter().map(|line| line.quantity).sum();
         let parcels = pieces.div_euclid(PIECES) + i64::from(pieces % PIECES > 0);
         let carrier = if parcels > 2 { "freight" } else { "post" };
-        let shipped = Shipped {
-            order: paid.order,
-            customer: paid.customer,
-            carrier,
-            parcels,
-        };
+        let shipped = Shipped { order: paid.order, customer: paid.customer, carrier, parcels };
         self.store.ship(&shipped).await.map(drop)
     }
 }
@@ -105,11 +89,7 @@ struct Line {
 
 impl Peers {
     async fn pick(&self, order: &str) -> Result<Vec<Line>, Error> {
-        self.warehouse
-            .post("/picks")
-            .json(&json!({ "order": order }))
-            .send()
-            .await
+        self.warehouse.post("/picks").json(&json!({ "order": order })).send().await
     }
 }
 
@@ -125,10 +105,8 @@ const SHIP: Statement = Statement::insert(
     "shipments",
     "INSERT INTO shipments (order_id, customer, carrier, parcels) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
 );
-const SHIPMENT: Statement = Statement::select(
-    "shipments",
-    "SELECT carrier, parcels FROM shipments WHERE order_id = ?1",
-);
+const SHIPMENT: Statement =
+    Statement::select("shipments", "SELECT carrier, parcels FROM shipments WHERE order_id = ?1");
 
 #[derive(Clone)]
 struct Store {
@@ -145,18 +123,11 @@ impl Store {
     /// Ships an order the first time it is asked to.
     async fn ship(&self, shipped: &Shipped) -> Result<bool, Error> {
         let row = values![shipped.order, shipped.customer, shipped.carrier, shipped.parcels];
-        self.outbox
-            .commit(vec![Step::new(&SHIP, row).expecting(1)], "order.shipped", shipped)
-            .await
+        self.outbox.commit(vec![Step::new(&SHIP, row).expecting(1)], "order.shipped", shipped).await
     }
 
     async fn shipment(&self, order: &str) -> Result<Option<Shipment>, Error> {
-        let read = |row: &Row<'_>| {
-            Ok(Shipment {
-                carrier: row.get(0)?,
-                parcels: row.get(1)?,
-            })
-        };
+        let read = |row: &Row<'_>| Ok(Shipment { carrier: row.get(0)?, parcels: row.get(1)? });
         self.database.row(&SHIPMENT, values![order], read).await
     }
 }
@@ -175,17 +146,12 @@ mod tests {
         let database = Database::in_memory("logistics");
         let outbox = outbox(&database);
         let store = Store::new(database, outbox).unwrap();
-        let peers = Peers {
-            warehouse: peer("warehouse", Router::new().route("/picks", picks)),
-        };
+        let peers = Peers { warehouse: peer("warehouse", Router::new().route("/picks", picks)) };
         let router = router(store.clone());
         let (_, before) = ask(&router, Method::GET, "/shipments/u1-1", Value::Null).await;
         assert_eq!(before, json!({ "shipment": null }));
         let subscription = paid(Logistics { store, peers });
-        subscription
-            .handle(json!({ "order": "u1-1", "customer": "u1" }))
-            .await
-            .unwrap();
+        subscription.handle(json!({ "order": "u1-1", "customer": "u1" })).await.unwrap();
         let (_, after) = ask(&router, Method::GET, "/shipments/u1-1", Value::Null).await;
         assert_eq!(after, json!({ "shipment": { "carrier": "post", "parcels": 2 } }));
     }

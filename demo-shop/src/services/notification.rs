@@ -14,22 +14,12 @@ use crate::chassis::database::{Database, Row, Statement, values};
 use crate::chassis::error::Error;
 use crate::chassis::{Chassis, Service, Spec};
 
-pub(super) const SPEC: Spec = Spec {
-    name: "notification",
-    owner: "storefront",
-    version: "1.0.12",
-    instances: 1,
-    build,
-};
+pub(super) const SPEC: Spec =
+    Spec { name: "notification", owner: "storefront", version: "1.0.12", instances: 1, build };
 
 fn build(chassis: &Chassis) -> Result<Service, Error> {
     let store = Store::new(chassis.database()?)?;
-    let notification = Notification {
-        store: store.clone(),
-        peers: Peers {
-            user: chassis.peer("user"),
-        },
-    };
+    let notification = Notification { store: store.clone(), peers: Peers { user: chassis.peer("user") } };
     let service = Service::new(router(store));
     Ok(service.with(tell(&notification, "order.paid", "is paid")).with(tell(
         &notification,
@@ -39,9 +29,7 @@ fn build(chassis: &Chassis) -> Result<Service, Error> {
 }
 
 fn router(store: Store) -> Router {
-    Router::new()
-        .route("/notices/{customer}", get(notices))
-        .with_state(store)
+    Router::new().route("/notices/{customer}", get(notices)).with_state(store)
 }
 
 fn tell(notification: &Notification, topic: &'static str, news: &'static str) -> Subscription {
@@ -72,10 +60,8 @@ struct Notification {
 impl Notification {
     async fn tell(&self, event: Event, news: &'static str) -> Result<(), Error> {
         let contact = self.peers.contact(&event.customer).await?;
-        let notice = Notice {
-            text: format!("Dear {}, your order {} {news}", contact.name, event.order),
-            to: contact.contact,
-        };
+        let notice =
+            Notice { text: format!("Dear {}, your order {} {news}", contact.name, event.order), to: contact.contact };
         self.store.add(&event, news, notice).await
     }
 }
@@ -134,12 +120,7 @@ impl Store {
     }
 
     async fn latest(&self, customer: &str) -> Result<Vec<Notice>, Error> {
-        let read = |row: &Row<'_>| {
-            Ok(Notice {
-                text: row.get(0)?,
-                to: row.get(1)?,
-            })
-        };
+        let read = |row: &Row<'_>| Ok(Notice { text: row.get(0)?, to: row.get(1)? });
         self.database.rows(&LATEST, values![customer], read).await
     }
 }
@@ -154,20 +135,12 @@ mod tests {
     #[tokio::test]
     async fn news_are_told_once() {
         let contact = get(|| async { Json(json!({ "name": "Ada", "contact": "ada@shop.example" })) });
-        let peers = Peers {
-            user: peer("user", Router::new().route("/contacts/{customer}", contact)),
-        };
+        let peers = Peers { user: peer("user", Router::new().route("/contacts/{customer}", contact)) };
         let store = Store::new(Database::in_memory("notification")).unwrap();
-        let notification = Notification {
-            store: store.clone(),
-            peers,
-        };
+        let notification = Notification { store: store.clone(), peers };
         let event = json!({ "order": "u1-1", "customer": "u1", "total_cents": 3 });
-        for (topic, news) in [
-            ("order.paid", "is paid"),
-            ("order.shipped", "is on its way"),
-            ("order.paid", "is paid"),
-        ] {
+        for (topic, news) in [("order.paid", "is paid"), ("order.shipped", "is on its way"), ("order.paid", "is paid")]
+        {
             tell(&notification, topic, news).handle(event.clone()).await.unwrap();
         }
         let (_, answer) = ask(&router(store), Method::GET, "/notices/u1", Value::Null).await;

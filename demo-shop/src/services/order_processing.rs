@@ -2,6 +2,8 @@
 //!
 //! Owns `processing` and an outbox; hears `order.placed`, calls payment, publishes `order.paid`.
 
+mod store;
+
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -10,31 +12,19 @@ use serde_json::{Value, json};
 
 use crate::chassis::bus::Subscription;
 use crate::chassis::client::Peer;
-use crate::chassis::database::{Database, Row, Statement, Step, values};
+use crate::chassis::database::{Database, Statement, values};
 use crate::chassis::error::Error;
-use crate::chassis::outbox::Outbox;
 use crate::chassis::{Chassis, Service, Spec};
 use crate::scenarios::Scenario;
+use store::Store;
 
-pub(super) const SPEC: Spec = Spec {
-    name: "order-processing",
-    owner: "orders",
-    version: "2.0.7",
-    instances: 1,
-    build,
-};
+pub(super) const SPEC: Spec = Spec { name: "order-processing", owner: "orders", version: "2.0.7", instances: 1, build };
 
 fn build(chassis: &Chassis) -> Result<Service, Error> {
     let database = chassis.database()?;
     let outbox = chassis.outbox(&database)?;
-    let peers = Peers {
-        payment: chassis.peer("payment"),
-        chassis: Some(chassis.clone()),
-    };
-    let processing = OrderProcessing {
-        store: Store::new(database, outbox)?,
-        peers,
-    };
+    let peers = Peers { payment: chassis.peer("payment"), chassis: Some(chassis.clone()) };
+    let processing = OrderProcessing { store: Store::new(database, outbox)?, peers };
     let subscription = placed(processing.clone());
     Ok(Service::new(router(processing)).with(subscription))
 }
@@ -54,12 +44,7 @@ fn placed(processing: OrderProcessing) -> Subscription {
 }
 
 async fn order(State(processing): State<OrderProcessing>, Path(order): Path<String>) -> Result<Json<Order>, Error> {
-    processing
-        .store
-        .order(&order)
-        .await?
-        .map(Json)
-        .ok_or_else(|| Error::not_found("this order is not processed yet"))
+    processing.store.order(&order).await?.map(Json).ok_or_else(|| Error::not_found("this order is not processed yet"))
 }
 
 async fn receive(
@@ -134,11 +119,7 @@ impl Peers {
     /// The fault of [`Scenario::SharedDatabase`]: the state of an order is written straight into the tables of order-taking.
     fn foreign_orders(&self) -> Result<Option<Database>, Error> {
         let faulty = |chassis: &&Chassis| chassis.switches.is_on(Scenario::SharedDatabase);
-        self.chassis
-            .as_ref()
-            .filter(faulty)
-            .map(|chassis| chassis.foreign_database("order-taking"))
-            .transpose()
+        self.chassis.as_ref().filter(faulty).map(|chassis| chassis.foreign_database("order-taking")).transpose()
     }
 }
 
@@ -149,72 +130,8 @@ struct Order {
     state: String,
 }
 
-const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS processing (
-    order_id TEXT PRIMARY KEY, customer TEXT NOT NULL, amount_cents INTEGER NOT NULL, state TEXT NOT NULL)";
-const ACCEPT: Statement = Statement::insert(
-    "processing",
-    "INSERT INTO processing (order_id, customer, amount_cents, state) VALUES (?1, ?2, ?3, 'accepted')
-     ON CONFLICT DO NOTHING",
-);
-const PAY: Statement = Statement::update(
-    "processing",
-    "UPDATE processing SET state = 'paid' WHERE order_id = ?1 AND state = 'accepted'",
-);
-const RECEIVE: Statement = Statement::update(
-    "processing",
-    "UPDATE processing SET state = 'received' WHERE order_id = ?1 AND customer = ?2 AND state = 'paid'",
-);
-const RECEIVE_ELSEWHERE: Statement = Statement::update(
-    "orders",
-    "UPDATE orders SET state = 'received' WHERE id = ?1 AND customer = ?2",
-);
-const ORDER: Statement = Statement::select(
-    "processing",
-    "SELECT customer, amount_cents, state FROM processing WHERE order_id = ?1",
-);
-
-#[derive(Clone)]
-struct Store {
-    database: Database,
-    outbox: Outbox,
-}
-
-impl Store {
-    fn new(database: Database, outbox: Outbox) -> Result<Self, Error> {
-        database.prepare(SCHEMA)?;
-        Ok(Self { database, outbox })
-    }
-
-    async fn accept(&self, placed: &Placed) -> Result<(), Error> {
-        let row = values![placed.order, placed.customer, placed.total_cents];
-        self.database.execute(&ACCEPT, row).await.map(drop)
-    }
-
-    async fn pay(&self, placed: &Placed) -> Result<bool, Error> {
-        let paid = Paid {
-            order: &placed.order,
-            customer: &placed.customer,
-            total_cents: placed.total_cents,
-        };
-        let step = Step::new(&PAY, values![placed.order]).expecting(1);
-        self.outbox.commit(vec![step], "order.paid", &paid).await
-    }
-
-    async fn receive(&self, order: &str, customer: &str) -> Result<bool, Error> {
-        Ok(self.database.execute(&RECEIVE, values![order, customer]).await? == 1)
-    }
-
-    async fn order(&self, order: &str) -> Result<Option<Order>, Error> {
-        let read = |row: &Row<'_>| {
-            Ok(Order {
-                customer: row.get(0)?,
-                amount_cents: row.get(1)?,
-                state: row.get(2)?,
-            })
-        };
-        self.database.row(&ORDER, values![order], read).await
-    }
-}
+const RECEIVE_ELSEWHERE: Statement =
+    Statement::update("orders", "UPDATE orders SET state = 'received' WHERE id = ?1 AND customer = ?2");
 
 #[cfg(test)]
 mod tests {
@@ -227,21 +144,12 @@ mod tests {
         let payment = Router::new().route("/payments", post(move || async move { Json(json!({ "paid": paid })) }));
         let database = Database::in_memory("order-processing");
         let outbox = outbox(&database);
-        let peers = Peers {
-            payment: peer("payment", payment),
-            chassis: None,
-        };
-        OrderProcessing {
-            store: Store::new(database, outbox).unwrap(),
-            peers,
-        }
+        let peers = Peers { payment: peer("payment", payment), chassis: None };
+        OrderProcessing { store: Store::new(database, outbox).unwrap(), peers }
     }
 
     async fn state(processing: &OrderProcessing) -> Value {
-        ask(&router(processing.clone()), Method::GET, "/orders/u1-1", Value::Null)
-            .await
-            .1["state"]
-            .clone()
+        ask(&router(processing.clone()), Method::GET, "/orders/u1-1", Value::Null).await.1["state"].clone()
     }
 
     #[tokio::test]

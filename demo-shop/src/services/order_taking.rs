@@ -2,6 +2,8 @@
 //!
 //! Owns `orders`, `order_lines` and an outbox; calls cart and warehouse; publishes `order.placed`.
 
+mod store;
+
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -9,26 +11,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::chassis::client::Peer;
-use crate::chassis::database::{Database, Row, Statement, Step, values};
 use crate::chassis::error::Error;
-use crate::chassis::outbox::Outbox;
 use crate::chassis::{Chassis, Service, Spec};
+use store::Store;
 
-pub(super) const SPEC: Spec = Spec {
-    name: "order-taking",
-    owner: "orders",
-    version: "4.1.0",
-    instances: 1,
-    build,
-};
+pub(super) const SPEC: Spec = Spec { name: "order-taking", owner: "orders", version: "4.1.0", instances: 1, build };
 
 fn build(chassis: &Chassis) -> Result<Service, Error> {
     let database = chassis.database()?;
     let outbox = chassis.outbox(&database)?;
-    let peers = Peers {
-        cart: chassis.peer("cart"),
-        warehouse: chassis.peer("warehouse"),
-    };
+    let peers = Peers { cart: chassis.peer("cart"), warehouse: chassis.peer("warehouse") };
     Ok(Service::new(router(Store::new(database, outbox)?, peers)))
 }
 
@@ -52,26 +44,15 @@ async fn place(State(taking): State<OrderTaking>, Json(by): Json<Customer>) -> R
         return Err(error);
     }
     let total_cents = cart.lines.iter().map(|line| line.price_cents * line.quantity).sum();
-    let placed = Placed {
-        order: cart.order,
-        customer: by.customer,
-        lines: cart.lines,
-        total_cents,
-    };
+    let placed = Placed { order: cart.order, customer: by.customer, lines: cart.lines, total_cents };
     taking.store.place(&placed).await?;
     Ok(Json(json!({ "order": placed.order, "total_cents": total_cents })))
 }
 
 async fn order(State(taking): State<OrderTaking>, Path(order): Path<String>) -> Result<Json<Value>, Error> {
-    let header = taking
-        .store
-        .header(&order)
-        .await?
-        .ok_or_else(|| Error::not_found("there is no such order"))?;
+    let header = taking.store.header(&order).await?.ok_or_else(|| Error::not_found("there is no such order"))?;
     let lines = taking.store.lines(&order).await?;
-    Ok(Json(
-        json!({ "customer": header.0, "total_cents": header.1, "lines": lines }),
-    ))
+    Ok(Json(json!({ "customer": header.0, "total_cents": header.1, "lines": lines })))
 }
 
 #[derive(Clone)]
@@ -92,12 +73,7 @@ impl Peers {
     }
 
     async fn put_back(&self, customer: &str, lines: &[Line]) -> Result<Value, Error> {
-        self.cart
-            .post("/carts/{customer}/lines")
-            .arg(customer)
-            .json(&lines)
-            .send()
-            .await
+        self.cart.post("/carts/{customer}/lines").arg(customer).json(&lines).send().await
     }
 
     async fn reserve(&self, cart: &Cart) -> Result<usize, Error> {
@@ -122,72 +98,10 @@ struct Placed {
     total_cents: i64,
 }
 
-/// The customer stands beside each line, so that what somebody bought is read without a join.
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS orders (
-        id TEXT PRIMARY KEY, customer TEXT NOT NULL, total_cents INTEGER NOT NULL, state TEXT NOT NULL);
-    CREATE TABLE IF NOT EXISTS order_lines (
-        order_id TEXT NOT NULL, customer TEXT NOT NULL, sku TEXT NOT NULL, quantity INTEGER NOT NULL,
-        price_cents INTEGER NOT NULL, PRIMARY KEY (order_id, sku));
-    CREATE INDEX IF NOT EXISTS order_lines_of_customer ON order_lines (customer)";
-const PLACE: Statement = Statement::insert(
-    "orders",
-    "INSERT INTO orders (id, customer, total_cents, state) VALUES (?1, ?2, ?3, 'placed')",
-);
-const PLACE_LINES: Statement = Statement::insert(
-    "order_lines",
-    "INSERT INTO order_lines (order_id, customer, sku, quantity, price_cents)
-     SELECT ?1, ?2, value ->> 'sku', value ->> 'quantity', value ->> 'price_cents' FROM json_each(?3)",
-);
-const HEADER: Statement = Statement::select("orders", "SELECT customer, total_cents FROM orders WHERE id = ?1");
-const LINES: Statement = Statement::select(
-    "order_lines",
-    "SELECT sku, quantity, price_cents FROM order_lines WHERE order_id = ?1 ORDER BY sku",
-);
-
 #[derive(Clone)]
 struct OrderTaking {
     store: Store,
     peers: Peers,
-}
-
-#[derive(Clone)]
-struct Store {
-    database: Database,
-    outbox: Outbox,
-}
-
-impl Store {
-    fn new(database: Database, outbox: Outbox) -> Result<Self, Error> {
-        database.prepare(SCHEMA)?;
-        Ok(Self { database, outbox })
-    }
-
-    async fn place(&self, placed: &Placed) -> Result<bool, Error> {
-        let lines = serde_json::to_string(&placed.lines)?;
-        let steps = vec![
-            Step::new(&PLACE, values![placed.order, placed.customer, placed.total_cents]),
-            Step::new(&PLACE_LINES, values![placed.order, placed.customer, lines]),
-        ];
-        self.outbox.commit(steps, "order.placed", placed).await
-    }
-
-    async fn header(&self, order: &str) -> Result<Option<(String, i64)>, Error> {
-        self.database
-            .row(&HEADER, values![order], |row| Ok((row.get(0)?, row.get(1)?)))
-            .await
-    }
-
-    async fn lines(&self, order: &str) -> Result<Vec<Line>, Error> {
-        let read = |row: &Row<'_>| {
-            Ok(Line {
-                sku: row.get(0)?,
-                quantity: row.get(1)?,
-                price_cents: row.get(2)?,
-            })
-        };
-        self.database.rows(&LINES, values![order], read).await
-    }
 }
 
 #[cfg(test)]
@@ -197,6 +111,7 @@ mod tests {
     use http::{Method, StatusCode};
 
     use super::*;
+    use crate::chassis::database::Database;
     use crate::chassis::testing::{ask, outbox, peer};
 
     fn shop(in_stock: bool, put_back: &Arc<Mutex<Vec<Value>>>) -> Router {
@@ -218,10 +133,7 @@ mod tests {
         let warehouse = Router::new().route("/reservations", post(move || async move { (status, Json(1)) }));
         let database = Database::in_memory("order-taking");
         let outbox = outbox(&database);
-        let peers = Peers {
-            cart: peer("cart", cart),
-            warehouse: peer("warehouse", warehouse),
-        };
+        let peers = Peers { cart: peer("cart", cart), warehouse: peer("warehouse", warehouse) };
         router(Store::new(database, outbox).unwrap(), peers)
     }
 
@@ -238,13 +150,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_in_stock_goes_back_into_the_cart() {
         let put_back = Arc::default();
-        let (status, _) = ask(
-            &shop(false, &put_back),
-            Method::POST,
-            "/orders",
-            json!({ "customer": "u1" }),
-        )
-        .await;
+        let (status, _) = ask(&shop(false, &put_back), Method::POST, "/orders", json!({ "customer": "u1" })).await;
         assert_eq!(status, StatusCode::CONFLICT);
         assert_eq!(put_back.lock().unwrap()[0][0]["quantity"], 2);
     }

@@ -15,13 +15,7 @@ use crate::chassis::{Chassis, Service, Spec};
 use crate::provider;
 use crate::scenarios::{Scenario, Switches};
 
-pub(super) const SPEC: Spec = Spec {
-    name: "payment",
-    owner: "orders",
-    version: "1.5.0",
-    instances: 1,
-    build,
-};
+pub(super) const SPEC: Spec = Spec { name: "payment", owner: "orders", version: "1.5.0", instances: 1, build };
 
 fn build(chassis: &Chassis) -> Result<Service, Error> {
     let peers = Peers {
@@ -116,10 +110,8 @@ const ADD: Statement = Statement::insert(
     "INSERT INTO payments (order_id, customer, amount_cents, charge, paid) VALUES (?1, ?2, ?3, ?4, ?5)
      ON CONFLICT DO NOTHING",
 );
-const FIND: Statement = Statement::select(
-    "payments",
-    "SELECT customer, amount_cents, paid FROM payments WHERE order_id = ?1",
-);
+const FIND: Statement =
+    Statement::select("payments", "SELECT customer, amount_cents, paid FROM payments WHERE order_id = ?1");
 
 #[derive(Clone)]
 struct Store {
@@ -138,13 +130,7 @@ impl Store {
     }
 
     async fn find(&self, order: &str) -> Result<Option<Invoice>, Error> {
-        let read = |row: &Row<'_>| {
-            Ok(Invoice {
-                customer: row.get(0)?,
-                amount_cents: row.get(1)?,
-                paid: row.get(2)?,
-            })
-        };
+        let read = |row: &Row<'_>| Ok(Invoice { customer: row.get(0)?, amount_cents: row.get(1)?, paid: row.get(2)? });
         self.database.row(&FIND, values![order], read).await
     }
 }
@@ -182,12 +168,7 @@ mod tests {
     #[tokio::test]
     async fn too_much_is_declined() {
         let router = shop(Switches::default());
-        assert_eq!(
-            ask(&router, Method::POST, "/payments", due(provider::LIMIT_CENTS + 1))
-                .await
-                .1["paid"],
-            false
-        );
+        assert_eq!(ask(&router, Method::POST, "/payments", due(provider::LIMIT_CENTS + 1)).await.1["paid"], false);
     }
 
     #[tokio::test]

@@ -15,20 +15,12 @@ use crate::chassis::error::Error;
 use crate::chassis::{Chassis, Service, Spec};
 use crate::scenarios::Scenario;
 
-pub(super) const SPEC: Spec = Spec {
-    name: "recommendation",
-    owner: "storefront",
-    version: "0.4.1",
-    instances: 1,
-    build,
-};
+pub(super) const SPEC: Spec =
+    Spec { name: "recommendation", owner: "storefront", version: "0.4.1", instances: 1, build };
 
 fn build(chassis: &Chassis) -> Result<Service, Error> {
     let store = Store::new(chassis.database()?)?;
-    let peers = Peers {
-        search: chassis.peer("search"),
-        chassis: Some(chassis.clone()),
-    };
+    let peers = Peers { search: chassis.peer("search"), chassis: Some(chassis.clone()) };
     let subscription = placed(store.clone());
     Ok(Service::new(router(store, peers)).with(subscription))
 }
@@ -53,11 +45,7 @@ async fn recommend(
 ) -> Result<Json<Value>, Error> {
     let bought = match recommendation.peers.foreign_orders()? {
         None => recommendation.store.bought(&customer).await?,
-        Some(orders) => {
-            orders
-                .rows(&BOUGHT_ELSEWHERE, values![customer], |row| row.get(0))
-                .await?
-        }
+        Some(orders) => orders.rows(&BOUGHT_ELSEWHERE, values![customer], |row| row.get(0)).await?,
     };
     let skus = recommendation.store.going_with(&bought).await?;
     Ok(Json(json!({ "products": recommendation.peers.products(&skus).await? })))
@@ -99,22 +87,13 @@ impl Peers {
         if skus.is_empty() {
             return Ok(Vec::new());
         }
-        self.search
-            .post("/products/query")
-            .json(&json!({ "skus": skus }))
-            .idempotent()
-            .send()
-            .await
+        self.search.post("/products/query").json(&json!({ "skus": skus })).idempotent().send().await
     }
 
     /// The fault of [`Scenario::SharedDatabase`]: what was bought is read straight from the tables of order-taking.
     fn foreign_orders(&self) -> Result<Option<Database>, Error> {
         let faulty = |chassis: &&Chassis| chassis.switches.is_on(Scenario::SharedDatabase);
-        self.chassis
-            .as_ref()
-            .filter(faulty)
-            .map(|chassis| chassis.foreign_database("order-taking"))
-            .transpose()
+        self.chassis.as_ref().filter(faulty).map(|chassis| chassis.foreign_database("order-taking")).transpose()
     }
 }
 
@@ -125,10 +104,8 @@ const SCHEMA: &str = "
         sku TEXT NOT NULL, other TEXT NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (sku, other));
     CREATE TABLE IF NOT EXISTS sales (sku TEXT PRIMARY KEY, times INTEGER NOT NULL)";
 /// A message may come twice, but an order is learned from once.
-const LEARN: Statement = Statement::insert(
-    "learned",
-    "INSERT INTO learned (order_id) VALUES (?1) ON CONFLICT DO NOTHING",
-);
+const LEARN: Statement =
+    Statement::insert("learned", "INSERT INTO learned (order_id) VALUES (?1) ON CONFLICT DO NOTHING");
 const BUY: Statement = Statement::insert(
     "purchases",
     "INSERT INTO purchases (customer, sku) SELECT ?1, value FROM json_each(?2) WHERE true ON CONFLICT DO NOTHING",
@@ -144,14 +121,10 @@ const SELL: Statement = Statement::insert(
     "INSERT INTO sales (sku, times) SELECT value, 1 FROM json_each(?1) WHERE true
      ON CONFLICT (sku) DO UPDATE SET times = times + 1",
 );
-const BOUGHT: Statement = Statement::select(
-    "purchases",
-    "SELECT sku FROM purchases WHERE customer = ?1 ORDER BY sku LIMIT 50",
-);
-const BOUGHT_ELSEWHERE: Statement = Statement::select(
-    "order_lines",
-    "SELECT DISTINCT sku FROM order_lines WHERE customer = ?1 ORDER BY sku LIMIT 50",
-);
+const BOUGHT: Statement =
+    Statement::select("purchases", "SELECT sku FROM purchases WHERE customer = ?1 ORDER BY sku LIMIT 50");
+const BOUGHT_ELSEWHERE: Statement =
+    Statement::select("order_lines", "SELECT DISTINCT sku FROM order_lines WHERE customer = ?1 ORDER BY sku LIMIT 50");
 const GOING_WITH: Statement = Statement::select(
     "pairs",
     "SELECT other FROM pairs WHERE sku IN (SELECT value FROM json_each(?1))
@@ -186,9 +159,7 @@ impl Store {
     }
 
     async fn going_with(&self, skus: &[String]) -> Result<Vec<String>, Error> {
-        self.database
-            .rows(&GOING_WITH, values![serde_json::to_string(skus)?], |row| row.get(0))
-            .await
+        self.database.rows(&GOING_WITH, values![serde_json::to_string(skus)?], |row| row.get(0)).await
     }
 
     async fn bestsellers(&self) -> Result<Vec<String>, Error> {
@@ -206,26 +177,15 @@ mod tests {
 
     #[tokio::test]
     async fn recommendations_follow_what_was_bought_together() {
-        let search = Router::new().route(
-            "/products/query",
-            post(|Json(wanted): Json<Value>| async move { Json(wanted["skus"].clone()) }),
-        );
+        let search = Router::new()
+            .route("/products/query", post(|Json(wanted): Json<Value>| async move { Json(wanted["skus"].clone()) }));
         let store = Store::new(Database::in_memory("recommendation")).unwrap();
-        let router = router(
-            store.clone(),
-            Peers {
-                search: peer("search", search),
-                chassis: None,
-            },
-        );
+        let router = router(store.clone(), Peers { search: peer("search", search), chassis: None });
         let (_, nothing) = ask(&router, Method::GET, "/bestsellers", Value::Null).await;
         assert_eq!(nothing, json!({ "products": [] }));
-        for (order, skus) in [
-            ("u1-1", ["pen", "mug"]),
-            ("u1-1", ["pen", "mug"]),
-            ("u2-1", ["pen", "kite"]),
-            ("u3-1", ["pen", "kite"]),
-        ] {
+        for (order, skus) in
+            [("u1-1", ["pen", "mug"]), ("u1-1", ["pen", "mug"]), ("u2-1", ["pen", "kite"]), ("u3-1", ["pen", "kite"])]
+        {
             let lines = skus.map(|sku| json!({ "sku": sku }));
             let event = json!({ "order": order, "customer": order[..2], "lines": lines });
             placed(store.clone()).handle(event).await.unwrap();

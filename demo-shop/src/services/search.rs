@@ -12,13 +12,7 @@ use crate::chassis::database::{Database, Row, Statement, values};
 use crate::chassis::error::Error;
 use crate::chassis::{Chassis, Service, Spec};
 
-pub(super) const SPEC: Spec = Spec {
-    name: "search",
-    owner: "storefront",
-    version: "3.0.4",
-    instances: 1,
-    build,
-};
+pub(super) const SPEC: Spec = Spec { name: "search", owner: "storefront", version: "3.0.4", instances: 1, build };
 
 fn build(chassis: &Chassis) -> Result<Service, Error> {
     Ok(Service::new(router(Store::new(chassis.database()?, chassis.seed)?)))
@@ -42,11 +36,7 @@ async fn find(State(store): State<Store>, Query(search): Query<Search>) -> Resul
 }
 
 async fn product(State(store): State<Store>, Path(sku): Path<String>) -> Result<Json<Product>, Error> {
-    store
-        .product(sku)
-        .await?
-        .map(Json)
-        .ok_or_else(|| Error::not_found("there is no such product"))
+    store.product(sku).await?.map(Json).ok_or_else(|| Error::not_found("there is no such product"))
 }
 
 #[derive(Deserialize)]
@@ -73,10 +63,8 @@ const FIND: Statement = Statement::select(
     "products",
     "SELECT sku, title, category, price_cents FROM products WHERE instr(title, ?1) OR category = ?1 ORDER BY sku LIMIT 10",
 );
-const PRODUCT: Statement = Statement::select(
-    "products",
-    "SELECT sku, title, category, price_cents FROM products WHERE sku = ?1",
-);
+const PRODUCT: Statement =
+    Statement::select("products", "SELECT sku, title, category, price_cents FROM products WHERE sku = ?1");
 const ALL: Statement = Statement::select(
     "products",
     "SELECT sku, title, category, price_cents FROM products WHERE sku IN (SELECT value FROM json_each(?1)) ORDER BY sku",
@@ -91,10 +79,7 @@ impl Store {
     fn new(database: Database, seed: u64) -> Result<Self, Error> {
         database.prepare(SCHEMA)?;
         let products = catalog::products(seed).into_iter();
-        database.seed(
-            OPENING,
-            products.map(|new| values![new.sku, new.title, new.category, new.price_cents]),
-        )?;
+        database.seed(OPENING, products.map(|new| values![new.sku, new.title, new.category, new.price_cents]))?;
         Ok(Self { database })
     }
 
@@ -107,19 +92,12 @@ impl Store {
     }
 
     async fn all(&self, skus: &[String]) -> Result<Vec<Product>, Error> {
-        self.database
-            .rows(&ALL, values![serde_json::to_string(skus)?], read)
-            .await
+        self.database.rows(&ALL, values![serde_json::to_string(skus)?], read).await
     }
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Product> {
-    Ok(Product {
-        sku: row.get(0)?,
-        title: row.get(1)?,
-        category: row.get(2)?,
-        price_cents: row.get(3)?,
-    })
+    Ok(Product { sku: row.get(0)?, title: row.get(1)?, category: row.get(2)?, price_cents: row.get(3)? })
 }
 
 #[cfg(test)]

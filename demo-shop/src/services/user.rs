@@ -3,6 +3,8 @@
 //! Owns `users` and `sessions`; calls nobody. Passwords are kept as salted PBKDF2 verifiers and session tokens as digests,
 //! so that the database holds nothing that opens an account. Neither they nor addresses are ever part of a path.
 
+mod store;
+
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -11,17 +13,11 @@ use pbkdf2::{pbkdf2_hmac, sha2::Sha256};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::chassis::database::{Database, Statement, values};
 use crate::chassis::error::Error;
 use crate::chassis::{Chassis, Service, Spec};
+use store::Store;
 
-pub(super) const SPEC: Spec = Spec {
-    name: "user",
-    owner: "storefront",
-    version: "2.3.1",
-    instances: 2,
-    build,
-};
+pub(super) const SPEC: Spec = Spec { name: "user", owner: "storefront", version: "2.3.1", instances: 2, build };
 
 fn build(chassis: &Chassis) -> Result<Service, Error> {
     Ok(Service::new(router(Store::new(chassis.database()?)?)))
@@ -45,9 +41,7 @@ struct Registration {
 
 async fn register(State(store): State<Store>, Json(new): Json<Registration>) -> Result<Json<Value>, Error> {
     if !new.contact.contains('@') || new.password.len() < 8 {
-        return Err(Error::invalid(
-            "an address and a password of 8 or more characters are needed",
-        ));
+        return Err(Error::invalid("an address and a password of 8 or more characters are needed"));
     }
     let salt = random_hex()?;
     let verifier = stretch(new.password, salt.clone()).await?;
@@ -89,11 +83,7 @@ async fn log_out(State(store): State<Store>, Json(session): Json<Session>) -> Re
 async fn contact(State(store): State<Store>, Path(customer): Path<String>) -> Result<Json<Contact>, Error> {
     let number = customer.strip_prefix('u').and_then(|number| number.parse().ok());
     let number: i64 = number.ok_or_else(|| Error::invalid("this is not a customer"))?;
-    store
-        .contact(number)
-        .await?
-        .map(Json)
-        .ok_or_else(|| Error::not_found("there is no such customer"))
+    store.contact(number).await?.map(Json).ok_or_else(|| Error::not_found("there is no such customer"))
 }
 
 fn customer(number: i64) -> String {
@@ -108,10 +98,7 @@ fn random_hex() -> Result<String, Error> {
 
 fn hex(bytes: &[u8]) -> String {
     let digit = |digit: u8| char::from(b"0123456789abcdef"[usize::from(digit)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Few rounds, because the shop is to be watched, not attacked; real ones need hundreds of thousands.
@@ -142,81 +129,12 @@ struct Contact {
     contact: String,
 }
 
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS users (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL, contact TEXT NOT NULL UNIQUE, salt TEXT NOT NULL, verifier TEXT NOT NULL);
-    CREATE TABLE IF NOT EXISTS sessions (digest TEXT PRIMARY KEY, customer INTEGER NOT NULL)";
-const ADD: Statement = Statement::insert(
-    "users",
-    "INSERT INTO users (name, contact, salt, verifier) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING RETURNING id",
-);
-const ACCOUNT: Statement = Statement::select("users", "SELECT id, salt, verifier FROM users WHERE contact = ?1");
-const CONTACT: Statement = Statement::select("users", "SELECT name, contact FROM users WHERE id = ?1");
-const OPEN: Statement = Statement::insert("sessions", "INSERT INTO sessions (digest, customer) VALUES (?1, ?2)");
-const SESSION: Statement = Statement::select("sessions", "SELECT customer FROM sessions WHERE digest = ?1");
-const CLOSE: Statement = Statement::delete("sessions", "DELETE FROM sessions WHERE digest = ?1");
-
-#[derive(Clone)]
-struct Store {
-    database: Database,
-}
-
-impl Store {
-    fn new(database: Database) -> Result<Self, Error> {
-        database.prepare(SCHEMA)?;
-        Ok(Self { database })
-    }
-
-    async fn add(&self, name: String, contact: String, salt: String, verifier: String) -> Result<Option<i64>, Error> {
-        self.database
-            .row(&ADD, values![name, contact, salt, verifier], |row| row.get(0))
-            .await
-    }
-
-    async fn account(&self, contact: String) -> Result<Option<Account>, Error> {
-        let read = |row: &crate::chassis::database::Row<'_>| {
-            Ok(Account {
-                number: row.get(0)?,
-                salt: row.get(1)?,
-                verifier: row.get(2)?,
-            })
-        };
-        self.database.row(&ACCOUNT, values![contact], read).await
-    }
-
-    async fn contact(&self, number: i64) -> Result<Option<Contact>, Error> {
-        let read = |row: &crate::chassis::database::Row<'_>| {
-            Ok(Contact {
-                name: row.get(0)?,
-                contact: row.get(1)?,
-            })
-        };
-        self.database.row(&CONTACT, values![number], read).await
-    }
-
-    async fn open_session(&self, token: &str, number: i64) -> Result<(), Error> {
-        self.database
-            .execute(&OPEN, values![digest(token), number])
-            .await
-            .map(drop)
-    }
-
-    async fn session(&self, token: &str) -> Result<Option<i64>, Error> {
-        self.database
-            .row(&SESSION, values![digest(token)], |row| row.get(0))
-            .await
-    }
-
-    async fn close_session(&self, token: &str) -> Result<bool, Error> {
-        Ok(self.database.execute(&CLOSE, values![digest(token)]).await? > 0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http::{Method, StatusCode};
 
     use super::*;
+    use crate::chassis::database::Database;
     use crate::chassis::testing::ask;
 
     #[tokio::test]
@@ -225,25 +143,16 @@ mod tests {
         let new = json!({ "name": "Ada", "contact": "ada@shop.example", "password": "correct horse" });
         let (_, answer) = ask(&router, Method::POST, "/users", new.clone()).await;
         assert_eq!(answer, json!({ "customer": "u1" }));
-        assert_eq!(
-            ask(&router, Method::POST, "/users", new.clone()).await.0,
-            StatusCode::CONFLICT
-        );
+        assert_eq!(ask(&router, Method::POST, "/users", new.clone()).await.0, StatusCode::CONFLICT);
 
         let wrong = json!({ "contact": "ada@shop.example", "password": "wrong horse" });
-        assert_eq!(
-            ask(&router, Method::POST, "/sessions", wrong).await.0,
-            StatusCode::UNAUTHORIZED
-        );
+        assert_eq!(ask(&router, Method::POST, "/sessions", wrong).await.0, StatusCode::UNAUTHORIZED);
         let (_, answer) = ask(&router, Method::POST, "/sessions", new).await;
         let session = json!({ "session": answer["session"] });
         let (_, answer) = ask(&router, Method::POST, "/sessions/verify", session.clone()).await;
         assert_eq!(answer, json!({ "customer": "u1" }));
         ask(&router, Method::DELETE, "/sessions", session.clone()).await;
-        assert_eq!(
-            ask(&router, Method::POST, "/sessions/verify", session).await.0,
-            StatusCode::UNAUTHORIZED
-        );
+        assert_eq!(ask(&router, Method::POST, "/sessions/verify", session).await.0, StatusCode::UNAUTHORIZED);
     }
 
     #[tokio::test]

@@ -12,13 +12,7 @@ use crate::chassis::database::{Database, Row, Statement, Step, values};
 use crate::chassis::error::Error;
 use crate::chassis::{Chassis, Service, Spec};
 
-pub(super) const SPEC: Spec = Spec {
-    name: "warehouse",
-    owner: "orders",
-    version: "1.8.0",
-    instances: 1,
-    build,
-};
+pub(super) const SPEC: Spec = Spec { name: "warehouse", owner: "orders", version: "1.8.0", instances: 1, build };
 
 fn build(chassis: &Chassis) -> Result<Service, Error> {
     Ok(Service::new(router(Store::new(chassis.database()?, chassis.seed)?)))
@@ -43,11 +37,7 @@ async fn query(State(store): State<Store>, Json(wanted): Json<Skus>) -> Result<J
 }
 
 async fn stock(State(store): State<Store>, Path(sku): Path<String>) -> Result<Json<Level>, Error> {
-    store
-        .level(sku)
-        .await?
-        .map(Json)
-        .ok_or_else(|| Error::not_found("there is no such shelf"))
+    store.level(sku).await?.map(Json).ok_or_else(|| Error::not_found("there is no such shelf"))
 }
 
 #[derive(Deserialize)]
@@ -106,10 +96,8 @@ const REMEMBER: Statement = Statement::insert(
     "INSERT INTO reservations (order_id, sku, quantity)
      SELECT ?1, value ->> 'sku', value ->> 'quantity' FROM json_each(?2)",
 );
-const RESERVED: Statement = Statement::select(
-    "reservations",
-    "SELECT sku, quantity FROM reservations WHERE order_id = ?1 ORDER BY sku",
-);
+const RESERVED: Statement =
+    Statement::select("reservations", "SELECT sku, quantity FROM reservations WHERE order_id = ?1 ORDER BY sku");
 const TAKE: Statement = Statement::update(
     "stock",
     "UPDATE stock SET reserved = reserved - line.quantity,
@@ -132,9 +120,7 @@ impl Store {
     }
 
     async fn levels(&self, skus: &[String]) -> Result<Vec<Level>, Error> {
-        self.database
-            .rows(&LEVELS, values![serde_json::to_string(skus)?], read_level)
-            .await
+        self.database.rows(&LEVELS, values![serde_json::to_string(skus)?], read_level).await
     }
 
     async fn level(&self, sku: String) -> Result<Option<Level>, Error> {
@@ -145,18 +131,11 @@ impl Store {
     async fn reserve(&self, order: &str, lines: &[Line]) -> Result<bool, Error> {
         let wanted = serde_json::to_string(lines)?;
         let hold = Step::new(&HOLD, values![wanted]).expecting(lines.len());
-        self.database
-            .transaction(vec![hold, Step::new(&REMEMBER, values![order, wanted])])
-            .await
+        self.database.transaction(vec![hold, Step::new(&REMEMBER, values![order, wanted])]).await
     }
 
     async fn reserved(&self, order: &str) -> Result<Vec<Line>, Error> {
-        let read = |row: &Row<'_>| {
-            Ok(Line {
-                sku: row.get(0)?,
-                quantity: row.get(1)?,
-            })
-        };
+        let read = |row: &Row<'_>| Ok(Line { sku: row.get(0)?, quantity: row.get(1)? });
         self.database.rows(&RESERVED, values![order], read).await
     }
 
@@ -168,10 +147,7 @@ impl Store {
 }
 
 fn read_level(row: &Row<'_>) -> rusqlite::Result<Level> {
-    Ok(Level {
-        sku: row.get(0)?,
-        available: row.get(1)?,
-    })
+    Ok(Level { sku: row.get(0)?, available: row.get(1)? })
 }
 
 #[cfg(test)]
@@ -192,10 +168,7 @@ mod tests {
         let router = router(Store::new(Database::in_memory("warehouse"), 1).unwrap());
         let before = available(&router, "pen-plain").await;
         let order = json!({ "order": "u1-1", "lines": [{ "sku": "pen-plain", "quantity": 3 }] });
-        assert_eq!(
-            ask(&router, Method::POST, "/reservations", order.clone()).await.0,
-            StatusCode::OK
-        );
+        assert_eq!(ask(&router, Method::POST, "/reservations", order.clone()).await.0, StatusCode::OK);
         assert_eq!(available(&router, "pen-plain").await, before - 3);
         let (_, picked) = ask(&router, Method::POST, "/picks", json!({ "order": "u1-1" })).await;
         assert_eq!(picked, order["lines"]);
@@ -209,13 +182,7 @@ mod tests {
         let router = router(Store::new(Database::in_memory("warehouse"), 1).unwrap());
         let before = available(&router, "pen-plain").await;
         let lines = json!([{ "sku": "pen-plain", "quantity": 1 }, { "sku": "mug-plain", "quantity": 9_999 }]);
-        let (status, _) = ask(
-            &router,
-            Method::POST,
-            "/reservations",
-            json!({ "order": "u1-1", "lines": lines }),
-        )
-        .await;
+        let (status, _) = ask(&router, Method::POST, "/reservations", json!({ "order": "u1-1", "lines": lines })).await;
         assert_eq!(status, StatusCode::CONFLICT);
         assert_eq!(available(&router, "pen-plain").await, before);
     }
@@ -225,13 +192,7 @@ mod tests {
         let router = router(Store::new(Database::in_memory("warehouse"), 1).unwrap());
         let before = available(&router, "pen-plain").await;
         let lines = json!([{ "sku": "pen-plain", "quantity": before }]);
-        ask(
-            &router,
-            Method::POST,
-            "/reservations",
-            json!({ "order": "u1-1", "lines": lines }),
-        )
-        .await;
+        ask(&router, Method::POST, "/reservations", json!({ "order": "u1-1", "lines": lines })).await;
         ask(&router, Method::POST, "/picks", json!({ "order": "u1-1" })).await;
         assert_eq!(available(&router, "pen-plain").await, 250);
     }

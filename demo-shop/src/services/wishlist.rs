@@ -13,21 +13,10 @@ use crate::chassis::database::{Database, Statement, values};
 use crate::chassis::error::Error;
 use crate::chassis::{Chassis, Service, Spec};
 
-pub(super) const SPEC: Spec = Spec {
-    name: "wishlist",
-    owner: "storefront",
-    version: "0.9.3",
-    instances: 1,
-    build,
-};
+pub(super) const SPEC: Spec = Spec { name: "wishlist", owner: "storefront", version: "0.9.3", instances: 1, build };
 
 fn build(chassis: &Chassis) -> Result<Service, Error> {
-    Ok(Service::new(router(
-        Store::new(chassis.database()?)?,
-        Peers {
-            search: chassis.peer("search"),
-        },
-    )))
+    Ok(Service::new(router(Store::new(chassis.database()?)?, Peers { search: chassis.peer("search") })))
 }
 
 fn router(store: Store, peers: Peers) -> Router {
@@ -53,18 +42,14 @@ async fn add(
     Path(customer): Path<String>,
     Json(wish): Json<Wish>,
 ) -> Result<Json<Value>, Error> {
-    Ok(Json(
-        json!({ "added": wishlist.store.add(&customer, &wish.sku).await? }),
-    ))
+    Ok(Json(json!({ "added": wishlist.store.add(&customer, &wish.sku).await? })))
 }
 
 async fn remove(
     State(wishlist): State<Wishlist>,
     Path((customer, sku)): Path<(String, String)>,
 ) -> Result<Json<Value>, Error> {
-    Ok(Json(
-        json!({ "removed": wishlist.store.remove(&customer, &sku).await? }),
-    ))
+    Ok(Json(json!({ "removed": wishlist.store.remove(&customer, &sku).await? })))
 }
 
 #[derive(Clone)]
@@ -77,26 +62,16 @@ impl Peers {
         if skus.is_empty() {
             return Ok(Vec::new());
         }
-        self.search
-            .post("/products/query")
-            .json(&json!({ "skus": skus }))
-            .idempotent()
-            .send()
-            .await
+        self.search.post("/products/query").json(&json!({ "skus": skus })).idempotent().send().await
     }
 }
 
 const SCHEMA: &str =
     "CREATE TABLE IF NOT EXISTS wishes (customer TEXT NOT NULL, sku TEXT NOT NULL, PRIMARY KEY (customer, sku))";
 /// A page shows twenty wishes at most, however many a customer has.
-const SKUS: Statement = Statement::select(
-    "wishes",
-    "SELECT sku FROM wishes WHERE customer = ?1 ORDER BY sku LIMIT 20",
-);
-const ADD: Statement = Statement::insert(
-    "wishes",
-    "INSERT INTO wishes (customer, sku) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-);
+const SKUS: Statement = Statement::select("wishes", "SELECT sku FROM wishes WHERE customer = ?1 ORDER BY sku LIMIT 20");
+const ADD: Statement =
+    Statement::insert("wishes", "INSERT INTO wishes (customer, sku) VALUES (?1, ?2) ON CONFLICT DO NOTHING");
 const REMOVE: Statement = Statement::delete("wishes", "DELETE FROM wishes WHERE customer = ?1 AND sku = ?2");
 
 #[derive(Clone)]
@@ -143,24 +118,14 @@ mod tests {
             "/products/query",
             post(|Json(wanted): Json<Value>| async move { Json(json!([{ "title": wanted["skus"][0] }])) }),
         );
-        let router = router(
-            Store::new(Database::in_memory("wishlist")).unwrap(),
-            Peers {
-                search: peer("search", search),
-            },
-        );
+        let router =
+            router(Store::new(Database::in_memory("wishlist")).unwrap(), Peers { search: peer("search", search) });
         let wish = json!({ "sku": "kite" });
-        assert_eq!(
-            ask(&router, Method::POST, "/wishes/u1", wish.clone()).await.1["added"],
-            1
-        );
+        assert_eq!(ask(&router, Method::POST, "/wishes/u1", wish.clone()).await.1["added"], 1);
         assert_eq!(ask(&router, Method::POST, "/wishes/u1", wish).await.1["added"], 0);
         let (_, list) = ask(&router, Method::GET, "/wishes/u1", Value::Null).await;
         assert_eq!(list, json!({ "products": [{ "title": "kite" }] }));
         ask(&router, Method::DELETE, "/wishes/u1/kite", Value::Null).await;
-        assert_eq!(
-            ask(&router, Method::GET, "/wishes/u1", Value::Null).await.1,
-            json!({ "products": [] })
-        );
+        assert_eq!(ask(&router, Method::GET, "/wishes/u1", Value::Null).await.1, json!({ "products": [] }));
     }
 }

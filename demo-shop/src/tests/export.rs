@@ -36,9 +36,9 @@ async fn receiver(protocol: OtlpProtocol) -> (SocketAddr, UnboundedReceiver<Expo
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = match protocol {
-        OtlpProtocol::Grpc => tonic::service::Routes::new(TraceServiceServer::new(Receiver(sender)))
-            .prepare()
-            .into_axum_router(),
+        OtlpProtocol::Grpc => {
+            tonic::service::Routes::new(TraceServiceServer::new(Receiver(sender))).prepare().into_axum_router()
+        }
         OtlpProtocol::HttpProtobuf => Router::new().route(
             "/v1/traces",
             post(|body: Bytes| async move { sender.send(ExportTraceServiceRequest::decode(body).unwrap()).unwrap() }),
@@ -50,11 +50,7 @@ async fn receiver(protocol: OtlpProtocol) -> (SocketAddr, UnboundedReceiver<Expo
 
 async fn every_span_arrives(protocol: OtlpProtocol) {
     let (address, mut received) = receiver(protocol).await;
-    let config = ShopConfig {
-        protocol,
-        seed: 3,
-        ..ShopConfig::new(format!("http://{address}"))
-    };
+    let config = ShopConfig { protocol, seed: 3, ..ShopConfig::new(format!("http://{address}")) };
     let shop = Shop::start(config).await.unwrap();
     shop.run_load(LoadPlan::Counted { requests: 60 }).await;
     shop.shutdown().await.unwrap();
@@ -64,16 +60,9 @@ async fn every_span_arrives(protocol: OtlpProtocol) {
     while let Ok(request) = received.try_recv() {
         for resource_spans in request.resource_spans {
             let attributes = resource_spans.resource.unwrap().attributes;
-            let name = attributes
-                .into_iter()
-                .find(|attribute| attribute.key == "service.name")
-                .unwrap();
+            let name = attributes.into_iter().find(|attribute| attribute.key == "service.name").unwrap();
             names.insert(format!("{:?}", name.value.unwrap()));
-            spans += resource_spans
-                .scope_spans
-                .iter()
-                .map(|scope| scope.spans.len())
-                .sum::<usize>();
+            spans += resource_spans.scope_spans.iter().map(|scope| scope.spans.len()).sum::<usize>();
         }
     }
     assert_eq!(names.len(), SERVICES.len(), "{names:?}");
@@ -94,9 +83,7 @@ async fn every_span_arrives_over_http() {
 async fn paced_load_goes_on_until_it_is_stopped() {
     let (address, mut received) = receiver(OtlpProtocol::Grpc).await;
     let shop = Shop::start(ShopConfig::new(format!("http://{address}"))).await.unwrap();
-    let load = shop.start_load(LoadPlan::Paced {
-        requests_per_second: 500.0,
-    });
+    let load = shop.start_load(LoadPlan::Paced { requests_per_second: 500.0 });
     received.recv().await.unwrap();
     let summary = load.stop().await;
     assert!(summary.requests > 0);
