@@ -103,18 +103,33 @@ pub enum DecodeError {
         /// The bound.
         limit: u32,
     },
-    /// What the JSON parser says, with line and column where it knows them.
-    #[error("{0}")]
-    Json(String),
+    /// What the JSON parser says.
+    #[error("{message} at line {line} column {column}")]
+    Json {
+        /// What is wrong.
+        message: String,
+        /// The line of the request, from 1.
+        line: usize,
+        /// The column in bytes, from 1.
+        column: usize,
+        /// Whether the input ended too early.
+        is_end: bool,
+    },
 }
 
 impl DecodeError {
     /// Whether the input ended too early: more of it could make it whole.
     pub fn is_end_of_input(&self) -> bool {
-        match self {
-            Self::Truncated => true,
-            Self::Json(message) => message.starts_with("EOF "),
-            _ => false,
-        }
+        matches!(self, Self::Truncated | Self::Json { is_end: true, .. })
+    }
+}
+
+impl From<serde_json::Error> for DecodeError {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let message = error.to_string();
+        let place = format!(" at line {line} column {column}");
+        let message = message.strip_suffix(&place).map_or(message.clone(), str::to_owned);
+        Self::Json { message, line, column, is_end: error.is_eof() }
     }
 }

@@ -26,8 +26,7 @@ pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, D
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     Requests { walk: &mut walk, is_array_allowed: true }
         .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())
-        .map_err(|error| DecodeError::Json(error.to_string()))?;
+        .and_then(|()| deserializer.end())?;
     Ok(walk.decoded)
 }
 

@@ -43,21 +43,30 @@ pub fn count_records(bytes: &[u8]) -> Result<u64, DecodeError> {
 /// What kind of export request `bytes` are, judged by the first record that shows it; none where no record does.
 pub fn signal(bytes: &[u8]) -> Result<Option<Signal>, DecodeError> {
     let mut signal = None;
-    each_record(bytes, |mut record| {
-        while let Some(field) = record.next()? {
-            // Spans and log records have times where metrics have their data points.
-            signal = match (field.number, field.payload) {
-                (7 | 8, Payload::Fixed64(_)) => Some(Signal::Traces),
-                (1 | 11, Payload::Fixed64(_)) => Some(Signal::Logs),
-                (7 | 10, Payload::Bytes(_)) => Some(Signal::Metrics),
-                (1, Payload::Bytes(id)) if id.len() == 16 && std::str::from_utf8(id).is_err() => Some(Signal::Traces),
-                _ => signal,
-            };
-            record.skip(field)?;
-        }
+    each_record(bytes, |record| {
+        signal = record_signal(record)?;
         Ok(signal.is_none())
     })?;
     Ok(signal)
+}
+
+/// Spans and log records have times of fixed width, and spans an id, where metrics have a name and messages.
+fn record_signal(mut record: Fields<'_>) -> Result<Option<Signal>, DecodeError> {
+    let mut guess = None;
+    while let Some(field) = record.next()? {
+        match (field.number, field.payload) {
+            (7 | 8, Payload::Fixed64(_)) => return Ok(Some(Signal::Traces)),
+            (1 | 11, Payload::Fixed64(_)) => return Ok(Some(Signal::Logs)),
+            (7 | 10, Payload::Bytes(_)) => return Ok(Some(Signal::Metrics)),
+            (1, Payload::Bytes(id)) if id.len() == 16 && id.iter().any(|byte| !matches!(byte, b' '..=b'~')) => {
+                guess = Some(Signal::Traces);
+            }
+            (1, Payload::Bytes(_)) => guess = Some(Signal::Metrics),
+            _ => {}
+        }
+        record.skip(field)?;
+    }
+    Ok(guess)
 }
 
 /// Shows the messages at path 1, 2, 2 until `visit` answers false.

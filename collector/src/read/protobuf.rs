@@ -1,0 +1,95 @@
+//! OTLP in protobuf: one request, or requests each behind its length.
+
+use std::io::{self, BufRead};
+
+use spanlint_graph::{BatchBuilder, SpanBatch};
+
+use super::bad::BadRecord;
+use super::source::{self, Contents, Format};
+use crate::decode::wire::varint;
+use crate::decode::{DecodeError, Decoded, Signal, otlp_protobuf};
+use crate::limits::Limits;
+
+/// What stands before each request of a file that has several.
+#[derive(Debug, Clone, Copy)]
+enum Framing {
+    /// Protobuf's own delimiter.
+    Varint,
+    /// Four bytes, big-endian, as the file exporter of the OpenTelemetry Collector writes.
+    BigEndian,
+}
+
+/// Reads a source that is not JSON; what is not protobuf either comes back without spans and with the reason as a bad
+/// record.
+pub(super) fn read(reader: &mut impl BufRead, limits: &Limits) -> io::Result<Contents> {
+    let mut bytes = Vec::new();
+    source::read_whole(reader, limits.document_bytes, &mut bytes)?;
+    let mut contents = Contents::new(Format::OtlpProtobuf);
+    match decode(&bytes) {
+        Ok((batch, decoded)) => contents.add(batch, decoded),
+        Err(error) => {
+            let framed =
+                [Framing::Varint, Framing::BigEndian].into_iter().find_map(|framing| read_framed(&bytes, framing));
+            if let Some(framed) = framed {
+                return Ok(framed);
+            }
+            contents.bad.push(BadRecord { unit: "message", number: 1, reason: error.to_string() });
+        }
+    }
+    Ok(contents)
+}
+
+/// Reads requests behind their lengths; none if the first one cannot be read so.
+fn read_framed(bytes: &[u8], framing: Framing) -> Option<Contents> {
+    let mut contents = Contents::new(Format::OtlpProtobuf);
+    let mut rest = bytes;
+    for number in 1.. {
+        if rest.is_empty() {
+            break;
+        }
+        let frame = take_frame(&mut rest, framing);
+        let is_torn = frame.is_err();
+        match frame.and_then(decode) {
+            Ok((_, decoded)) if number == 1 && !decoded.is_otlp => return None,
+            Ok((batch, decoded)) => contents.add(batch, decoded),
+            Err(_) if number == 1 => return None,
+            Err(error) => contents.bad.push(BadRecord { unit: "message", number, reason: error.to_string() }),
+        }
+        if is_torn {
+            break;
+        }
+    }
+    Some(contents)
+}
+
+fn take_frame<'a>(rest: &mut &'a [u8], framing: Framing) -> Result<&'a [u8], DecodeError> {
+    let length = match framing {
+        Framing::Varint => varint(rest)?,
+        Framing::BigEndian => {
+            let (length, after) = rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
+            *rest = after;
+            u32::from_be_bytes(*length).into()
+        }
+    };
+    let length = usize::try_from(length).map_err(|_| DecodeError::Truncated)?;
+    let (frame, after) = rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
+    *rest = after;
+    Ok(frame)
+}
+
+/// Decodes a request of any signal. Bytes in which no record shows a signal count as OTLP only if a resource is in them.
+fn decode(bytes: &[u8]) -> Result<(SpanBatch, Decoded), DecodeError> {
+    let mut decoded = Decoded { is_otlp: true, ..Decoded::default() };
+    match otlp_protobuf::signal(bytes)? {
+        Some(Signal::Logs) => decoded.log_records = otlp_protobuf::count_records(bytes)?,
+        Some(Signal::Metrics) => decoded.metrics = otlp_protobuf::count_records(bytes)?,
+        Some(Signal::Traces) | None => {
+            let mut builder = BatchBuilder::default();
+            decoded = otlp_protobuf::decode(bytes, &mut builder)?;
+            let batch = builder.finish();
+            decoded.is_otlp = !batch.spans.is_empty() || batch.refused > 0 || bytes.first() == Some(&0x0a);
+            return Ok((batch, decoded));
+        }
+    }
+    Ok((SpanBatch::default(), decoded))
+}

@@ -1,0 +1,179 @@
+//! One source of bytes: decompressed while it is read, bounded, handed to the reader of its format.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::MultiGzDecoder;
+use spanlint_graph::SpanBatch;
+
+use super::bad::BadRecords;
+use super::{json, protobuf, sniff};
+use crate::decode::{Decoded, gzip};
+use crate::limits::Limits;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// OTLP in JSON: one object, an array, or lines.
+    OtlpJson,
+    /// OTLP in protobuf: one request, or several.
+    OtlpProtobuf,
+}
+
+/// Why a source gives no span.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The system cannot read it, or its compression is damaged.
+    #[error("cannot be read: {0}")]
+    Io(io::Error),
+    /// It has no bytes.
+    #[error("is empty")]
+    Empty,
+    /// It is something else.
+    #[error(
+        "is not a recording of traces, it looks like {looks_like}; spanlint reads OTLP as JSON (an object, an array, \
+         lines) or protobuf, also compressed with gzip"
+    )]
+    NotTraces {
+        /// What it looks like.
+        looks_like: String,
+    },
+    /// It is OTLP, but no span of it can be read.
+    #[error("has no readable span: {reason}")]
+    NoSpans {
+        /// Where and why.
+        reason: String,
+    },
+    /// It is larger than the bound.
+    #[error("is larger than {limit} bytes")]
+    TooLarge {
+        /// The bound.
+        limit: u64,
+    },
+}
+
+/// What a source holds.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) format: Format,
+    pub(super) batch: SpanBatch,
+    pub(super) decoded: Decoded,
+    pub(super) bad: BadRecords,
+}
+
+impl Contents {
+    /// Nothing yet.
+    pub(super) fn new(format: Format) -> Self {
+        Self { format, batch: SpanBatch::default(), decoded: Decoded::default(), bad: BadRecords::default() }
+    }
+
+    /// Adds what one record holds.
+    pub(super) fn add(&mut self, batch: SpanBatch, decoded: Decoded) {
+        merge(&mut self.batch, batch);
+        self.decoded.add(decoded);
+    }
+
+    /// The contents if they hold a span, else why they do not.
+    fn with_spans(self) -> Result<Self, SourceError> {
+        let other_records = self.decoded.other_records();
+        if !self.batch.spans.is_empty() {
+            Ok(self)
+        } else if let Some(refusal) = self.batch.refusals.first() {
+            Err(SourceError::NoSpans { reason: refusal.to_string() })
+        } else if let Some(bad) = self.bad.first.first() {
+            Err(SourceError::NoSpans { reason: bad.to_string() })
+        } else if other_records > 0 {
+            let looks_like = format!("OTLP logs or metrics ({other_records} records)");
+            Err(SourceError::NotTraces { looks_like })
+        } else {
+            Err(SourceError::NoSpans { reason: "its requests hold none".to_owned() })
+        }
+    }
+}
+
+/// Reads a whole source; never empty of spans.
+pub(super) fn read(reader: impl Read, limits: &Limits) -> Result<Contents, SourceError> {
+    let (head, reader) = with_head(reader, gzip::MAGIC.len()).map_err(SourceError::Io)?;
+    if head.is_empty() {
+        return Err(SourceError::Empty);
+    }
+    if head == gzip::MAGIC {
+        read_decompressed(MultiGzDecoder::new(BufReader::new(reader)), limits)
+    } else {
+        read_decompressed(reader, limits)
+    }
+}
+
+fn read_decompressed(reader: impl Read, limits: &Limits) -> Result<Contents, SourceError> {
+    let limit = limits.file_bytes;
+    let (head, reader) =
+        with_head(Bounded { reader, left: limit }, sniff::HEAD_BYTES).map_err(|error| bounded(error, limit))?;
+    let mut reader = BufReader::with_capacity(sniff::HEAD_BYTES, reader);
+    let is_blank = head.iter().all(u8::is_ascii_whitespace);
+    let is_json = is_blank || sniff::is_json(&head);
+    let contents = if is_json { json::read(&mut reader, limits) } else { protobuf::read(&mut reader, limits) };
+    let contents = contents.map_err(|error| bounded(error, limit))?;
+    let looks_like = sniff::looks_like(&head);
+    // A torn recording shows what it is only by how it starts.
+    let is_torn = if is_json { contents.bad.count > 0 } else { head[0] == b'\n' && looks_like == sniff::BINARY };
+    if contents.decoded.is_otlp || is_torn {
+        contents.with_spans()
+    } else if is_blank {
+        Err(SourceError::Empty)
+    } else {
+        Err(SourceError::NotTraces { looks_like: looks_like.to_owned() })
+    }
+}
+
+/// Takes a batch over into another.
+pub(super) fn merge(into: &mut SpanBatch, batch: SpanBatch) {
+    into.spans.extend(batch.spans);
+    into.vocabulary.merge(&batch.vocabulary);
+    into.refused += batch.refused;
+    let room = SpanBatch::MAX_REFUSALS.saturating_sub(into.refusals.len());
+    into.refusals.extend(batch.refusals.into_iter().take(room));
+}
+
+/// The first bytes of a reader, and the reader with them still in it. A reader that fails behind its first bytes fails
+/// there again, so that what was good before is read.
+fn with_head(mut reader: impl Read, bytes: usize) -> io::Result<(Vec<u8>, impl Read)> {
+    let mut head = Vec::new();
+    let failure = match reader.by_ref().take(bytes as u64).read_to_end(&mut head) {
+        Err(error) if head.is_empty() => return Err(error),
+        outcome => Failure(outcome.err()),
+    };
+    Ok((head.clone(), io::Cursor::new(head).chain(failure).chain(reader)))
+}
+
+/// Fails once, or is empty.
+struct Failure(Option<io::Error>);
+
+impl Read for Failure {
+    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
+/// A reader that fails once more than `left` bytes come out: a bomb ends here.
+struct Bounded<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(count)
+    }
+}
+
+fn bounded(error: io::Error, limit: u64) -> SourceError {
+    if error.kind() == io::ErrorKind::FileTooLarge { SourceError::TooLarge { limit } } else { SourceError::Io(error) }
+}
+
+/// Reads the rest of a source that must be held as a whole.
+pub(super) fn read_whole(reader: &mut impl BufRead, limit: usize, into: &mut Vec<u8>) -> io::Result<()> {
+    let room = limit.saturating_sub(into.len()) as u64;
+    reader.take(room + 1).read_to_end(into)?;
+    if into.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
+}

@@ -1,0 +1,262 @@
+//! Files as they come: good ones, torn ones, ones that are something else, and the recordings of real systems.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use prost::Message as _;
+use tempfile::TempDir;
+
+use super::*;
+use crate::decode::oracle::one_span;
+
+/// A request of one span, as a line of JSON.
+fn line(name: &str) -> String {
+    serde_json::to_string(&one_span(|span| span.name = name.to_owned())).unwrap()
+}
+
+/// A request of one span, as protobuf.
+fn message(name: &str) -> Vec<u8> {
+    one_span(|span| span.name = name.to_owned()).encode_to_vec()
+}
+
+fn compress(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn read_bytes(bytes: &[u8], limits: &Limits) -> Result<ReadResult, ReadError> {
+    let reader = Box::new(io::Cursor::new(bytes.to_vec()));
+    read(vec![Input::Stream { name: "input".to_owned(), reader }], limits)
+}
+
+fn names(result: &ReadResult) -> Vec<&str> {
+    result.batch.spans.iter().map(|span| span.detail.name()).collect()
+}
+
+#[track_caller]
+fn check(bytes: &[u8], spans: &[&str], bad: &[&str]) {
+    let result = read_bytes(bytes, &Limits::default()).unwrap();
+    assert_eq!(names(&result), spans);
+    let found: Vec<_> = result.files[0].bad.first.iter().map(ToString::to_string).collect();
+    assert_eq!(found, bad);
+}
+
+#[track_caller]
+fn check_error(bytes: &[u8], expected: &str) {
+    let error = read_bytes(bytes, &Limits::default()).unwrap_err().to_string();
+    assert!(error.starts_with("input: "), "{error}");
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn json_comes_as_lines_objects_and_arrays() {
+    let (a, b) = (line("a"), line("b"));
+    let pretty = |line: &str| {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        serde_json::to_string_pretty(&value).unwrap()
+    };
+    check(format!("{a}\n{b}\n").as_bytes(), &["a", "b"], &[]);
+    check(format!("\n\r\n{a}\r\n\r\n{b}").as_bytes(), &["a", "b"], &[]);
+    check(format!("[{a},\n{b}]").as_bytes(), &["a", "b"], &[]);
+    check(pretty(&a).as_bytes(), &["a"], &[]);
+    check(format!("\n{}\n{}", pretty(&a), pretty(&b)).as_bytes(), &["a", "b"], &[]);
+}
+
+#[test]
+fn protobuf_comes_alone_and_behind_lengths() {
+    let messages = [message("a"), message("b")];
+    check(&messages[0], &["a"], &[]);
+    check(&messages.concat(), &["a", "b"], &[]);
+    let varint: Vec<u8> =
+        messages.iter().flat_map(|message| [vec![message.len() as u8], message.clone()].concat()).collect();
+    check(&varint, &["a", "b"], &[]);
+    let fixed: Vec<u8> =
+        messages.iter().flat_map(|message| [vec![0, 0, 0, message.len() as u8], message.clone()].concat()).collect();
+    check(&fixed, &["a", "b"], &[]);
+    let torn = "message 2: the protobuf message ends in the middle of a field";
+    check(&varint[..varint.len() - 3], &["a"], &[torn]);
+    check(&fixed[..fixed.len() - 3], &["a"], &[torn]);
+}
+
+#[test]
+fn gzip_is_told_by_content_and_may_have_members() {
+    check(
+        &[compress(format!("{}\n", line("a")).as_bytes()), compress(line("b").as_bytes())].concat(),
+        &["a", "b"],
+        &[],
+    );
+    check(&compress(&message("a")), &["a"], &[]);
+}
+
+#[test]
+fn bad_lines_among_good_ones_are_counted_with_their_place() {
+    let (a, b) = (line("a"), line("b"));
+    let half = &b[..20];
+    check(
+        format!("{a}\nnot json\n{b}\n{half}").as_bytes(),
+        &["a", "b"],
+        &["line 2: expected ident (column 2)", "line 4: EOF while parsing a string (column 20)"],
+    );
+    check(format!("{half}\n{a}\n").as_bytes(), &["a"], &["line 1: EOF while parsing a string (column 20)"]);
+    let many = format!("{a}\n{}", "x\n".repeat(20));
+    let result = read_bytes(many.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(result.files[0].bad.count, 20);
+    assert_eq!(result.files[0].bad.first.len(), crate::limits::MAX_BAD_RECORDS);
+}
+
+#[test]
+fn a_bad_request_leaves_nothing_of_itself() {
+    let two = format!("{{\"resourceSpans\":[{},7]}}", &line("a")[18..line("a").len() - 2]);
+    check(
+        format!("{}\n{two}\n", line("b")).as_bytes(),
+        &["b"],
+        &["line 2: invalid type: integer `7`, expected struct ResourceSpans (column 417)"],
+    );
+}
+
+#[test]
+fn torn_gzip_gives_what_was_whole() {
+    let lines: String = (0..5000).map(|number| line(&number.to_string()) + "\n").collect();
+    let compressed = compress(lines.as_bytes());
+    let result = read_bytes(&compressed[..compressed.len() / 2], &Limits::default()).unwrap();
+    assert_eq!(result.files[0].bad.count, 1);
+    assert!((1000..4000).contains(&result.batch.spans.len()), "{}", result.batch.spans.len());
+}
+
+#[test]
+fn what_is_not_a_recording_says_what_it_looks_like() {
+    check_error(b"", "is empty");
+    check_error(b" \n\n", "is empty");
+    check_error(b"hello, world\n", "looks like text");
+    check_error(b"\x7fELF\x02\x01\x01\x00\x00", "looks like binary data");
+    check_error(b"{\"data\":[{\"traceID\":\"1\",\"spans\":[]}]}", "looks like Jaeger JSON");
+    check_error(b"{\n\"batches\":[]\n}", "an answer of Tempo's API");
+    check_error(br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}"#, "OTLP logs or metrics (1 records)");
+    check_error(&[0x1f, 0x8b, 1, 2, 3], "cannot be read");
+}
+
+#[test]
+fn a_recording_without_one_readable_span_says_where_and_why() {
+    check_error(&line("a").as_bytes()[..50], "has no readable span: line 1: EOF while parsing");
+    check_error(&message("a")[..20], "has no readable span: message 1: the protobuf message ends");
+    check_error(br#"{"resourceSpans":[]}"#, "has no readable span: its requests hold none");
+    let short = line("a").replace("01010101", "01");
+    check_error(short.as_bytes(), "has no readable span: span \"a\": trace id has 8 hexadecimal digits, wants 32");
+    check_error("[".repeat(1_000_000).as_bytes(), "has no readable span: line 1: ");
+}
+
+#[test]
+fn bombs_and_giants_stop_at_their_bounds() {
+    let limits = Limits { file_bytes: 4000, document_bytes: 500, ..Limits::default() };
+    let bomb = compress(&vec![b' '; 1 << 20]);
+    assert!(read_bytes(&bomb, &limits).unwrap_err().to_string().contains("is larger than 4000 bytes"));
+    let giant = format!("{}\n{}{}\n", line("a"), line("b"), " ".repeat(400));
+    let result = read_bytes(giant.as_bytes(), &limits).unwrap();
+    assert_eq!(names(&result), ["a"]);
+    assert_eq!(result.files[0].bad.first[0].to_string(), "line 2: is longer than 500 bytes");
+    let protobuf = [message("a"), vec![0x7a, 0x7f], vec![0; 500]].concat();
+    assert!(read_bytes(&protobuf, &limits).unwrap_err().to_string().contains("is larger than"));
+}
+
+#[test]
+fn folders_are_read_in_order_and_what_is_no_recording_is_skipped() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    write("b.jsonl", line("b").as_bytes());
+    write("a/deep/c.anything", &message("c"));
+    write("z.gz", &compress(line("z").as_bytes()));
+    write("README.md", b"# read me");
+    write("empty", b"");
+    let result = read(vec![Input::Path(folder.path().to_owned())], &Limits::default()).unwrap();
+    assert_eq!(names(&result), ["c", "b", "z"]);
+    let skipped: Vec<_> = result.skipped.iter().map(|skipped| skipped.reason.to_string()).collect();
+    assert_eq!(skipped.len(), 2);
+    assert!(skipped[0].contains("looks like text"), "{skipped:?}");
+    assert_eq!(skipped[1], "is empty");
+}
+
+#[test]
+fn a_folder_without_spans_and_a_missing_file_are_errors() {
+    let folder = TempDir::new().unwrap();
+    let missing = folder.path().join("missing.json");
+    let error = read(vec![Input::Path(missing)], &Limits::default()).unwrap_err().to_string();
+    assert!(error.contains("missing.json: No such file"), "{error}");
+    fs::write(folder.path().join("a"), b"").unwrap();
+    let error = read(vec![Input::Path(folder.path().to_owned())], &Limits::default()).unwrap_err().to_string();
+    assert!(error.contains("none of its 1 files gives a span;") && error.ends_with("a: is empty"), "{error}");
+}
+
+/// The recordings of real systems; they lie beside the project, where they are.
+fn datasets() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/datasets");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: {} is absent", folder.display());
+    None
+}
+
+#[track_caller]
+fn check_dataset(file: &str, traces: usize, spans: usize, services: usize) {
+    let Some(folder) = datasets() else { return };
+    let result = read(vec![Input::Path(folder.join(file))], &Limits::default()).unwrap();
+    let found: BTreeSet<_> = result.batch.spans.iter().map(|span| span.trace_id).collect();
+    let callers: BTreeSet<_> = result.batch.spans.iter().map(|span| span.service).collect();
+    assert_eq!((found.len(), result.batch.spans.len(), callers.len()), (traces, spans, services), "{file}");
+    assert_eq!(result.files.iter().map(|file| file.bad.count).sum::<u64>(), 0, "{file}");
+}
+
+#[test]
+fn real_recordings_have_the_spans_that_their_list_says() {
+    check_dataset("hotrod/hotrod.otlp.jsonl", 14, 379, 6);
+    check_dataset("hotrod/hotrod.otlp.pb", 14, 379, 6);
+    check_dataset("online-boutique/faultfree.otlp.jsonl.gz", 502, 22_969, 10);
+    check_dataset("train-ticket/faultfree-0850.otlp.jsonl.gz", 71, 4890, 25);
+    check_dataset("deathstarbench/socialnetwork.otlp.jsonl", 20, 660, 12);
+    check_dataset("otel-demo/startup.otlp.jsonl", 141, 547, 8);
+    check_dataset("otlp-proto/trace.json", 1, 1, 1);
+    check_dataset("terrarium/traces.otlp.jsonl", 6, 11, 1);
+}
+
+#[test]
+fn captures_give_the_same_spans_in_both_formats() {
+    let Some(folder) = datasets() else { return };
+    let files = folder::files(&folder.join("captures")).unwrap();
+    let mut compared = 0;
+    for json in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
+        let [json, protobuf] = [json.clone(), json.with_extension("pb")]
+            .map(|file| source::read(File::open(file).unwrap(), &Limits::default()));
+        match (json, protobuf) {
+            (Ok(json), Ok(protobuf)) => {
+                assert_eq!(json.batch.spans, protobuf.batch.spans);
+                compared += 1;
+            }
+            (Err(json), Err(protobuf)) => assert_eq!(json.to_string(), protobuf.to_string()),
+            (json, protobuf) => panic!("{json:?} against {protobuf:?}"),
+        }
+    }
+    assert!(compared > 20, "{compared}");
+}
+
+#[test]
+fn every_folder_of_datasets_can_be_read_or_says_why_not() {
+    let Some(folder) = datasets() else { return };
+    let result = read(vec![Input::Path(folder)], &Limits::default()).unwrap();
+    let spans_below = |name: &str| {
+        let is_below = |file: &&FileSummary| file.path.contains(&format!("datasets/{name}/"));
+        result.files.iter().filter(is_below).map(|file| file.spans).sum::<u64>()
+    };
+    assert_eq!(spans_below("sentry"), 1042);
+    assert_eq!(spans_below("captures"), 2 * 434);
+    for skipped in &result.skipped {
+        assert!(matches!(skipped.reason, SourceError::NotTraces { .. }), "{}: {}", skipped.path, skipped.reason);
+    }
+}
