@@ -69,7 +69,7 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a connection may be silent; HTTP/2 clients answer pings meanwhile.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How often an HTTP/2 client is pinged, and how long it may take to answer.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(20);

@@ -159,7 +159,7 @@ mod tests {
         array.element(&Value::Int(7));
         let mut outer = CompositeText::map();
         outer.entry("inner", &array.finish());
-        for value in [outer.finish(), bytes(&[7; MAX_COMPOSITE_BYTES])] {
+        for value in [outer.finish(), bytes(&vec![7; MAX_COMPOSITE_BYTES])] {
             assert!(is_cut(&value));
             assert!(text(value).len() <= MAX_COMPOSITE_BYTES + CUT.len_utf8());
         }

@@ -57,18 +57,18 @@ impl RawId<'_> {
 /// The ids of a span, all valid.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpanIds {
-    pub(super) trace_id: TraceId,
-    pub(super) span_id: SpanId,
-    pub(super) parent_id: SpanId,
+    pub(super) trace: TraceId,
+    pub(super) span: SpanId,
+    pub(super) parent: SpanId,
 }
 
 impl SpanIds {
     /// Checks the ids of a span; no parent and a parent of zeros both mean a root.
     pub(super) fn check(trace: RawId<'_>, span: RawId<'_>, parent: RawId<'_>) -> Result<Self, IdError> {
         Ok(Self {
-            trace_id: TraceId(trace.nonzero("trace id", 16)?),
-            span_id: SpanId(span.nonzero("span id", 8)? as u64),
-            parent_id: SpanId(parent.number("parent span id", 8)? as u64),
+            trace: TraceId(trace.nonzero("trace id", 16)?),
+            span: SpanId(span.nonzero("span id", 8)? as u64),
+            parent: SpanId(parent.number("parent span id", 8)? as u64),
         })
     }
 }
@@ -117,7 +117,7 @@ mod tests {
         let id = RawId::Hex("00000000000000aB");
         let trace = RawId::Hex("000000000000000000000000000000ab");
         for parent in [RawId::Bytes(&[]), RawId::Bytes(&[0; 8]), RawId::Hex("0000000000000000")] {
-            assert_eq!(SpanIds::check(trace, id, parent).unwrap().parent_id, SpanId::NONE);
+            assert_eq!(SpanIds::check(trace, id, parent).unwrap().parent, SpanId::NONE);
         }
     }
 

@@ -272,7 +272,7 @@ impl Schema {
             (Self::ResourceSpans, 1) => Self::Resource,
             (Self::ResourceSpans, 2) => Self::ScopeSpans,
             (Self::ScopeSpans, 2) => Self::Span,
-            (Self::Resource, 1) | (Self::Span, 9) | (Self::KeyValueList, 1) => Self::KeyValue,
+            (Self::Resource | Self::KeyValueList, 1) | (Self::Span, 9) => Self::KeyValue,
             (Self::Span, 11 | 13 | 15) => Self::Leaf,
             (Self::KeyValue, 2) | (Self::ArrayValue, 1) => Self::AnyValue,
             (Self::AnyValue, 5) => Self::ArrayValue,

@@ -59,9 +59,9 @@ impl<V: SpanVisitor> Walk<'_, V> {
         );
         match (ids, &span.links.wrong) {
             (Ok(ids), None) => self.visitor.span(&SpanView {
-                trace_id: ids.trace_id,
-                span_id: ids.span_id,
-                parent_id: ids.parent_id,
+                trace_id: ids.trace,
+                span_id: ids.span,
+                parent_id: ids.parent,
                 kind: SpanKind::from_otlp(span.kind.0),
                 name: Cow::Borrowed(&span.name.0),
                 start_ns: span.start_time_unix_nano.0,

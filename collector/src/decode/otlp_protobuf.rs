@@ -180,9 +180,9 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         let ids = SpanIds::check(RawId::Bytes(raw.trace_id), RawId::Bytes(raw.span_id), RawId::Bytes(raw.parent_id));
         match (ids, raw.wrong_link) {
             (Ok(ids), None) => self.visitor.span(&SpanView {
-                trace_id: ids.trace_id,
-                span_id: ids.span_id,
-                parent_id: ids.parent_id,
+                trace_id: ids.trace,
+                span_id: ids.span,
+                parent_id: ids.parent,
                 kind: SpanKind::from_otlp(raw.kind.into()),
                 name: raw.name.into(),
                 start_ns: raw.start_ns,

@@ -91,7 +91,7 @@ fn read_documents(bytes: &[u8], first_line: u64) -> Contents {
 }
 
 fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
+    bytes.split(|&byte| byte == b'\n').count() as u64 - 1
 }
 
 fn read_lines(bytes: &[u8], first_line: u64) -> Contents {

@@ -1,0 +1,72 @@
+//! An export, whatever protocol it came by: decoded once, handed in, counted.
+
+use spanlint_graph::{BatchBuilder, SpanBatch};
+
+use super::Receiver;
+use super::encode::{Encoding, PartialSuccess};
+use super::problem::Problem;
+use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf};
+
+impl Receiver {
+    /// Takes one request. Success means that its spans are in, but for those refused by name.
+    pub(super) async fn export(
+        &self,
+        signal: Signal,
+        encoding: Encoding,
+        request: &[u8],
+    ) -> Result<PartialSuccess, Problem> {
+        let (batch, decoded) = decode(signal, encoding, request)
+            .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
+        let partial = partial_success(signal, &batch, &decoded);
+        let (spans, refused) = (batch.spans.len() as u64, batch.refused);
+        if spans + refused > 0 {
+            self.intake.submit(batch).await.map_err(|busy| {
+                self.counters.retry_spans.add(spans + refused);
+                Problem::busy(busy.retry_after)
+            })?;
+        }
+        self.counters.accepted_spans.add(spans);
+        self.counters.rejected_spans.add(refused);
+        self.counters.other_records.add(decoded.other_records());
+        self.counters.over_limit.add(decoded.over_limit);
+        Ok(partial)
+    }
+
+    /// Counts a request by its answer.
+    pub(super) fn count<T>(&self, answer: &Result<T, Problem>) {
+        self.counters.requests.add(1);
+        match answer {
+            Ok(_) => {}
+            Err(problem) if problem.is_busy() => {}
+            Err(problem) if problem.is_too_large() => self.counters.oversized_requests.add(1),
+            Err(_) => self.counters.malformed_requests.add(1),
+        }
+    }
+}
+
+fn decode(signal: Signal, encoding: Encoding, request: &[u8]) -> Result<(SpanBatch, Decoded), DecodeError> {
+    let mut builder = BatchBuilder::default();
+    let decoded = match (encoding, signal) {
+        (Encoding::Json, _) => otlp_json::decode(request, &mut builder)?,
+        (Encoding::Protobuf, Signal::Traces) => otlp_protobuf::decode(request, &mut builder)?,
+        (Encoding::Protobuf, Signal::Logs) => {
+            Decoded { log_records: otlp_protobuf::count_records(request)?, ..Decoded::default() }
+        }
+        (Encoding::Protobuf, Signal::Metrics) => {
+            Decoded { metrics: otlp_protobuf::count_records(request)?, ..Decoded::default() }
+        }
+    };
+    Ok((builder.finish(), decoded))
+}
+
+fn partial_success(signal: Signal, batch: &SpanBatch, decoded: &Decoded) -> PartialSuccess {
+    let message = match batch.refusals.first() {
+        Some(first) if batch.refused == 1 => first.to_string(),
+        Some(first) => format!("{} spans refused, the first: {first}", batch.refused),
+        None if signal == Signal::Traces && decoded.other_records() > 0 => {
+            "logs and metrics among traces are not used: send them to /v1/logs and /v1/metrics".to_owned()
+        }
+        None => String::new(),
+    };
+    PartialSuccess { rejected: batch.refused, message }
+}

@@ -1,0 +1,47 @@
+//! Receives OTLP: gRPC and HTTP, protobuf and JSON, HTTP/1.1 and HTTP/2, all on every port.
+//!
+//! A receiver decodes, hands in and answers. It says success only once the spans are in, refuses bad spans by name
+//! while their neighbours live, and says "retry later" when the collector is full: sent = accepted + rejected + asked to
+//! retry, exactly. It knows nothing of traces; that begins behind [`Intake`].
+
+mod body;
+mod counters;
+mod encode;
+mod export;
+mod grpc;
+mod http;
+mod idle;
+mod listen;
+mod problem;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+pub use counters::{Counter, Counters};
+pub use listen::{BindError, bind, serve};
+
+use crate::limits::Limits;
+use crate::live::Intake;
+
+/// What every request needs.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    /// Where spans go.
+    pub intake: Intake,
+    /// What was received and answered.
+    pub counters: Arc<Counters>,
+    /// What a request may cost.
+    pub limits: Limits,
+}
+
+/// The routes of an OTLP port.
+pub fn router(receiver: Receiver) -> Router {
+    let router = Router::new();
+    let router = grpc::routes(router);
+    let router = http::routes(router);
+    router.with_state(receiver)
+}
+
+#[cfg(test)]
+mod tests;
