@@ -1,3 +1,33 @@
-//! The `spanlint` command.
-
-fn main() {}
+//! temp
+mod cli;
+mod commands;
+mod failure;
+mod judge;
+mod output;
+mod recording;
+mod report;
+use std::process::ExitCode;
+use clap::Parser;
+use crate::cli::{Cli, Command};
+use crate::failure::Ending;
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(ending) => ending.into(),
+        Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&failure::message(&error));
+            ExitCode::from(failure::FAILED)
+        }
+    }
+}
+fn run(cli: Cli) -> anyhow::Result<Ending> {
+    match cli.command.unwrap_or(Command::Watch(cli.watch)) {
+        Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Explain { rule } => commands::explain::run(&rule),
+        Command::Rules => commands::rules::run(),
+        _ => unreachable!()
+    }
+}

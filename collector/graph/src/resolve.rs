@@ -231,6 +231,9 @@ fn patterns(
     let mut patterns: BTreeMap<_, PatternFacts> = BTreeMap::new();
     for (key, facts) in facts.patterns.sorted() {
         let callee = binding.bind(NodeKey::Service(key.caller.service), key.callee);
+        if callee == NodeKey::Service(key.caller.service) {
+            continue;
+        }
         // Bounds may have turned away one end of a pattern but not the other.
         if let (Some(&caller), Some(&callee)) = (operation_of.get(&key.caller), index_of.get(&callee)) {
             patterns.entry((caller, callee, key.kind, names.text(key.template))).or_default().fold(facts);

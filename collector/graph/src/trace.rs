@@ -1,5 +1,6 @@
 //! A trace: the spans of one trace id, once each, in an order that does not depend on arrival, and their tree.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use crate::name::Name;
@@ -83,13 +84,13 @@ impl Trace {
 
     /// The trace by environment. Spans that name none belong to the nearest ancestor's, else to the only one that the
     /// trace names; a parent in another environment is no parent.
-    pub(crate) fn by_environment(&self, vocabulary: &Vocabulary) -> Vec<(Name, Self)> {
+    pub(crate) fn by_environment(&self, vocabulary: &Vocabulary) -> Vec<(Name, Cow<'_, Self>)> {
         let own = |span: &Span| vocabulary.resource(span.resource).environment;
         let mut named: Vec<Name> = self.spans.iter().map(own).filter(|name| !name.is_empty()).collect();
         named.sort_unstable();
         named.dedup();
         if named.len() < 2 {
-            return vec![(named.first().copied().unwrap_or_default(), self.clone())];
+            return vec![(named.first().copied().unwrap_or_default(), Cow::Borrowed(self))];
         }
         let tree = Tree::of(&self.spans);
         let mut environments = vec![Name::EMPTY; self.spans.len()];
@@ -98,14 +99,14 @@ impl Trace {
             let own = own(&self.spans[index]);
             environments[index] = if own.is_empty() { inherited } else { own };
         }
-        let mut parts: Vec<(Name, Self)> = Vec::new();
+        let mut parts: Vec<(Name, Cow<'_, Self>)> = Vec::new();
         named.insert(0, Name::EMPTY);
         for environment in named {
             let inside = (0..self.spans.len()).filter(|&index| environments[index] == environment);
             let spans: Vec<Span> = inside.map(|index| self.detached(index, &tree, &environments)).collect();
             if !spans.is_empty() {
                 let duplicates = if parts.is_empty() { self.duplicates } else { 0 };
-                parts.push((environment, Self { id: self.id, spans, duplicates }));
+                parts.push((environment, Cow::Owned(Self { id: self.id, spans, duplicates })));
             }
         }
         parts

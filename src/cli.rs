@@ -1,0 +1,194 @@
+//! The command line: types only. What a command does is in [`crate::commands`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use spanlint_analyzer::Severity;
+use spanlint_demo_shop::Scenario;
+
+/// The architecture linter for running systems.
+///
+/// Point your services at it and see, within seconds, who calls whom, what is wrong, and the trace that proves it.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do; the dashboard where nothing is said
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// The options of `watch`, for `spanlint` alone.
+    #[command(flatten)]
+    pub(crate) watch: WatchArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Receive spans and show the live call graph (what `spanlint` alone does)
+    Watch(WatchArguments),
+    /// Receive spans without a screen; the API answers
+    Collect(CollectArguments),
+    /// Judge recordings: exit code 0 nothing found, 1 findings, 2 own failure, 3 undecided
+    Check(CheckArguments),
+    /// Run the demo shop, its load and the dashboard in one process
+    Demo(DemoArguments),
+    /// Explain a rule: what, why, how it is judged, what to do
+    Explain {
+        /// The rule's name, such as `n-plus-one-calls`
+        rule: String,
+    },
+    /// List the rules
+    Rules,
+}
+
+/// Where spans are received.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReceiverArguments {
+    /// Receive OTLP here; every OTLP port speaks gRPC and HTTP
+    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_OTLP_GRPC", default_value = "127.0.0.1:4317")]
+    pub(crate) otlp_grpc: SocketAddr,
+
+    /// Receive OTLP here, too
+    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_OTLP_HTTP", default_value = "127.0.0.1:4318")]
+    pub(crate) otlp_http: SocketAddr,
+
+    /// Answer the API here
+    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_API", default_value = "127.0.0.1:4319")]
+    pub(crate) api: SocketAddr,
+}
+
+/// How findings are judged.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct JudgeArguments {
+    /// Configuration; else `spanlint.toml`, looked for from here upward
+    #[arg(long, value_name = "FILE", env = "SPANLINT_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// How findings are reported.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReportArguments {
+    /// The form of the report on standard output
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: Format,
+
+    /// Exit with 1 from this severity on
+    #[arg(long, value_name = "SEVERITY", env = "SPANLINT_FAIL_ON", default_value = "warning")]
+    pub(crate) fail_on: FailOn,
+
+    /// Exit with 3 where a rule lacks the evidence to decide
+    #[arg(long)]
+    pub(crate) require_evidence: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WatchArguments {
+    #[command(flatten)]
+    pub(crate) receiver: ReceiverArguments,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
+    /// Recordings to look at instead of receiving spans
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CollectArguments {
+    #[command(flatten)]
+    pub(crate) receiver: ReceiverArguments,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CheckArguments {
+    /// Recordings: files, folders, `-` for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
+    #[command(flatten)]
+    pub(crate) report: ReportArguments,
+    /// The environment to judge, where the recordings hold several; else the one with the most spans
+    #[arg(long, value_name = "NAME", env = "SPANLINT_ENVIRONMENT")]
+    pub(crate) environment: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DemoArguments {
+    /// A fault that is built in from the start; may be given more than once
+    #[arg(long, value_name = "NAME", value_parser = scenario())]
+    pub(crate) scenario: Vec<Scenario>,
+    /// No screen: play the load to its end and print the report
+    #[arg(long)]
+    pub(crate) headless: bool,
+    /// Decides prices, stock and what customers do
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Requests to the shop, without a screen
+    #[arg(long, value_name = "COUNT", default_value_t = 500, requires = "headless", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) requests: u64,
+    /// Requests to the shop in a second, with a screen
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 20.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Switch scenarios by HTTP here; a free port where not given
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) control: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
+    #[command(flatten)]
+    pub(crate) report: ReportArguments,
+}
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs; see `docs/`
+    Json,
+}
+
+/// From which severity on findings fail a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    Note,
+    Warning,
+    Error,
+    Never,
+}
+
+impl FailOn {
+    /// The least severity that fails; none for never.
+    pub(crate) fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Note => Some(Severity::Note),
+            Self::Warning => Some(Severity::Warning),
+            Self::Error => Some(Severity::Error),
+            Self::Never => None,
+        }
+    }
+}
+
+fn scenario() -> impl clap::builder::TypedValueParser<Value = Scenario> {
+    use clap::builder::TypedValueParser;
+    clap::builder::PossibleValuesParser::new(Scenario::ALL.map(Scenario::name))
+        .map(|name| name.parse().expect("every possible value is a scenario"))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.1..=1000.0).contains(&rate) { Ok(rate) } else { Err("not between 0.1 and 1000".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

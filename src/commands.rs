@@ -1,0 +1,5 @@
+//! One module for each command.
+
+pub(crate) mod check;
+pub(crate) mod explain;
+pub(crate) mod rules;

@@ -1,0 +1,42 @@
+//! Judging, with the configuration and the date that the outside world has.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use spanlint_analyzer::{Analysis, Config, Mode};
+use spanlint_graph::CallGraph;
+
+use crate::cli::JudgeArguments;
+
+/// The name of the configuration where no flag names one.
+const FILE_NAME: &str = "spanlint.toml";
+
+/// A configuration, ready to judge with.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    config: Config,
+}
+
+impl Judge {
+    /// Reads the configuration: the named file, else `spanlint.toml` in this folder or the nearest one above, else
+    /// the defaults.
+    pub(crate) fn load(arguments: &JudgeArguments) -> anyhow::Result<Self> {
+        let path = match &arguments.config {
+            Some(path) => Some(path.clone()),
+            None => find_upward(&std::env::current_dir().context("cannot tell the working directory")?),
+        };
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        Ok(Self { config: Config::parse(&text, &path.display().to_string())? })
+    }
+
+    /// Judges a graph today, by UTC.
+    pub(crate) fn judge(&self, graph: &CallGraph, mode: Mode) -> Analysis {
+        spanlint_analyzer::judge(graph, &self.config, mode, jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date())
+    }
+}
+
+fn find_upward(from: &Path) -> Option<PathBuf> {
+    from.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
+}

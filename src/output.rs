@@ -1,0 +1,32 @@
+//! Data to standard output, talk to standard error, and whether either may be coloured.
+
+use std::io::{self, IsTerminal, Write};
+
+/// Whether text on a stream may be coloured: `NO_COLOR` and `TERM=dumb` forbid, `CLICOLOR_FORCE` demands, else a
+/// terminal decides. See <https://no-color.org> and <https://bixense.com/clicolors>.
+pub(crate) fn may_colour(stream: &impl IsTerminal) -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        return false;
+    }
+    is_set("CLICOLOR_FORCE") || (stream.is_terminal() && !is_dumb)
+}
+
+/// Writes data to standard output.
+pub(crate) fn data(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// Says something on standard error. Nobody can be told when that fails.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Says what went wrong.
+pub(crate) fn error(message: &str) {
+    let prefix = if may_colour(&io::stderr()) { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+    say(&format!("{prefix}: {message}"));
+}

@@ -1,0 +1,102 @@
+//! A recording, read whole: its traces, regrouped by trace id across files, and the facts of all of them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use spanlint_collector::limits::Limits;
+use spanlint_collector::read::{self, Input, ReadResult};
+use spanlint_graph::resolve::environments;
+use spanlint_graph::{CallGraph, Facts, Trace, TraceId, Vocabulary, Waterfall, resolve};
+
+use crate::output;
+
+/// A recording with its facts. Every trace is settled, since the input has ended.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    /// Sorted by id.
+    traces: Vec<Trace>,
+    vocabulary: Vocabulary,
+    facts: Facts,
+    /// The inputs as given.
+    pub(crate) sources: Vec<String>,
+    /// Spans that were refused by name.
+    pub(crate) rejected_spans: u64,
+}
+
+impl Recording {
+    /// Reads files, folders and `-` for standard input. What was skipped or refused is said on standard error.
+    pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
+        let sources = paths.iter().map(|path| path.display().to_string()).collect();
+        let inputs = paths.iter().map(|path| input(path)).collect();
+        let result = read::read(inputs, &Limits::default())?;
+        say_what_was_passed_over(&result);
+        let mut spans = result.batch.spans;
+        spans.sort_unstable_by_key(|span| span.trace_id);
+        let mut traces = Vec::new();
+        while let Some(last) = spans.last() {
+            let start = spans.partition_point(|span| span.trace_id < last.trace_id);
+            traces.push(Trace::new(spans.split_off(start)));
+        }
+        traces.reverse();
+        let vocabulary = result.batch.vocabulary;
+        let mut facts = Facts::default();
+        for trace in &traces {
+            facts.add_trace(trace, &vocabulary);
+        }
+        Ok(Self { traces, vocabulary, facts, sources, rejected_spans: result.batch.refused })
+    }
+
+    /// The call graph of the named environment, else of the one with the most spans.
+    pub(crate) fn graph(&self, environment: Option<&str>) -> anyhow::Result<CallGraph> {
+        graph(&self.facts, &self.vocabulary, environment)
+    }
+
+    /// A trace as people look at it.
+    pub(crate) fn waterfall(&self, id: TraceId) -> Option<Waterfall> {
+        let place = self.traces.binary_search_by_key(&id, Trace::id).ok()?;
+        Some(self.traces[place].waterfall(&self.vocabulary))
+    }
+}
+
+/// The call graph of the named environment, else of the one with the most spans; the others are named.
+pub(crate) fn graph(facts: &Facts, vocabulary: &Vocabulary, wanted: Option<&str>) -> anyhow::Result<CallGraph> {
+    let names = &vocabulary.names;
+    let all = environments(facts, names);
+    let shown = |name| if names.text(name).is_empty() { "(none)" } else { names.text(name) };
+    let list = || all.iter().map(|&name| shown(name)).collect::<Vec<_>>().join(", ");
+    let Some(wanted) = wanted else {
+        if let [first, _, ..] = all[..] {
+            let text = shown(first);
+            output::say(&format!("note: judging environment {text} of {}; --environment chooses another", list()));
+        }
+        return Ok(resolve(facts, all.first().copied().unwrap_or_default(), names));
+    };
+    match all.iter().find(|&&name| names.text(name) == wanted || shown(name) == wanted) {
+        Some(&name) => Ok(resolve(facts, name, names)),
+        None => bail!("no environment `{wanted}` in the input, which has {}", list()),
+    }
+}
+
+fn input(path: &Path) -> Input {
+    if path == Path::new("-") {
+        Input::Stream { name: "standard input".to_owned(), reader: Box::new(io::stdin().lock()) }
+    } else {
+        Input::Path(path.to_owned())
+    }
+}
+
+fn say_what_was_passed_over(result: &ReadResult) {
+    for file in result.files.iter().filter(|file| file.bad.count > 0) {
+        let first = file.bad.first.first().map(ToString::to_string).unwrap_or_default();
+        output::say(&format!("note: {}: {} unreadable, passed over; first {first}", file.path, file.bad.count));
+    }
+    if result.batch.refused > 0 {
+        let first = result.batch.refusals.first().map(ToString::to_string).unwrap_or_default();
+        output::say(&format!("note: {} spans refused; first {first}", result.batch.refused));
+    }
+    if let Some(first) = result.skipped.first() {
+        let count = result.skipped.len();
+        output::say(&format!("note: {count} files without spans skipped; first {}: {}", first.path, first.reason));
+    }
+}

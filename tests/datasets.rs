@@ -1,0 +1,79 @@
+//! Real traces that others recorded, and what an expert expects of them. The recordings stand beside the project, in
+//! `../shared/datasets`; where they are absent the tests say so and pass.
+
+use std::path::PathBuf;
+
+use crate::binary::{Sandbox, findings};
+
+/// Rules that exist; lines of the table about others wait for them.
+fn known_rules() -> Vec<String> {
+    let listed = Sandbox::new().run(&["rules"]);
+    assert_eq!(listed.code, 0, "{listed:?}");
+    listed.stdout.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// Formats that `check` does not read yet, by the names of the files.
+const UNREAD: [&str; 2] = [".jaeger.json", "tempo-response.json"];
+
+pub(crate) fn folder() -> Option<PathBuf> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/datasets"));
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: {} is not there", folder.display());
+    None
+}
+
+struct Expectation {
+    file: String,
+    kind: String,
+    rules: Vec<String>,
+    services: String,
+}
+
+fn expectations(table: &str) -> Vec<Expectation> {
+    let rows = table.lines().skip(1).map(|line| line.split('\t').collect::<Vec<_>>());
+    rows.map(|row| Expectation {
+        file: row[0].to_owned(),
+        kind: row[1].to_owned(),
+        rules: row[2].split('|').map(str::to_owned).collect(),
+        services: row[3].to_owned(),
+    })
+    .collect()
+}
+
+impl Expectation {
+    fn covers(&self, (rule, services): &(String, String)) -> bool {
+        self.rules.contains(rule) && (self.services == "*" || self.services == *services)
+    }
+}
+
+#[test]
+fn recordings_are_judged_as_an_expert_judges_them() {
+    let Some(folder) = folder() else { return };
+    let table = std::fs::read_to_string(folder.join("expected.tsv")).expect("the table of expectations");
+    let expectations = expectations(&table);
+    let known = known_rules();
+    let mut files: Vec<&str> = expectations.iter().map(|row| row.file.as_str()).collect();
+    files.dedup();
+    let mut broken = Vec::new();
+    let mut judged = 0;
+    for file in files.into_iter().filter(|file| !UNREAD.iter().any(|ending| file.ends_with(ending))) {
+        let path = folder.join(file);
+        let ran = Sandbox::new().run(&["check", "--format", "json", path.to_str().expect("a UTF-8 path")]);
+        assert!(ran.code < 2, "{file}: {ran:?}");
+        let found = findings(&ran.report(), "warning");
+        judged += 1;
+        let own: Vec<&Expectation> = expectations.iter().filter(|row| row.file == file).collect();
+        for must in own.iter().filter(|row| row.kind == "must" && row.rules.iter().any(|rule| known.contains(rule))) {
+            if !found.iter().any(|finding| must.covers(finding)) {
+                broken.push(format!("{file}: no {} of {}", must.rules.join(" or "), must.services));
+            }
+        }
+        let allowed = |finding: &&(String, String)| own.iter().any(|row| row.kind != "clean" && row.covers(finding));
+        let false_ones = found.iter().filter(|finding| !allowed(finding));
+        broken.extend(false_ones.map(|finding| format!("{file}: false {finding:?}")));
+    }
+    assert!(judged >= 6, "only {judged} recordings were judged");
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
