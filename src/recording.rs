@@ -89,14 +89,15 @@ fn input(path: &Path) -> Input {
 fn say_what_was_passed_over(result: &ReadResult) {
     for file in result.files.iter().filter(|file| file.bad.count > 0) {
         let first = file.bad.first.first().map(ToString::to_string).unwrap_or_default();
-        output::say(&format!("note: {}: {} unreadable, passed over; first {first}", file.path, file.bad.count));
+        let records = if file.bad.count == 1 { "record" } else { "records" };
+        output::say(&format!("note: {}: {} bad {records} passed over; {first}", file.path, file.bad.count));
     }
     if result.batch.refused > 0 {
         let first = result.batch.refusals.first().map(ToString::to_string).unwrap_or_default();
-        output::say(&format!("note: {} spans refused; first {first}", result.batch.refused));
+        output::say(&format!("note: {} spans refused; {first}", result.batch.refused));
     }
     if let Some(first) = result.skipped.first() {
         let count = result.skipped.len();
-        output::say(&format!("note: {count} files without spans skipped; first {}: {}", first.path, first.reason));
+        output::say(&format!("note: {count} files without spans skipped, such as {}, which {}", first.path, first.reason));
     }
 }

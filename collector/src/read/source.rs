@@ -105,13 +105,12 @@ pub(super) fn read(reader: impl Read, limits: &Limits) -> Result<Contents, Sourc
 
 fn read_decompressed(reader: impl Read, limits: &Limits) -> Result<Contents, SourceError> {
     let limit = limits.file_bytes;
-    let (head, reader) =
-        with_head(Bounded { reader, left: limit }, sniff::HEAD_BYTES).map_err(|error| bounded(error, limit))?;
+    let (head, reader) = with_head(Bounded { reader, limit, left: limit }, sniff::HEAD_BYTES).map_err(bounded)?;
     let mut reader = BufReader::with_capacity(sniff::HEAD_BYTES, reader);
     let is_blank = head.iter().all(u8::is_ascii_whitespace);
     let is_json = is_blank || sniff::is_json(&head);
     let contents = if is_json { json::read(&mut reader, limits) } else { protobuf::read(&mut reader, limits) };
-    let contents = contents.map_err(|error| bounded(error, limit))?;
+    let contents = contents.map_err(bounded)?;
     let looks_like = sniff::looks_like(&head);
     // A torn recording shows what it is only by how it starts.
     let is_torn = if is_json { contents.bad.count > 0 } else { head[0] == b'\n' && looks_like == sniff::BINARY };
@@ -153,27 +152,40 @@ impl Read for Failure {
     }
 }
 
-/// A reader that fails once more than `left` bytes come out: a bomb ends here.
+/// A reader that fails once more than `limit` bytes come out: a bomb ends here.
 struct Bounded<R> {
     reader: R,
+    limit: u64,
     left: u64,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
-        self.left = self.left.checked_sub(count as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| over_limit(self.limit))?;
         Ok(count)
     }
 }
 
-fn bounded(error: io::Error, limit: u64) -> SourceError {
-    if error.kind() == io::ErrorKind::FileTooLarge { SourceError::TooLarge { limit } } else { SourceError::Io(error) }
+/// The bound that a source went over, on its way through readers that know only I/O errors.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {0} bytes")]
+struct OverLimit(u64);
+
+fn over_limit(limit: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, OverLimit(limit))
+}
+
+fn bounded(error: io::Error) -> SourceError {
+    match error.get_ref().and_then(|cause| cause.downcast_ref::<OverLimit>()) {
+        Some(OverLimit(limit)) => SourceError::TooLarge { limit: *limit },
+        None => SourceError::Io(error),
+    }
 }
 
 /// Reads the rest of a source that must be held as a whole.
 pub(super) fn read_whole(reader: &mut impl BufRead, limit: usize, into: &mut Vec<u8>) -> io::Result<()> {
     let room = limit.saturating_sub(into.len()) as u64;
     reader.take(room + 1).read_to_end(into)?;
-    if into.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
+    if into.len() > limit { Err(over_limit(limit as u64)) } else { Ok(()) }
 }
