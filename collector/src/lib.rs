@@ -1,7 +1,17 @@
 //! Receives traces, assembles them and publishes the live call graph.
+//!
+//! ```text
+//! bytes -> receiver (decode) -> queue -> live: assemble -> window -> resolve -> Published -> whoever looks
+//!            answer                            +-> store (recent traces; exemplars pinned)
+//! ```
+//!
+//! It judges nothing: rules belong to the analyzer, which it does not know.
 
+pub mod api;
 pub mod assemble;
 pub mod clock;
+mod collector;
+pub mod config;
 pub mod decode;
 pub mod limits;
 pub mod live;
@@ -9,4 +19,9 @@ pub mod read;
 pub mod receiver;
 mod size;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod window;
+
+pub use self::collector::{Addresses, Collector, StartError};
+pub use self::config::CollectorConfig;

@@ -54,7 +54,8 @@ impl TraceStore {
         let bytes = trace.spans().iter().map(span_bytes).sum::<usize>() + size_of::<Stored>();
         self.bytes += bytes;
         self.inserted += 1;
-        let stored = self.traces.entry(trace.id()).or_insert(Stored { parts: Vec::new(), bytes: 0, age: self.inserted });
+        let stored =
+            self.traces.entry(trace.id()).or_insert(Stored { parts: Vec::new(), bytes: 0, age: self.inserted });
         stored.parts.push(trace);
         stored.bytes += bytes;
     }

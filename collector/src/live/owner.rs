@@ -162,8 +162,7 @@ impl Owner {
     /// Brings the pins up to date before anything is thrown away, so that no graph cites a trace that is gone.
     fn make_room(&mut self, now: Moment) {
         self.window.advance(now.unix_ns);
-        let mut cited: BTreeSet<TraceId> =
-            self.graphs().iter().flat_map(|graph| graph.exemplar_traces()).collect();
+        let mut cited: BTreeSet<TraceId> = self.graphs().iter().flat_map(|graph| graph.exemplar_traces()).collect();
         cited.extend(self.published.environments.iter().flat_map(|graph| graph.exemplar_traces()));
         self.store.make_room(&Pins { cited, next: self.window.exemplars() });
     }

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::idle::Idle;
 use super::{Receiver, router};
 use crate::limits::{
-    HEADER_READ_TIMEOUT, HTTP2_FRAME_BYTES, HTTP2_WINDOW_BYTES, KEEP_ALIVE, MAX_CONCURRENT_STREAMS, MAX_HEADER_BYTES,
-    MAX_HEADERS, MAX_RESET_STREAMS, SHUTDOWN_TIMEOUT,
+    HEADER_READ_TIMEOUT, HTTP2_FRAME_BYTES, HTTP2_WINDOW_BYTES, KEEP_ALIVE, Limits, MAX_CONCURRENT_STREAMS,
+    MAX_HEADER_BYTES, MAX_HEADERS, MAX_RESET_STREAMS, SHUTDOWN_TIMEOUT,
 };
 
 /// How long to wait after the system could not hand over a connection, for example for want of file descriptors.
@@ -57,9 +57,14 @@ pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener
 
 /// Serves OTLP on `listener` until `shutdown`; requests in flight are answered first, within bounds.
 pub async fn serve(listener: TcpListener, receiver: Receiver, shutdown: CancellationToken) {
-    let places = Arc::new(Semaphore::new(receiver.limits.connections));
-    let idle_timeout = receiver.limits.idle_timeout;
-    let router = router(receiver);
+    let limits = receiver.limits;
+    serve_router(listener, router(receiver), limits, shutdown).await;
+}
+
+/// Serves any routes like that.
+pub async fn serve_router(listener: TcpListener, router: Router, limits: Limits, shutdown: CancellationToken) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let idle_timeout = limits.idle_timeout;
     let builder = builder();
     let mut connections = JoinSet::new();
     loop {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 
 pub use counters::{Counter, Counters};
-pub use listen::{BindError, bind, serve};
+pub use listen::{BindError, bind, serve, serve_router};
 
 use crate::limits::Limits;
 use crate::live::Intake;

@@ -1,0 +1,123 @@
+//! The read-only API: the call graph, traces, health and the collector's own numbers.
+//!
+//! Versioned by path, and free of findings: those routes are added by the binary, which alone knows the analyzer. It
+//! answers only those who ask for a loopback name, so that no page in a browser can reach it through a name of its
+//! own that resolves to this machine.
+
+mod host;
+mod metrics;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+use spanlint_graph::TraceId;
+use tokio::sync::watch;
+
+use crate::live::{Published, TraceReader};
+use crate::receiver::Counters;
+
+/// The version of the wire format of the API and of reports.
+pub const SCHEMA_VERSION: &str = "0.1";
+
+/// What every route reads.
+#[derive(Debug, Clone)]
+struct Sources {
+    published: watch::Receiver<Arc<Published>>,
+    traces: TraceReader,
+    counters: Arc<Counters>,
+}
+
+/// A refusal: a status and a sentence that says what to do.
+#[derive(Debug)]
+struct Refused(StatusCode, String);
+
+#[derive(Debug, Serialize)]
+struct RefusedBody {
+    error: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct GraphQuery {
+    environment: Option<String>,
+}
+
+/// The routes of the collector, to be extended and then made safe by [`guarded`].
+pub fn router(published: watch::Receiver<Arc<Published>>, traces: TraceReader, counters: Arc<Counters>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/graph", get(graph))
+        .route("/api/v1/traces/{id}", get(trace))
+        .with_state(Sources { published, traces, counters })
+}
+
+/// `router` with an answer for unknown paths, behind the check of the Host header.
+pub fn guarded(router: Router) -> Router {
+    // The check is the outermost layer: whoever is not allowed in does not learn which paths exist.
+    router.fallback(unknown).layer(middleware::from_fn(host::check))
+}
+
+/// Ready as long as the owner of the graph runs.
+async fn ready(State(sources): State<Sources>) -> Result<&'static str, Refused> {
+    match sources.published.has_changed() {
+        Ok(_) => Ok("ok\n"),
+        Err(_) => Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "the collector is stopping".to_owned())),
+    }
+}
+
+async fn metrics(State(sources): State<Sources>) -> impl IntoResponse {
+    let status = sources.published.borrow().status;
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&sources.counters, &status))
+}
+
+/// The graph of one environment; without a name, of the one with the most spans.
+async fn graph(State(sources): State<Sources>, Query(query): Query<GraphQuery>) -> Result<Json<wire::Graph>, Refused> {
+    let published = Arc::clone(&sources.published.borrow());
+    let graphs = &published.environments;
+    let names: Vec<&str> = graphs.iter().map(|graph| graph.environment.as_str()).collect();
+    let graph = match &query.environment {
+        None => graphs.first(),
+        Some(wanted) => match graphs.iter().find(|graph| graph.environment == *wanted) {
+            None => return Err(Refused(StatusCode::NOT_FOUND, no_environment(wanted, &names))),
+            found => found,
+        },
+    };
+    Ok(Json(wire::Graph::new(graph.map(Arc::as_ref), &names, published.at_ns)))
+}
+
+fn no_environment(wanted: &str, names: &[&str]) -> String {
+    format!("no environment is called {wanted:?}; there are: {names:?}")
+}
+
+async fn trace(State(sources): State<Sources>, Path(id): Path<String>) -> Result<Json<wire::Trace>, Refused> {
+    let id: TraceId = id
+        .parse()
+        .map_err(|_| Refused(StatusCode::BAD_REQUEST, format!("{id:?} is no trace id: 1 to 32 hexadecimal digits")))?;
+    let waterfall = sources.traces.waterfall(id).await;
+    waterfall.map(|waterfall| Json(wire::Trace::from(waterfall))).ok_or_else(|| {
+        let reason = format!("trace {id} is not stored: it has not settled yet, never came, or was the oldest of many");
+        Refused(StatusCode::NOT_FOUND, reason)
+    })
+}
+
+async fn unknown() -> Refused {
+    let paths = "/api/v1/graph, /api/v1/traces/{id}, /healthz, /readyz and /metrics";
+    Refused(StatusCode::NOT_FOUND, format!("nothing is here; the API has {paths}"))
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(RefusedBody { error: self.1 })).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! What a collector is asked to do. Files and flags are read by the binary; here are only values.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::limits::Limits;
+use crate::live::LiveSettings;
+
+/// The flag that chooses the address for OTLP over gRPC.
+pub const OTLP_GRPC_FLAG: &str = "--otlp-grpc";
+/// The flag that chooses the address for OTLP over HTTP.
+pub const OTLP_HTTP_FLAG: &str = "--otlp-http";
+/// The flag that chooses the address of the API.
+pub const API_FLAG: &str = "--api";
+
+/// Where a collector listens, and what it keeps.
+#[derive(Debug, Clone, Copy)]
+pub struct CollectorConfig {
+    /// Where OTLP/gRPC is expected; OTLP/HTTP is understood as well.
+    pub otlp_grpc: Option<SocketAddr>,
+    /// Where OTLP/HTTP is expected; OTLP/gRPC is understood as well.
+    pub otlp_http: Option<SocketAddr>,
+    /// Where the API is served.
+    pub api: Option<SocketAddr>,
+    /// When traces settle, and what is kept of them.
+    pub live: LiveSettings,
+    /// What a request may cost.
+    pub limits: Limits,
+}
+
+impl Default for CollectorConfig {
+    /// The ports that OpenTelemetry names, on loopback.
+    fn default() -> Self {
+        let loopback = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        Self {
+            otlp_grpc: loopback(4317),
+            otlp_http: loopback(4318),
+            api: loopback(4319),
+            live: LiveSettings::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl CollectorConfig {
+    /// A collector on loopback whose ports the system chooses, as the demo and a wrapped command want it.
+    pub fn private() -> Self {
+        let free = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        Self { otlp_grpc: free, otlp_http: free, api: None, ..Self::default() }
+    }
+}
