@@ -1,6 +1,8 @@
 //! What a rule says: findings with their evidence, and what it could not decide.
 
-use spanlint_graph::TraceId;
+use spanlint_graph::facts::Entry;
+use spanlint_graph::{NodeKind, TraceId};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::rule::RuleMeta;
 
@@ -22,6 +24,20 @@ impl Severity {
             Self::Note => "note",
             Self::Warning => "warning",
             Self::Error => "error",
+        }
+    }
+
+    /// The severity of chatter in requests that entered like this: from messages one lower, from a schedule at most a
+    /// note. What most of the requests did decides.
+    #[must_use]
+    pub fn for_entries(self, entries: &[u64; 5]) -> Self {
+        let all: u64 = entries.iter().sum();
+        let is_mostly = |entry: Entry| entries[entry as usize] * 2 > all;
+        match self {
+            _ if is_mostly(Entry::Schedule) => Self::Note,
+            Self::Error if is_mostly(Entry::Message) => Self::Warning,
+            _ if is_mostly(Entry::Message) => Self::Note,
+            unchanged => unchanged,
         }
     }
 }
@@ -81,6 +97,31 @@ pub struct Finding {
     pub absorbs: Vec<Absorbed>,
     /// Why it is not counted, if an `[[ignore]]` or the baseline says so.
     pub suppressed: Option<String>,
+}
+
+impl Finding {
+    /// The same for the same fault in every run: made of the rule and the names of its subject, never of numbers. Hosts are
+    /// left out, so that it is also the same on every machine.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Xxh3::new();
+        let mut feed = |text: &str| {
+            hash.update(text.as_bytes());
+            hash.update(&[0]);
+        };
+        feed(self.rule.name);
+        self.services.iter().for_each(|service| feed(service));
+        for (from, to) in self.subject.edges.iter().filter(|(_, to)| !is_datastore(to)) {
+            feed(from);
+            feed(to);
+        }
+        feed(self.subject.datastore.as_deref().and_then(|id| id.rsplit('/').next()).unwrap_or_default());
+        format!("{:016x}", hash.digest())
+    }
+}
+
+/// Whether this is the id of a datastore, which may hold the name of a host.
+fn is_datastore(id: &str) -> bool {
+    id.starts_with(NodeKind::Datastore.as_str())
 }
 
 /// Where in the graph a finding is. Node ids are those of the snapshot.
@@ -158,6 +199,13 @@ pub struct Undecided {
     pub services: Vec<String>,
     /// What is missing: `5 requests seen, 30 needed`.
     pub reason: String,
+}
+
+impl Undecided {
+    /// The input as a whole cannot tell.
+    pub(crate) fn of_input(rule: &RuleMeta, reason: impl Into<String>) -> Self {
+        Self { rule: rule.name, services: Vec::new(), reason: reason.into() }
+    }
 }
 
 /// What a rule says of a graph. Neither findings nor undecided subjects: clean.

@@ -1,5 +1,27 @@
 //! Rules over a call graph, their verdicts, and the reports made of them.
+//!
+//! ```text
+//! CallGraph + Config -> judge -> Analysis -> report
+//! ```
+//!
+//! Pure: no clock, environment or files. What a rule cannot see in the snapshot it does not judge.
 
+pub mod analysis;
 pub mod config;
+pub mod explain;
 pub mod finding;
+pub mod report;
+pub mod roles;
 pub mod rule;
+pub mod rules;
+pub mod support;
+mod topology;
+mod wording;
+
+#[cfg(test)]
+mod testing;
+
+pub use analysis::{Analysis, judge};
+pub use config::{Config, Mode, Options};
+pub use finding::{Finding, Severity, Undecided};
+pub use rule::{Rule, RuleMeta};

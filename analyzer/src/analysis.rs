@@ -1,0 +1,232 @@
+//! Judging a graph: every rule's verdict, levels, one finding for one cause, ignores, and one stable order.
+
+use std::cmp::Reverse;
+
+use jiff::civil::Date;
+use spanlint_graph::CallGraph;
+
+use crate::config::{Config, Level, Mode, Options};
+use crate::finding::{Absorbed, Finding, Severity, Undecided};
+use crate::roles::Roles;
+use crate::rules;
+
+/// What all rules together say of a graph.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Analysis {
+    /// Worst first; suppressed ones are among them.
+    pub findings: Vec<Finding>,
+    /// By rule and services.
+    pub undecided: Vec<Undecided>,
+}
+
+impl Analysis {
+    /// How many findings that count have this severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.counted().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// How many findings are suppressed.
+    pub fn suppressed(&self) -> usize {
+        self.findings.len() - self.counted().count()
+    }
+
+    /// The findings that count.
+    pub fn counted(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.suppressed.is_none())
+    }
+}
+
+/// Judges a graph. `today` decides which ignores have expired.
+pub fn judge(graph: &CallGraph, config: &Config, mode: Mode, today: Date) -> Analysis {
+    let roles = Roles::of(graph, config.roles());
+    let mut analysis = Analysis::default();
+    for rule in rules::ALL {
+        let level = config.level(rule.meta());
+        if level == Some(Level::Off) {
+            continue;
+        }
+        let mut verdict = rule.detect(graph, &Options::new(rule.meta(), config, mode, &roles));
+        if let Some(Level::Report(severity)) = level {
+            verdict.findings.iter_mut().for_each(|finding| finding.severity = severity);
+        }
+        analysis.findings.append(&mut verdict.findings);
+        analysis.undecided.append(&mut verdict.undecided);
+    }
+    // A finding without a trace that proves it does not exist.
+    analysis.findings.retain(|finding| !finding.traces.is_empty());
+    absorb(&mut analysis.findings);
+    for finding in &mut analysis.findings {
+        finding.suppressed = config.ignored(finding, today);
+    }
+    sort(&mut analysis);
+    analysis
+}
+
+/// Folds every finding into the one that explains it on the same subject.
+fn absorb(findings: &mut Vec<Finding>) {
+    let causes: Vec<_> =
+        findings.iter().map(|finding| findings.iter().position(|cause| explains(cause, finding))).collect();
+    for (index, &cause) in causes.iter().enumerate() {
+        if let Some(mut cause) = cause {
+            // Rules absorb along a hierarchy without circles, so the way up ends.
+            while let Some(next) = causes[cause] {
+                cause = next;
+            }
+            let absorbed = Absorbed { rule: findings[index].rule.name, title: findings[index].title.clone() };
+            findings[cause].absorbs.push(absorbed);
+        }
+    }
+    let mut causes = causes.into_iter();
+    findings.retain(|_| causes.next().flatten().is_none());
+    for finding in findings {
+        finding.absorbs.sort_by(|left, right| (left.rule, &left.title).cmp(&(right.rule, &right.title)));
+    }
+}
+
+/// Whether `cause` names the rule of `finding` as explained, and has all of its subject: its edges, else its datastore,
+/// else its operations.
+fn explains(cause: &Finding, finding: &Finding) -> bool {
+    let (outer, inner) = (&cause.subject, &finding.subject);
+    let is_within = if inner.datastore.is_some() {
+        inner.datastore == outer.datastore
+    } else if inner.edges.is_empty() {
+        !inner.operations.is_empty() && inner.operations.iter().all(|operation| outer.operations.contains(operation))
+    } else {
+        inner.edges.iter().all(|edge| outer.edges.contains(edge))
+    };
+    cause.rule.absorbs.contains(&finding.rule.name) && is_within
+}
+
+/// Severity, what mending would save, rule, services, title.
+fn sort(analysis: &mut Analysis) {
+    let saved_us = |finding: &Finding| finding.impact.map_or(0, |impact| (impact.latency_ms_p50 * 1e3) as u64);
+    analysis.findings.sort_by(|left, right| {
+        let key =
+            |finding: &Finding| (finding.suppressed.is_some(), Reverse(finding.severity), Reverse(saved_us(finding)));
+        let names = |finding: &Finding| (finding.rule.name, finding.services.clone(), finding.title.clone());
+        key(left).cmp(&key(right)).then_with(|| names(left).cmp(&names(right)))
+    });
+    analysis.undecided.sort_by(|left, right| {
+        (left.rule, &left.services, &left.reason).cmp(&(right.rule, &right.services, &right.reason))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::testing::{TODAY, analysis, graph, lines};
+
+    const CHATTY: &str = "30 traces\ncart GET /cart\n  12 x stock GET /stock\n\n30 traces\nsearch GET /search";
+    const NO_DATABASE: &str = "(no statement on any database was seen)";
+
+    fn check(traces: &str, config: &str, expected: &[&str]) {
+        assert_eq!(lines(&analysis(traces, config)), expected);
+    }
+
+    #[test]
+    fn one_cause_is_one_finding() {
+        let found = analysis(CHATTY, "");
+        assert_eq!(lines(&found), ["warning proven: cart calls stock GET /stock 12 times a request", NO_DATABASE]);
+        let title = "cart needs 12 calls of stock a request".to_owned();
+        assert_eq!(found.findings[0].absorbs, [Absorbed { rule: "chatty-services", title }]);
+    }
+
+    #[test]
+    fn a_rule_that_is_off_explains_nothing() {
+        check(
+            CHATTY,
+            "[rules.n-plus-one-calls]\nlevel = \"off\"",
+            &["error strong: cart needs 12 calls of stock a request", NO_DATABASE],
+        );
+    }
+
+    #[test]
+    fn the_other_direction_is_another_subject() {
+        let both = format!("{CHATTY}\n\n30 traces\nstock GET /all\n  12 x cart GET /lines same");
+        let found = analysis(&both, "");
+        assert!(
+            lines(&found).contains(&"error strong: stock needs 12 calls of cart a request".to_owned()),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn an_ignore_holds_until_it_expires() {
+        let title = "cart calls stock GET /stock 7 times a request";
+        let traces = "cart GET /cart\n  7 x stock GET /stock";
+        let ignore = |services: &str, expires: &str| {
+            format!("[[ignore]]\nrule = \"n-plus-one-calls\"\nreason = \"known\"\nservices = {services}\n{expires}")
+        };
+        let (fires, silent) = (format!("warning proven: {title}"), format!("suppressed warning proven: {title}"));
+        for (config, expected) in [
+            (ignore("\"cart\"", ""), &silent),
+            (ignore("[\"c*\", \"stock\"]", "expires = 2026-11-21"), &silent),
+            (ignore("\"cart\"", "expires = 2026-11-20"), &fires),
+            (ignore("[\"cart\", \"search\"]", ""), &fires),
+        ] {
+            check(traces, &config, &[expected, NO_DATABASE]);
+        }
+        let config = Config::parse(&ignore("\"cart\"", "expires = 2026-12-31"), "test").unwrap();
+        let judged = judge(&graph(traces), &config, Mode::Check, date(2026, 12, 1));
+        assert_eq!(judged.findings[0].suppressed.as_deref(), Some("known (until 2026-12-31)"));
+        assert_eq!((judged.suppressed(), judged.count(Severity::Warning)), (1, 0));
+    }
+
+    #[test]
+    fn the_worst_comes_first() {
+        check(
+            "a GET /\n  6 x b GET /b 10ms\n  6 x c GET /c 20ms\n  20 x d GET /d",
+            "",
+            &[
+                "error proven: a calls d GET /d 20 times a request",
+                "warning proven: a calls c GET /c 6 times a request",
+                "warning proven: a calls b GET /b 6 times a request",
+                NO_DATABASE,
+            ],
+        );
+    }
+
+    #[test]
+    fn fingerprints_follow_the_subject_and_not_the_numbers() {
+        let fingerprint = |traces| analysis(traces, "").findings[0].fingerprint();
+        let seven = fingerprint("cart GET /cart\n  7 x stock GET /stock");
+        assert_eq!(seven, fingerprint("3 traces\ncart GET /cart\n  9 x stock GET /stock"));
+        assert_ne!(seven, fingerprint("stock GET /stock\n  7 x cart GET /cart"));
+        assert_ne!(seven, fingerprint("cart GET /cart\n  7 x user GET /user"));
+    }
+
+    #[test]
+    fn titles_and_messages_share_one_tone() {
+        let traces = format!(
+            "{CHATTY}\n\n10 traces\na GET /\n  b GET /b\n    a GET /back\n  sql postgresql db:5432 shop INSERT t\n\n\
+             10 traces\nb GET /b\n  sql postgresql db:5432 shop SELECT t"
+        );
+        let with_cause = analysis(&traces, "");
+        let without_cause = analysis(&traces, "[rules.n-plus-one-calls]\nlevel = \"off\"");
+        let findings: Vec<_> = with_cause.findings.iter().chain(&without_cause.findings).collect();
+        for rule in rules::ALL {
+            assert!(
+                findings.iter().any(|finding| finding.rule.name == rule.meta().name),
+                "{} is silent",
+                rule.meta().name
+            );
+        }
+        for finding in findings {
+            assert!(finding.title.starts_with(char::is_lowercase), "{}", finding.title);
+            assert!(!finding.title.ends_with('.'), "{}", finding.title);
+            for sentence in [&finding.message, &finding.fix] {
+                assert!(sentence.ends_with('.') && !sentence.contains("  "), "{sentence}");
+            }
+            assert!(finding.services.is_sorted());
+            assert!(finding.services.iter().any(|service| finding.fix.contains(service.as_str())), "{}", finding.fix);
+        }
+    }
+
+    #[test]
+    fn an_empty_graph_is_undecided_and_not_clean() {
+        let nothing = judge(&CallGraph::default(), &Config::default(), Mode::Check, TODAY);
+        assert_eq!((nothing.findings.len(), nothing.undecided.len()), (0, rules::ALL.len()));
+    }
+}

@@ -1,0 +1,92 @@
+//! The registry: every rule, sorted by name.
+
+mod chatty_services;
+mod cyclic_dependency;
+mod n_plus_one_calls;
+mod shared_database;
+
+use crate::rule::Rule;
+
+/// Every rule, sorted by name.
+pub const ALL: &[&dyn Rule] = &[
+    &chatty_services::ChattyServices,
+    &cyclic_dependency::CyclicDependency,
+    &n_plus_one_calls::NPlusOneCalls,
+    &shared_database::SharedDatabase,
+];
+
+/// The rule called `name`.
+pub fn find(name: &str) -> Option<&'static dyn Rule> {
+    ALL.iter().copied().find(|rule| rule.meta().name == name)
+}
+
+/// Names of rules that `RULES.md` plans and that the metadata of existing ones already refers to.
+#[cfg(test)]
+pub(crate) const PLANNED: &[&str] = &["excessive-fan-out", "ping-pong", "repeated-calls", "tight-coupling"];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// Whether `text` is a sentence: upper or lower case first, a final period.
+    fn is_sentence(text: &str) -> bool {
+        text.ends_with('.') && !text.starts_with(char::is_whitespace) && !text.contains("  ")
+    }
+
+    #[test]
+    fn names_are_unique_and_sorted() {
+        let names: Vec<_> = ALL.iter().map(|rule| rule.meta().name).collect();
+        assert!(names.is_sorted_by(|left, right| left < right), "{names:?}");
+        for name in names {
+            assert!(name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-'), "{name}");
+            assert_eq!(find(name).unwrap().meta().name, name);
+        }
+    }
+
+    #[test]
+    fn metadata_speaks_in_sentences() {
+        for meta in ALL.iter().map(|rule| rule.meta()) {
+            for text in [meta.summary, meta.why, meta.how, meta.fix, meta.limits] {
+                assert!(is_sentence(text), "{}: {text}", meta.name);
+            }
+            assert!(!meta.references.is_empty(), "{} names no source", meta.name);
+        }
+    }
+
+    #[test]
+    fn options_can_be_configured_and_are_named_once() {
+        for meta in ALL.iter().map(|rule| rule.meta()) {
+            let names: BTreeSet<_> = meta.options.iter().map(|option| option.name).collect();
+            assert_eq!(names.len(), meta.options.len(), "{}", meta.name);
+            for option in meta.options {
+                let text = format!("[rules.{}]\nlevel = \"note\"\n{} = {:?}\n", meta.name, option.name, option.default);
+                Config::parse(&text, "spanlint.toml").unwrap();
+                assert!(is_sentence(option.help), "{}: {}", meta.name, option.help);
+            }
+        }
+    }
+
+    #[test]
+    fn absorbed_rules_exist_or_are_planned() {
+        for meta in ALL.iter().map(|rule| rule.meta()) {
+            for absorbed in meta.absorbs {
+                assert!(find(absorbed).is_some() || PLANNED.contains(absorbed), "{} absorbs {absorbed}", meta.name);
+            }
+        }
+        assert!(PLANNED.iter().all(|planned| find(planned).is_none()), "a planned rule exists by now");
+    }
+
+    #[test]
+    fn every_rule_has_its_fixtures() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
+        for meta in ALL.iter().map(|rule| rule.meta()) {
+            for file in ["fires.json", "silent.json"] {
+                assert!(fixtures.join(meta.name).join(file).is_file(), "{} has no {file}", meta.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! Services that depend on each other in a circle: none of them can be understood, deployed or healed without the others.
+//!
+//! The signal is a strongly connected component of the synchronous service graph. One component makes one finding, however
+//! many circles it holds. Refused: edges with too few calls (they could be one request's accident), callbacks to services
+//! whose role is to be asked by everybody, messages. Circles of messages alone are reported apart, as a note.
+
+use std::collections::BTreeSet;
+
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::DiGraph;
+use spanlint_graph::snapshot::{Edge, Loop};
+use spanlint_graph::{CallGraph, NodeIndex, NodeKind, TraceId};
+
+use crate::config::Options;
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
+use crate::roles::Role;
+use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::support;
+use crate::topology;
+use crate::wording;
+
+/// The most traces that one finding cites.
+const MAX_TRACES: usize = 6;
+
+/// The rule.
+pub(super) struct CyclicDependency;
+
+/// Its metadata.
+static META: RuleMeta = RuleMeta {
+    name: "cyclic-dependency",
+    category: Category::Boundaries,
+    severity: Severity::Warning,
+    confidence: Confidence::Strong,
+    status: Status::Stable("0.1.0"),
+    summary: "Services call each other in a circle.",
+    why: "Services in a circle are one service in pieces: they must be released together, they fail together, and a slow \
+          answer anywhere comes back around to its caller.",
+    how: "Strongly connected components of more than one service are sought in the graph of calls that somebody waits for. \
+          Seen only in the aggregate a component is a note; where one trace walks a circle within it, it is a warning, and \
+          an error where the walked circles join `error_from` services or more.",
+    fix: "Cut the cheapest edge: pass the needed data along with the first call, publish an event instead of calling back, \
+          or move what both sides need into a service of its own.",
+    limits: "Edges with few calls are left out, and so are calls to services whose role in `[roles]` is auth, config or \
+             discovery. Circles of messages alone are a note, as nobody waits in them; a circle of calls and messages is none.",
+    references: &[
+        "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018",
+        "Al-Mutawa, Dietrich, Marsland, McCartin: On the Shape of Circular Dependencies in Java Programs, ASWEC 2014",
+        "Martin: Clean Architecture (2017), The Acyclic Dependencies Principle",
+    ],
+    options: &[OptionMeta {
+        name: "error_from",
+        default: 4.0,
+        help: "Services on walked circles from which it is an error.",
+    }],
+    absorbs: &["ping-pong", "tight-coupling"],
+};
+
+impl Rule for CyclicDependency {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let is_asked_by_all =
+            |index| options.roles().has_any(graph, index, &[Role::Auth, Role::Config, Role::Discovery]);
+        let calls = |edge: &&Edge| topology::is_synchronous_call(graph, edge) && !is_asked_by_all(edge.to);
+        let messages = |edge: &&Edge| edge.is_derived && topology::joins_services(graph, edge);
+
+        let mut verdict = Verdict::default();
+        if !graph.edges.iter().any(|edge| topology::joins_services(graph, edge)) {
+            verdict.undecided.push(Undecided::of_input(&META, "no calls between services were seen"));
+        }
+        search(graph, options, graph.edges.iter().filter(calls).collect(), Way::Calls, &mut verdict);
+        search(graph, options, graph.edges.iter().filter(messages).collect(), Way::Messages, &mut verdict);
+        verdict
+    }
+}
+
+/// What a circle is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Calls,
+    Messages,
+}
+
+impl Way {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Calls => "call",
+            Self::Messages => "message",
+        }
+    }
+}
+
+/// Judges every component of `edges`. Components are sought among the edges with enough support; one that exists only with
+/// the others is undecided.
+fn search(graph: &CallGraph, options: &Options<'_>, edges: Vec<&Edge>, way: Way, verdict: &mut Verdict) {
+    let shortfall = |edge: &Edge| options.required().edge(edge.facts.calls, edge.facts.traces).err();
+    let supported: Vec<_> = edges.iter().copied().filter(|edge| shortfall(edge).is_none()).collect();
+    let found = components(graph, &supported);
+    for component in components(graph, &edges) {
+        let parts: Vec<_> = found.iter().filter(|part| component.nodes.is_superset(&part.nodes)).collect();
+        if parts.is_empty() {
+            let weak = component.edges.iter().find_map(|edge| Some((*edge, shortfall(edge)?)));
+            let (edge, missing) = weak.expect("a component without weak edges is found among the supported edges");
+            let (from, to) = (&graph.node(edge.from).name, &graph.node(edge.to).name);
+            verdict.undecided.push(component.undecided(graph, format!("{from} to {to}: {missing}")));
+        }
+        for part in parts {
+            match part.judge(graph, options, way) {
+                Ok(finding) => verdict.findings.push(finding),
+                Err(undecided) => verdict.undecided.push(undecided),
+            }
+        }
+    }
+}
+
+/// Services that reach each other.
+struct Component<'a> {
+    nodes: BTreeSet<NodeIndex>,
+    /// Those within, in the order of the snapshot.
+    edges: Vec<&'a Edge>,
+}
+
+/// The strongly connected components of more than one service, by their first service.
+///
+/// Kosaraju's algorithm rather than Tarjan's: the library's keeps its own stack, so a chain of 20,000 services cannot
+/// overflow that of the thread.
+fn components<'a>(graph: &CallGraph, edges: &[&'a Edge]) -> Vec<Component<'a>> {
+    let mut calls = DiGraph::<(), ()>::with_capacity(graph.nodes.len(), edges.len());
+    for _ in &graph.nodes {
+        calls.add_node(());
+    }
+    for edge in edges {
+        calls.add_edge(edge.from.0.into(), edge.to.0.into(), ());
+    }
+    let mut component_of = vec![usize::MAX; graph.nodes.len()];
+    let mut components = Vec::new();
+    for members in kosaraju_scc(&calls).into_iter().filter(|members| members.len() > 1) {
+        members.iter().for_each(|member| component_of[member.index()] = components.len());
+        let nodes = members.iter().map(|member| NodeIndex(member.index() as u32)).collect();
+        components.push(Component { nodes, edges: Vec::new() });
+    }
+    for edge in edges {
+        let component = component_of[edge.from.0 as usize];
+        if component != usize::MAX && component == component_of[edge.to.0 as usize] {
+            components[component].edges.push(edge);
+        }
+    }
+    components.sort_by_key(|component| component.nodes.first().copied());
+    components
+}
+
+impl Component<'_> {
+    fn judge(&self, graph: &CallGraph, options: &Options<'_>, way: Way) -> Result<Finding, Undecided> {
+        let walked = match way {
+            Way::Calls => self.walked(graph, options),
+            Way::Messages => Vec::new(),
+        };
+        let walked_services: BTreeSet<_> = walked.iter().flat_map(|each| &each.nodes).collect();
+        let severity = match walked_services.len() {
+            0 => Severity::Note,
+            size if size as f64 >= options.number("error_from") => Severity::Error,
+            _ => META.severity,
+        };
+        let full = if walked.is_empty() { META.confidence } else { Confidence::Proven };
+        let confidence = support::confidence(full, support::has_orphans(graph, self.nodes.iter().copied()))
+            .ok_or_else(|| self.undecided(graph, "spans are missing their parents".to_owned()))?;
+        let traces = self.traces(&walked);
+        if traces.is_empty() {
+            return Err(self.undecided(graph, "no trace that proves it was kept".to_owned()));
+        }
+        let cut = self.cheapest_edge(graph);
+        let (from, to) = (&graph.node(cut.from).name, &graph.node(cut.to).name);
+        let walks: u64 = walked.iter().map(|each| each.facts.traces).max().unwrap_or_default();
+        let mut evidence = vec![
+            Evidence { name: "services", value: self.nodes.len() as f64, threshold: Some(2.0), unit: "services" },
+            Evidence { name: "calls_on_cheapest_edge", value: cut.facts.calls as f64, threshold: None, unit: "calls" },
+        ];
+        if !walked.is_empty() {
+            evidence.push(Evidence {
+                name: "traces_that_walk_it",
+                value: walks as f64,
+                threshold: None,
+                unit: "traces",
+            });
+        }
+        Ok(Finding {
+            rule: &META,
+            severity,
+            confidence,
+            title: self.title(graph, way),
+            message: self.message(graph, way, cut, walks),
+            fix: format!(
+                "Cut {from} to {to}: hand {to}'s data along when {from} is called, let {from} publish an event, or move what \
+                 both need into a service of its own."
+            ),
+            services: self.names(graph),
+            subject: Subject {
+                edges: self.edges.iter().map(|edge| ids(graph, edge)).collect::<BTreeSet<_>>().into_iter().collect(),
+                ..Subject::default()
+            },
+            evidence,
+            support: support_of(graph, cut),
+            impact: None,
+            traces,
+            locations: Vec::new(),
+            absorbs: Vec::new(),
+            suppressed: None,
+        })
+    }
+
+    /// The loops within that enough traces walked.
+    fn walked<'g>(&self, graph: &'g CallGraph, options: &Options<'_>) -> Vec<&'g Loop> {
+        let is_within = |each: &Loop| each.nodes.iter().all(|node| self.nodes.contains(node));
+        let is_shown = |each: &Loop| options.required().proven(each.facts.traces, each.facts.traces).is_ok();
+        graph.loops.iter().filter(|each| is_within(each) && is_shown(each)).collect()
+    }
+
+    /// The edge with the fewest calls; of equals the one that leads back toward the clients, as it closes the circle.
+    fn cheapest_edge(&self, graph: &CallGraph) -> &Edge {
+        let clients = graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Client).map(|(index, _)| index);
+        let hops = topology::hops(graph, &graph.edges, clients);
+        let depth = |node: NodeIndex| hops[node.0 as usize].unwrap_or(u32::MAX);
+        let leads_down = |edge: &Edge| depth(edge.from) <= depth(edge.to);
+        let cheapest = self.edges.iter().min_by_key(|edge| (edge.facts.calls, leads_down(edge), edge.from, edge.to));
+        cheapest.expect("a component of two services has two edges")
+    }
+
+    /// Traces that walk the circle, else one for each of the first edges.
+    fn traces(&self, walked: &[&Loop]) -> Vec<TraceId> {
+        let of_walks = walked.iter().flat_map(|each| each.facts.exemplars.proof(1));
+        let of_edges = self.edges.iter().flat_map(|edge| edge.facts.chatty.typical(1).or(edge.facts.slow.typical(1)));
+        let candidates: Vec<_> = if walked.is_empty() { of_edges.collect() } else { of_walks.collect() };
+        let mut traces = Vec::new();
+        for candidate in candidates {
+            if traces.len() < MAX_TRACES && !traces.contains(&candidate) {
+                traces.push(candidate);
+            }
+        }
+        traces
+    }
+
+    fn title(&self, graph: &CallGraph, way: Way) -> String {
+        let names = wording::list(&self.names(graph));
+        match way {
+            Way::Calls => format!("{names} call each other in a circle"),
+            Way::Messages => format!("{names} send each other messages in a circle"),
+        }
+    }
+
+    fn message(&self, graph: &CallGraph, way: Way, cut: &Edge, walks: u64) -> String {
+        let walked = match (way, walks) {
+            (Way::Messages, _) => "Nobody waits in it, but a message may come back to where it began.".to_owned(),
+            (Way::Calls, 0) => "No single trace walks around in it.".to_owned(),
+            (Way::Calls, walks) => format!("A request walks around in it in {}.", wording::count(walks, "trace")),
+        };
+        let noun = way.noun();
+        let all: u64 = self.edges.iter().map(|edge| edge.facts.calls).sum();
+        format!(
+            "{} and {} between them form {}. {walked} {} to {} is the cheapest to cut: {} of {}.",
+            wording::count(self.nodes.len() as u64, "service"),
+            wording::count(self.pairs().len() as u64, "edge"),
+            self.shape(),
+            graph.node(cut.from).name,
+            graph.node(cut.to).name,
+            cut.facts.calls,
+            wording::count(all, noun),
+        )
+    }
+
+    /// The shape, by Al-Mutawa et al. (2014): what is neither of the simple ones is a tangle.
+    fn shape(&self) -> &'static str {
+        let pairs = self.pairs();
+        let (size, edges) = (self.nodes.len(), pairs.len());
+        let is_mutual = pairs.iter().all(|&(from, to)| pairs.contains(&(to, from)));
+        let neighbours = |node| pairs.iter().filter(|(from, _)| *from == node).count();
+        let most = self.nodes.iter().map(|&node| neighbours(node)).max().unwrap_or_default();
+        match (size, edges) {
+            (2, _) => "a pair",
+            _ if edges == size => "a circle",
+            _ if edges == size * (size - 1) => "a clique",
+            _ if is_mutual && edges == 2 * (size - 1) && most == size - 1 => "a star",
+            _ if is_mutual && edges == 2 * (size - 1) && most == 2 => "a chain",
+            _ => "a tangle",
+        }
+    }
+
+    /// Its edges without regard to their protocol.
+    fn pairs(&self) -> BTreeSet<(NodeIndex, NodeIndex)> {
+        self.edges.iter().map(|edge| (edge.from, edge.to)).collect()
+    }
+
+    fn names(&self, graph: &CallGraph) -> Vec<String> {
+        self.nodes.iter().map(|&node| graph.node(node).name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn undecided(&self, graph: &CallGraph, reason: String) -> Undecided {
+        Undecided { rule: META.name, services: self.names(graph), reason }
+    }
+}
+
+fn ids(graph: &CallGraph, edge: &Edge) -> (String, String) {
+    (graph.node(edge.from).id.clone(), graph.node(edge.to).id.clone())
+}
+
+/// The requests of the caller of the edge to cut, and those of them that use it.
+fn support_of(graph: &CallGraph, cut: &Edge) -> Support {
+    let affected = cut.facts.requests;
+    let requests = graph.node(cut.from).service.as_ref().map_or(0, |service| service.requests).max(affected);
+    Support { requests, affected, prevalence_low: support::wilson_lower_bound(affected, requests) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Mode};
+    use crate::testing::{TODAY, analysis, check_with, graph};
+
+    fn check(traces: &str, expected: &[&str]) {
+        crate::testing::check("cyclic-dependency", traces, expected);
+    }
+
+    const WALKED: &str = "10 traces\norder GET /o\n  pay GET /p\n    order GET /back";
+
+    #[test]
+    fn a_circle_that_a_trace_walks_is_a_warning() {
+        check(WALKED, &["warning proven: order and pay call each other in a circle"]);
+    }
+
+    #[test]
+    fn a_circle_in_the_aggregate_is_a_note() {
+        check(
+            "10 traces\na GET /\n  b GET /b\n    c GET /c\n\n10 traces\nc GET /\n  a GET /a",
+            &["note strong: a, b and c call each other in a circle"],
+        );
+    }
+
+    #[test]
+    fn four_services_walked_are_an_error() {
+        check(
+            "10 traces\na GET /\n  b GET /b\n    c GET /c\n      d GET /d\n        a GET /back",
+            &["error proven: a, b, c and d call each other in a circle"],
+        );
+    }
+
+    #[test]
+    fn a_component_is_one_finding_that_names_the_edge_to_cut() {
+        let traces = "10 traces\na GET /\n  b GET /b\n    a GET /back\n  2 x b GET /b\n    c GET /c\n      b GET /back";
+        let analysis = analysis(traces, "");
+        let [finding] = analysis.findings.as_slice() else { panic!("{analysis:?}") };
+        assert_eq!(finding.services, ["a", "b", "c"]);
+        assert_eq!(finding.subject.edges.len(), 4);
+        assert!(finding.message.contains("form a star"), "{}", finding.message);
+        assert!(finding.fix.starts_with("Cut b to a:"), "{}", finding.fix);
+        assert!(!finding.traces.is_empty());
+    }
+
+    #[test]
+    fn of_equal_edges_the_one_that_leads_back_is_cut() {
+        let analysis = analysis(&WALKED.replace("order", "z"), "");
+        assert!(analysis.findings[0].fix.starts_with("Cut pay to z:"), "{}", analysis.findings[0].fix);
+    }
+
+    #[test]
+    fn calls_in_one_direction_are_no_circle() {
+        check("10 traces\na GET /\n  b GET /b\n    c GET /c\n  c GET /c", &[]);
+    }
+
+    #[test]
+    fn an_edge_with_few_calls_is_undecided() {
+        check(
+            "10 traces\na GET /\n  b GET /b\n\n2 traces\nb GET /\n  a GET /a",
+            &["(a b: b to a: 2 calls in 2 traces seen, 10 in 3 needed)"],
+        );
+    }
+
+    #[test]
+    fn callbacks_to_declared_auth_and_config_are_exempt() {
+        let traces = "10 traces\nuser GET /\n  login GET /token\n    user GET /who";
+        let title = "login and user call each other in a circle";
+        check(traces, &[&format!("warning proven: {title}")]);
+        for role in ["auth", "config", "discovery"] {
+            check_with("cyclic-dependency", traces, &format!("[roles]\n{role} = [\"login\"]"), &[]);
+        }
+    }
+
+    #[test]
+    fn an_answer_by_message_is_no_circle() {
+        check("10 traces\norder GET /\n  pay GET /pay\n    publish paid\n      order takes paid", &[]);
+    }
+
+    #[test]
+    fn a_circle_of_messages_is_reported_apart() {
+        let circle = "10 traces\na GET /\n  publish tick\n    b takes tick\n      publish tock\n        a takes tock";
+        check(
+            &format!("{circle}\n\n10 traces\na GET /\n  b GET /b"),
+            &["note strong: a and b send each other messages in a circle"],
+        );
+    }
+
+    #[test]
+    fn live_traffic_needs_three_walks() {
+        let aggregate = "10 traces\na GET /\n  b GET /b\n\n10 traces\nb GET /\n  a GET /a";
+        let walked = "a GET /\n  b GET /b\n    a GET /a";
+        let graph = graph(&format!("{aggregate}\n\n{walked}"));
+        let severity = |mode| {
+            let analysis = crate::judge(&graph, &Config::default(), mode, TODAY);
+            let finding = analysis.findings.iter().find(|finding| finding.rule.name == "cyclic-dependency");
+            finding.unwrap().severity.as_str()
+        };
+        assert_eq!([Mode::Check, Mode::Live].map(severity), ["warning", "note"]);
+    }
+}

@@ -1,0 +1,656 @@
+//! Two services use the same tables, or at least the same database: neither can change its data without the other.
+//!
+//! The signal is who reads and who writes which table of which (system, address, namespace). Refused: caches, queues and
+//! object stores; databases in memory; jobs on a schedule (migration, analytics); two names of one deployable; default
+//! names where no host is recorded, which any number of databases have. A replica is a datastore of its own, as it has
+//! another address.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use spanlint_graph::facts::Entry;
+use spanlint_graph::snapshot::{DatastoreInfo, TableUsage};
+use spanlint_graph::span::EdgeKind;
+use spanlint_graph::{CallGraph, NodeIndex, TraceId};
+
+use crate::config::Options;
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
+use crate::rule::{Category, Rule, RuleMeta, Status};
+use crate::support;
+use crate::topology;
+use crate::wording;
+
+/// The most traces that one finding cites.
+const MAX_TRACES: usize = 6;
+/// The most tables that a message tells the users of.
+const MAX_TABLES_TOLD: usize = 4;
+
+/// Caches, queues and object stores: sharing them is what they are for, or a matter of its own.
+const EXEMPT_SYSTEMS: &[&str] = &[
+    "aerospike",
+    "aws.s3",
+    "coherence",
+    "dragonfly",
+    "ehcache",
+    "etcd",
+    "gcs",
+    "hazelcast",
+    "ignite",
+    "infinispan",
+    "kafka",
+    "keydb",
+    "memcached",
+    "minio",
+    "nats",
+    "rabbitmq",
+    "redis",
+    "s3",
+    "valkey",
+];
+/// Systems whose database is a file, so that a default name says nothing, also on one host.
+const FILE_SYSTEMS: &[&str] = &["derby", "duckdb", "h2", "hsqldb", "sqlite"];
+/// Systems without namespaces, whose tables stand for themselves behind one public address.
+const TABLE_SYSTEMS: &[&str] = &["aws.dynamodb", "dynamodb"];
+/// Names that databases have until somebody names them.
+const DEFAULT_NAMES: &[&str] = &[
+    "",
+    "admin",
+    "app.db",
+    "data.db",
+    "database",
+    "database.db",
+    "database.sqlite",
+    "db",
+    "db.sqlite",
+    "db.sqlite3",
+    "default",
+    "dev",
+    "local",
+    "localhost",
+    "main",
+    "master",
+    "mysql",
+    "postgres",
+    "public",
+    "root",
+    "sqlite.db",
+    "test",
+];
+/// What the name of a table that is made for others to read begins or ends with.
+const READ_MODEL_AFFIXES: &[&str] = &["mv", "projection", "read", "readmodel", "view", "vw"];
+
+/// The rule.
+pub(super) struct SharedDatabase;
+
+/// Its metadata.
+static META: RuleMeta = RuleMeta {
+    name: "shared-database",
+    category: Category::Data,
+    severity: Severity::Error,
+    confidence: Confidence::Proven,
+    status: Status::Stable("0.1.0"),
+    summary: "Two or more services use the same tables, or the same database.",
+    why: "The tables become an interface that nobody designed: a migration for one service breaks the other, no one can say \
+          who may write what, and neither can be deployed or scaled alone.",
+    how: "Statements within requests are counted per service and table of one (system, address, namespace); DDL is not. The \
+          same table is an error, the same namespace a warning, the same server with no namespace recorded a note; without a \
+          recorded host it is a note at most.",
+    fix: "Give each table one owner; let the others ask it through its interface, or keep a copy that its events feed.",
+    limits: "Caches, queues, object stores, scheduled jobs and databases in memory are exempt, and so are default names \
+             where no host is recorded. Tables that others only read and whose name says that they are made for it (a view, \
+             a read model) are a note. Two services in one process count as one.",
+    references: &[
+        "Richardson: Microservices Patterns (2018), Database per service, and Shared database as its opposite",
+        "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018 (Shared Persistency)",
+        "Newman: Building Microservices, 2nd edition (2021), chapter 4",
+    ],
+    options: &[],
+    absorbs: &[],
+};
+
+impl Rule for SharedDatabase {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        if graph.usages.is_empty() {
+            verdict.undecided.push(Undecided::of_input(&META, "no statement on any database was seen"));
+        }
+        for usages in graph.usages.chunk_by(|left, right| left.datastore == right.datastore) {
+            let Some(store) = Store::of(graph, usages) else { continue };
+            match store.judge(options) {
+                Ok(finding) => verdict.findings.extend(finding),
+                Err(undecided) => verdict.undecided.push(undecided),
+            }
+        }
+        verdict
+    }
+}
+
+/// What is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sharing {
+    /// The server, and nobody knows which database on it.
+    Server,
+    /// The database, each service with tables of its own.
+    Namespace,
+    /// Tables.
+    Tables,
+}
+
+/// A database with those of its users that count.
+struct Store<'a> {
+    graph: &'a CallGraph,
+    node: NodeIndex,
+    info: &'a DatastoreInfo,
+    usages: Vec<&'a TableUsage>,
+}
+
+/// Services that share something, and what.
+struct Shared<'a> {
+    sharing: Sharing,
+    usages: Vec<&'a TableUsage>,
+}
+
+impl<'a> Store<'a> {
+    /// The database of `usages`, if more than one deployable uses it.
+    fn of(graph: &'a CallGraph, usages: &'a [TableUsage]) -> Option<Self> {
+        let node = usages.first()?.datastore;
+        let info = graph.node(node).datastore.as_ref()?;
+        if EXEMPT_SYSTEMS.contains(&info.system.as_str()) || is_in_memory(info) {
+            return None;
+        }
+        let counted = usages.iter().filter(|usage| !is_job(graph, usage.service)).collect();
+        let store = Self { graph, node, info, usages: counted };
+        (store.deployables(&store.usages) > 1).then_some(store)
+    }
+
+    fn judge(&self, options: &Options<'_>) -> Result<Option<Finding>, Undecided> {
+        if let Some(reason) = self.unknown_identity() {
+            return Err(self.undecided(&self.usages, reason));
+        }
+        let owned: Vec<_> = self.usages.iter().copied().filter(|usage| !self.reads_read_model(usage)).collect();
+        let by_ownership = self.shared(&owned, options)?;
+        let is_read_model = by_ownership.is_none();
+        let shared = match by_ownership {
+            None => self.shared(&self.usages, options)?,
+            some => some,
+        };
+        let Some(shared) = shared else { return Ok(None) };
+        let severity = match shared.sharing {
+            _ if is_read_model || self.info.address.is_empty() => Severity::Note,
+            Sharing::Tables => Severity::Error,
+            Sharing::Namespace => Severity::Warning,
+            Sharing::Server => Severity::Note,
+        };
+        self.finding(&shared, severity).map(Some)
+    }
+
+    /// Why it cannot be told whether all this is one database.
+    fn unknown_identity(&self) -> Option<String> {
+        let name = self.info.namespace.rsplit(['/', '\\']).next().unwrap_or_default().to_lowercase();
+        let is_file = FILE_SYSTEMS.contains(&self.info.system.as_str());
+        if !DEFAULT_NAMES.contains(&name.as_str()) || !(self.info.address.is_empty() || is_file) {
+            return None;
+        }
+        let system = &self.info.system;
+        Some(match name.as_str() {
+            "" => format!("neither the address nor the name of the {system} database is recorded"),
+            _ => format!("{name} is a name that many {system} databases have, and nothing else tells them apart"),
+        })
+    }
+
+    /// What is shared by at least two deployables with enough support among `usages`; undecided where support is short.
+    fn shared(&self, usages: &[&'a TableUsage], options: &Options<'_>) -> Result<Option<Shared<'a>>, Undecided> {
+        let names_tables = !self.info.namespace.is_empty() || TABLE_SYSTEMS.contains(&self.info.system.as_str());
+        let on_tables = if names_tables { self.on_shared_tables(usages) } else { Vec::new() };
+        let supported = self.on_shared_tables(&self.supported(&on_tables, options));
+        if !supported.is_empty() {
+            return Ok(Some(Shared { sharing: Sharing::Tables, usages: supported }));
+        }
+        let sharing = match () {
+            () if !self.info.namespace.is_empty() => Sharing::Namespace,
+            () if names_tables => Sharing::Tables,
+            () => Sharing::Server,
+        };
+        let pattern = if sharing == Sharing::Tables { on_tables } else { usages.to_vec() };
+        if self.deployables(&pattern) < 2 {
+            return Ok(None);
+        }
+        let supported = self.supported(&pattern, options);
+        if self.deployables(&supported) > 1 {
+            return Ok(Some(Shared { sharing, usages: supported }));
+        }
+        let missing = self.services(&pattern).into_iter().find_map(|service| {
+            let missing = self.support(service, &pattern, options).err()?;
+            Some(format!("{}: {missing}", self.graph.node(service).name))
+        });
+        Err(self.undecided(&pattern, missing.unwrap_or_default()))
+    }
+
+    /// Those of `usages` that are of tables which two or more deployables use.
+    fn on_shared_tables(&self, usages: &[&'a TableUsage]) -> Vec<&'a TableUsage> {
+        let mut of_table: BTreeMap<&str, Vec<&'a TableUsage>> = BTreeMap::new();
+        for usage in usages.iter().filter(|usage| !usage.table.is_empty()) {
+            of_table.entry(&usage.table).or_default().push(usage);
+        }
+        of_table.into_values().filter(|users| self.deployables(users) > 1).flatten().collect()
+    }
+
+    /// Those of `usages` whose service has enough of them.
+    fn supported(&self, usages: &[&'a TableUsage], options: &Options<'_>) -> Vec<&'a TableUsage> {
+        let services = self.services(usages);
+        let enough: BTreeSet<_> =
+            services.into_iter().filter(|&service| self.support(service, usages, options).is_ok()).collect();
+        usages.iter().copied().filter(|usage| enough.contains(&usage.service)).collect()
+    }
+
+    fn support(&self, service: NodeIndex, usages: &[&TableUsage], options: &Options<'_>) -> Result<(), String> {
+        let of_service = usages.iter().filter(|usage| usage.service == service);
+        let calls = of_service.map(|usage| usage.facts.reads + usage.facts.writes).sum();
+        options.required().edge(calls, self.traces(service, usages))
+    }
+
+    /// How many traces hold statements of the service: a trace that touches two tables is in the facts of both, so the
+    /// traces of the edge are the bound.
+    fn traces(&self, service: NodeIndex, usages: &[&TableUsage]) -> u64 {
+        let of_service = usages.iter().filter(|usage| usage.service == service);
+        let sum = of_service.map(|usage| usage.facts.traces).sum();
+        topology::edge(self.graph, service, self.node, EdgeKind::Database)
+            .map_or(sum, |edge| edge.facts.traces.min(sum))
+    }
+
+    /// Whether it only reads a table that is made for others to read.
+    fn reads_read_model(&self, usage: &TableUsage) -> bool {
+        let is_written_by_others =
+            || self.usages.iter().any(|other| other.table == usage.table && other.service != usage.service);
+        usage.facts.writes == 0 && is_read_model(&usage.table) && is_written_by_others()
+    }
+
+    fn services(&self, usages: &[&TableUsage]) -> BTreeSet<NodeIndex> {
+        usages.iter().map(|usage| usage.service).collect()
+    }
+
+    /// How many deployables the services of `usages` are: services with a process in common are one.
+    fn deployables(&self, usages: &[&TableUsage]) -> usize {
+        let mut deployable_of: BTreeMap<&str, NodeIndex> = BTreeMap::new();
+        let mut deployables = BTreeSet::new();
+        for service in self.services(usages) {
+            let instances = self.graph.node(service).service.iter().flat_map(|service| &service.instances);
+            let processes: Vec<_> = instances.map(|(id, _)| id.as_str()).filter(|id| is_process(id)).collect();
+            let known = processes.iter().find_map(|id| deployable_of.get(id)).copied();
+            let deployable = known.unwrap_or(service);
+            deployable_of.extend(processes.into_iter().map(|id| (id, deployable)));
+            deployables.insert(deployable);
+        }
+        deployables.len()
+    }
+
+    fn finding(&self, shared: &Shared<'_>, severity: Severity) -> Result<Finding, Undecided> {
+        let usages = shared.usages.as_slice();
+        let users = self.services(usages);
+        let full = if shared.sharing == Sharing::Tables { META.confidence } else { Confidence::Strong };
+        let is_doubtful = self.info.address.is_empty() || support::has_orphans(self.graph, users.iter().copied());
+        let confidence = support::confidence(full, is_doubtful)
+            .ok_or_else(|| self.undecided(usages, "spans are missing their parents".to_owned()))?;
+        let traces = proof(usages);
+        if traces.is_empty() {
+            return Err(self.undecided(usages, "no trace that proves it was kept".to_owned()));
+        }
+        let tables: BTreeSet<_> = match shared.sharing {
+            Sharing::Tables => usages.iter().map(|usage| usage.table.clone()).collect(),
+            Sharing::Namespace | Sharing::Server => BTreeSet::new(),
+        };
+        let node = self.graph.node(self.node);
+        let edges = users.iter().map(|&user| (self.graph.node(user).id.clone(), node.id.clone())).collect();
+        let mut evidence =
+            vec![Evidence { name: "services", value: users.len() as f64, threshold: Some(2.0), unit: "services" }];
+        if shared.sharing == Sharing::Tables {
+            let value = tables.len() as f64;
+            evidence.push(Evidence { name: "shared_tables", value, threshold: Some(1.0), unit: "tables" });
+        }
+        let names = self.names(usages);
+        Ok(Finding {
+            rule: &META,
+            severity,
+            confidence,
+            title: self.title(shared.sharing, &names, &tables),
+            message: self.message(shared, &tables),
+            fix: self.fix(usages, &names),
+            services: names,
+            subject: Subject {
+                edges,
+                datastore: Some(node.id.clone()),
+                tables: tables.into_iter().collect(),
+                ..Subject::default()
+            },
+            evidence,
+            support: self.least_support(usages),
+            impact: None,
+            traces,
+            locations: Vec::new(),
+            absorbs: Vec::new(),
+            suppressed: None,
+        })
+    }
+
+    fn title(&self, sharing: Sharing, names: &[String], tables: &BTreeSet<String>) -> String {
+        let (names, database) = (wording::list(names), &self.graph.node(self.node).name);
+        match (sharing, tables.first()) {
+            (Sharing::Tables, Some(table)) if tables.len() == 1 => {
+                format!("{names} share the table {table} of {database}")
+            }
+            (Sharing::Tables, _) => format!("{names} share {} tables of {database}", tables.len()),
+            (Sharing::Namespace, _) => format!("{names} share the database {database}"),
+            (Sharing::Server, _) => format!("{names} use the server {database}, perhaps one database of it"),
+        }
+    }
+
+    fn message(&self, shared: &Shared<'_>, tables: &BTreeSet<String>) -> String {
+        let system = &self.info.system;
+        let unsure =
+            if self.info.address.is_empty() { " No host is recorded, so these may be several databases." } else { "" };
+        match shared.sharing {
+            Sharing::Tables => {
+                let told: Vec<_> =
+                    tables.iter().take(MAX_TABLES_TOLD).map(|table| users_of(self.graph, shared, table)).collect();
+                let rest = match tables.len().saturating_sub(MAX_TABLES_TOLD) {
+                    0 => String::new(),
+                    more => format!("; and {}", wording::count(more as u64, "more table")),
+                };
+                format!("{}{rest}.{unsure}", told.join("; "))
+            }
+            Sharing::Namespace => {
+                format!("They use one {system} database, though no table was seen in use by two of them.{unsure}")
+            }
+            Sharing::Server => format!("They use one {system} server, and the spans do not say which database of it."),
+        }
+    }
+
+    fn fix(&self, usages: &[&TableUsage], names: &[String]) -> String {
+        let owner = self.owner(usages);
+        let others: Vec<_> = names.iter().filter(|name| **name != owner).collect();
+        format!(
+            "Let {owner} alone own the data, and have {} ask it through its interface or keep a copy that its events feed; \
+             where the tables are their own, give them a database of their own.",
+            wording::list(&others)
+        )
+    }
+
+    /// The service that the database is named for, else the one that writes most, else the one that reads most.
+    fn owner(&self, usages: &[&TableUsage]) -> String {
+        let plain =
+            |text: &str| text.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase();
+        let database = plain(&self.info.namespace);
+        let mut best = Default::default();
+        for service in self.services(usages) {
+            let of_service = || usages.iter().filter(|usage| usage.service == service);
+            let writes: u64 = of_service().map(|usage| usage.facts.writes).sum();
+            let reads: u64 = of_service().map(|usage| usage.facts.reads).sum();
+            let name = self.graph.node(service).name.clone();
+            best = std::cmp::max(best, (plain(&name) == database, writes, reads, name));
+        }
+        best.3
+    }
+
+    /// That of the user who was seen least.
+    fn least_support(&self, usages: &[&TableUsage]) -> Support {
+        let of_user = self.services(usages).into_iter().map(|user| {
+            let affected = self.traces(user, usages);
+            let requests = self.graph.node(user).service.as_ref().map_or(0, |service| service.requests);
+            (affected, requests.max(affected))
+        });
+        let (affected, requests) = of_user.min().unwrap_or_default();
+        Support { requests, affected, prevalence_low: support::wilson_lower_bound(affected, requests) }
+    }
+
+    fn names(&self, usages: &[&TableUsage]) -> Vec<String> {
+        let names = self.services(usages).into_iter().map(|service| self.graph.node(service).name.clone());
+        names.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn undecided(&self, usages: &[&TableUsage], reason: String) -> Undecided {
+        Undecided { rule: META.name, services: self.names(usages), reason }
+    }
+}
+
+/// `stock is written by warehouse, read by search`.
+fn users_of(graph: &CallGraph, shared: &Shared<'_>, table: &str) -> String {
+    let users = || shared.usages.iter().filter(|usage| usage.table == table);
+    let name = |usage: &&&TableUsage| graph.node(usage.service).name.as_str();
+    let writers: Vec<_> = users().filter(|usage| usage.facts.writes > 0).map(|usage| name(&usage)).collect();
+    let readers: Vec<_> = users().filter(|usage| usage.facts.writes == 0).map(|usage| name(&usage)).collect();
+    let parts = [("written by", writers), ("read by", readers)];
+    let told: Vec<_> = parts
+        .iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| format!("{what} {}", wording::list(names)))
+        .collect();
+    format!("{table} is {}", told.join(" and "))
+}
+
+/// A trace for each service: of its table with the most statements.
+fn proof(usages: &[&TableUsage]) -> Vec<TraceId> {
+    let mut most: BTreeMap<NodeIndex, &TableUsage> = BTreeMap::new();
+    let statements = |usage: &TableUsage| usage.facts.reads + usage.facts.writes;
+    for usage in usages {
+        let best = most.entry(usage.service).or_insert(usage);
+        if statements(usage) > statements(best) {
+            *best = usage;
+        }
+    }
+    let mut traces: Vec<TraceId> = Vec::new();
+    for trace in most.into_values().filter_map(|usage| usage.facts.exemplars.typical(1)) {
+        if traces.len() < MAX_TRACES && !traces.contains(&trace) {
+            traces.push(trace);
+        }
+    }
+    traces
+}
+
+/// Whether every request of the service was started by a schedule: a migration, an analytics job.
+fn is_job(graph: &CallGraph, service: NodeIndex) -> bool {
+    let operations = topology::operations_of(graph, service);
+    let requests: u64 = operations.iter().map(|operation| operation.facts.requests).sum();
+    let scheduled: u64 =
+        operations.iter().map(|operation| operation.facts.entries[Entry::Schedule as usize]).sum::<u64>();
+    requests > 0 && requests == scheduled
+}
+
+fn is_in_memory(info: &DatastoreInfo) -> bool {
+    [&info.namespace, &info.address].into_iter().any(|text| text.contains(":memory:") || text.starts_with("mem:"))
+}
+
+fn is_read_model(table: &str) -> bool {
+    let table = table.rsplit('.').next().unwrap_or_default().to_lowercase();
+    let mut words = table.split('_');
+    let (first, last) = (words.next().unwrap_or_default(), words.next_back().unwrap_or_default());
+    READ_MODEL_AFFIXES.contains(&first) || READ_MODEL_AFFIXES.contains(&last) || table.ends_with("_read_model")
+}
+
+/// Whether an instance is one process of one host, as the graph names it where the service gives no id. Ids that services
+/// give themselves are unique within a service only.
+fn is_process(instance: &str) -> bool {
+    let process = instance.rsplit_once('/').map(|(_, process)| process);
+    process.is_some_and(|process| !process.is_empty() && process.chars().all(|digit| digit.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{analysis, check_with};
+
+    fn check(traces: &str, expected: &[&str]) {
+        crate::testing::check("shared-database", traces, expected);
+    }
+
+    /// Ten requests of each service, with one statement each.
+    fn uses(statements: &[(&str, &str)]) -> String {
+        let of_service = |(service, sql): &(&str, &str)| format!("10 traces\n{service} GET /{service}\n  sql {sql}");
+        statements.iter().map(of_service).collect::<Vec<_>>().join("\n\n")
+    }
+
+    #[test]
+    fn a_shared_table_is_an_error() {
+        check(
+            &uses(&[
+                ("order", "postgresql db:5432 shop INSERT orders"),
+                ("report", "postgresql db:5432 shop SELECT orders"),
+            ]),
+            &["error proven: order and report share the table orders of shop"],
+        );
+    }
+
+    #[test]
+    fn a_finding_names_services_tables_and_owner() {
+        let traces = uses(&[
+            ("warehouse", "sqlite - warehouse UPDATE stock"),
+            ("warehouse", "sqlite - warehouse SELECT shelf"),
+            ("search", "sqlite - warehouse SELECT stock"),
+            ("order", "sqlite - warehouse UPDATE stock"),
+        ]);
+        let analysis = analysis(&traces, "");
+        let finding = &analysis.findings[0];
+        assert_eq!(finding.services, ["order", "search", "warehouse"]);
+        assert_eq!(finding.subject.tables, ["stock"]);
+        assert_eq!(finding.message, "stock is written by order and warehouse and read by search.");
+        assert!(finding.fix.starts_with("Let warehouse alone own the data, and have order and search ask"));
+        assert_eq!(finding.traces.len(), 3);
+        assert_eq!(finding.severity, crate::Severity::Error);
+    }
+
+    #[test]
+    fn the_same_database_with_tables_of_ones_own_is_a_warning() {
+        check(
+            &uses(&[
+                ("order", "postgresql db:5432 shop INSERT orders"),
+                ("user", "postgresql db:5432 shop INSERT users"),
+            ]),
+            &["warning strong: order and user share the database shop"],
+        );
+    }
+
+    #[test]
+    fn databases_of_their_own_on_one_server_are_healthy() {
+        check(
+            &uses(&[("order", "postgresql db:5432 orders INSERT t"), ("user", "postgresql db:5432 users INSERT t")]),
+            &[],
+        );
+    }
+
+    #[test]
+    fn one_server_with_the_database_unknown_is_a_note() {
+        check(
+            &uses(&[("order", "postgresql db:5432 - INSERT t"), ("user", "postgresql db:5432 - INSERT t")]),
+            &["note strong: order and user use the server db:5432, perhaps one database of it"],
+        );
+    }
+
+    #[test]
+    fn an_unknown_host_is_a_note_at_most() {
+        check(
+            &uses(&[("order", "mysql - ts INSERT orders"), ("user", "mysql - ts INSERT orders")]),
+            &["note strong: order and user share the table orders of ts"],
+        );
+    }
+
+    #[test]
+    fn nothing_known_but_the_system_is_undecided() {
+        check(
+            &uses(&[("order", "mysql - - INSERT t"), ("user", "mysql - - INSERT t")]),
+            &["(order user: neither the address nor the name of the mysql database is recorded)"],
+        );
+    }
+
+    #[test]
+    fn default_names_without_a_host_tell_nothing() {
+        check(
+            &uses(&[("order", "postgresql - postgres INSERT t"), ("user", "postgresql - postgres INSERT t")]),
+            &[
+                "(order user: postgres is a name that many postgresql databases have, and nothing else tells them apart)",
+            ],
+        );
+        check(
+            &uses(&[("order", "sqlite - db.sqlite3 INSERT t"), ("user", "sqlite - db.sqlite3 INSERT t")]),
+            &["(order user: db.sqlite3 is a name that many sqlite databases have, and nothing else tells them apart)"],
+        );
+    }
+
+    #[test]
+    fn a_default_name_on_one_known_server_is_one_database() {
+        check(
+            &uses(&[
+                ("order", "postgresql db:5432 postgres INSERT t"),
+                ("user", "postgresql db:5432 postgres INSERT t"),
+            ]),
+            &["error proven: order and user share the table t of postgres"],
+        );
+    }
+
+    #[test]
+    fn memory_caches_and_object_stores_are_exempt() {
+        for system in ["sqlite - :memory:", "redis cache:6379 0", "memcached cache:11211 x", "aws.s3 s3 bucket"] {
+            let (read, write) = (format!("{system} SELECT t"), format!("{system} INSERT t"));
+            check(&uses(&[("order", &read), ("user", &write)]), &[]);
+        }
+    }
+
+    #[test]
+    fn a_read_model_is_a_note_unless_others_write_it() {
+        let owner = ("order", "postgresql db:5432 shop INSERT orders_view");
+        let reader = ("report", "postgresql db:5432 shop SELECT orders_view");
+        let title = "order and report share the table orders_view of shop";
+        check(&uses(&[owner, reader]), &[&format!("note proven: {title}")]);
+        let writer = ("report", "postgresql db:5432 shop UPDATE orders_view");
+        check(&uses(&[owner, writer]), &[&format!("error proven: {title}")]);
+    }
+
+    #[test]
+    fn a_replica_is_a_datastore_of_its_own() {
+        check(
+            &uses(&[
+                ("order", "postgresql db:5432 shop INSERT t"),
+                ("report", "postgresql replica:5432 shop SELECT t"),
+            ]),
+            &[],
+        );
+    }
+
+    #[test]
+    fn scheduled_jobs_do_not_count() {
+        check(
+            "10 traces\norder GET /\n  sql postgresql db:5432 shop INSERT t\n\n\
+             10 traces\nschedule migrate start\n  sql postgresql db:5432 shop UPDATE t",
+            &[],
+        );
+    }
+
+    #[test]
+    fn two_names_in_one_process_are_one_deployable() {
+        check(
+            &uses(&[
+                ("order@box/17", "postgresql db:5432 shop INSERT t"),
+                ("order-worker@box/17", "postgresql db:5432 shop UPDATE t"),
+            ]),
+            &[],
+        );
+    }
+
+    #[test]
+    fn few_statements_are_undecided() {
+        let traces = "10 traces\norder GET /\n  sql postgresql db:5432 shop INSERT t\n\n\
+                      2 traces\nuser GET /\n  sql postgresql db:5432 shop SELECT t";
+        check(traces, &["(order user: user: 2 calls in 2 traces seen, 10 in 3 needed)"]);
+        let config = "[support]\nmin_calls = 1\nmin_traces = 1";
+        let fires = "error proven: order and user share the table t of shop";
+        check_with("shared-database", traces, config, &[fires]);
+    }
+
+    #[test]
+    fn ddl_and_transactions_are_no_use() {
+        check(
+            &uses(&[("order", "postgresql db:5432 shop INSERT t"), ("user", "postgresql db:5432 shop CREATE t")]),
+            &[],
+        );
+    }
+}

@@ -1,0 +1,330 @@
+//! A short text notation for traces, so that a rule's test reads like the traffic it judges.
+//!
+//! ```text
+//! 40 traces
+//! web GET /                        a request of the outside world
+//!   cart GET /cart/{id} 20ms       web calls cart; calls follow one another, and take 1 ms more than what is below
+//!     7 x stock GET /stock/{sku}   seven calls, each with parameters of its own
+//!     3 x stock GET /price same    three calls with the same parameters
+//!     3 x stock GET /page unknown  three calls whose parameters no attribute tells
+//!     4 x shard GET /part scatter  four calls to a host each
+//!     together 3 x stock GET /x    three calls at once
+//!     retry stock GET /y           an attempt that fails, and another
+//!     sql sqlite - cart SELECT lines
+//!     sql postgresql db:5432 orders INSERT orders
+//!     host api.pay.example POST /pay
+//!     publish order.placed
+//!       mail takes order.placed
+//!
+//! schedule report nightly          paragraphs are traces of their own; this one is started by a schedule
+//! ```
+
+use std::borrow::Cow;
+
+use jiff::civil::{Date, date};
+use spanlint_graph::span::{Attribute, SpanId, SpanKind, SpanView, Value};
+use spanlint_graph::{BatchBuilder, CallGraph, Facts, Name, SpanVisitor, Trace, TraceId, resolve};
+
+use crate::analysis::{Analysis, judge};
+use crate::config::{Config, Mode};
+
+const MILLISECOND: u64 = 1_000_000;
+const START_NS: u64 = 1_700_000_000_000_000_000;
+
+/// The day on which tests judge.
+pub(crate) const TODAY: Date = date(2026, 11, 21);
+
+/// The graph of `traces`.
+pub(crate) fn graph(traces: &str) -> CallGraph {
+    let mut writer = Writer::default();
+    for paragraph in traces.split("\n\n") {
+        let lines: Vec<_> = paragraph.lines().filter(|line| !line.trim().is_empty()).collect();
+        let Some(first) = lines.first() else { continue };
+        let repeats = first.trim().strip_suffix(" traces").map(|count| count.parse().unwrap());
+        let lines = if repeats.is_some() { &lines[1..] } else { &lines[..] };
+        for _ in 0..repeats.unwrap_or(1) {
+            writer.trace += 1;
+            let start = START_NS + u64::from(writer.trace) * 1_000 * MILLISECOND;
+            writer.siblings(&tree(lines), None, start);
+        }
+    }
+    let batch = writer.builder.finish();
+    assert_eq!(batch.refused, 0);
+    let mut facts = Facts::default();
+    let mut spans = batch.spans;
+    spans.sort_by_key(|span| span.trace_id);
+    for spans in spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
+        facts.add_trace(&Trace::new(spans.to_vec()), &batch.vocabulary);
+    }
+    resolve(&facts, Name::EMPTY, &batch.vocabulary.names)
+}
+
+/// What the rules say of `traces` under the configuration `config`.
+pub(crate) fn analysis(traces: &str, config: &str) -> Analysis {
+    judge(&graph(traces), &Config::parse(config, "test").unwrap(), Mode::Check, TODAY)
+}
+
+/// Judges `traces` by one rule alone. Each line of `expected` is a finding (`severity confidence: title`) or, in
+/// parentheses, what is undecided (`(services: reason)`).
+pub(crate) fn check(rule: &str, traces: &str, expected: &[&str]) {
+    check_with(rule, traces, "", expected);
+}
+
+/// [`check`] under a configuration.
+pub(crate) fn check_with(rule: &str, traces: &str, config: &str, expected: &[&str]) {
+    let others = crate::rules::ALL.iter().map(|rule| rule.meta().name).filter(|name| *name != rule);
+    let off: String = others.map(|name| format!("[rules.{name}]\nlevel = \"off\"\n")).collect();
+    let analysis = analysis(traces, &format!("{config}\n{off}"));
+    assert_eq!(lines(&analysis), expected);
+    assert!(analysis.findings.iter().all(|finding| !finding.traces.is_empty()));
+}
+
+/// Findings and undecided subjects, a line each.
+pub(crate) fn lines(analysis: &Analysis) -> Vec<String> {
+    let findings = analysis.findings.iter().map(|finding| {
+        let (severity, confidence) = (finding.severity.as_str(), finding.confidence.as_str());
+        let suppressed = if finding.suppressed.is_some() { "suppressed " } else { "" };
+        format!("{suppressed}{severity} {confidence}: {}", finding.title)
+    });
+    let undecided = analysis.undecided.iter().map(|undecided| match undecided.services.as_slice() {
+        [] => format!("({})", undecided.reason),
+        services => format!("({}: {})", services.join(" "), undecided.reason),
+    });
+    findings.chain(undecided).collect()
+}
+
+/// A line with those that are indented under it.
+struct Line<'a> {
+    text: &'a str,
+    below: Vec<Line<'a>>,
+}
+
+fn tree<'a>(lines: &[&'a str]) -> Vec<Line<'a>> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut trees: Vec<Line<'a>> = Vec::new();
+    let mut rest = lines;
+    while let Some((first, tail)) = rest.split_first() {
+        let below = tail.iter().take_while(|line| indent(line) > indent(first)).count();
+        trees.push(Line { text: first.trim(), below: tree(&tail[..below]) });
+        rest = &tail[below..];
+    }
+    trees
+}
+
+/// The span that calls, and its service.
+#[derive(Clone, Copy)]
+struct Caller<'a> {
+    span: SpanId,
+    service: &'a str,
+}
+
+#[derive(Default)]
+struct Writer {
+    builder: BatchBuilder,
+    trace: u32,
+    spans: u64,
+    parameters: u64,
+}
+
+impl Writer {
+    /// Writes lines one after another from `at`; gives the end of the last.
+    fn siblings(&mut self, lines: &[Line<'_>], caller: Option<Caller<'_>>, mut at: u64) -> u64 {
+        for line in lines {
+            let words: Vec<_> = line.text.split(' ').collect();
+            let is_together = words[0] == "together";
+            let words = if is_together { &words[1..] } else { &words[..] };
+            let (count, words) =
+                if words.get(1) == Some(&"x") { (words[0].parse().unwrap(), &words[2..]) } else { (1, words) };
+            let start = at;
+            self.parameters += 1;
+            for _ in 0..count {
+                let end = self.line(words, &line.below, caller, if is_together { start } else { at });
+                at = at.max(end);
+            }
+        }
+        at
+    }
+
+    fn line(&mut self, words: &[&str], below: &[Line<'_>], caller: Option<Caller<'_>>, at: u64) -> u64 {
+        match (words, caller) {
+            (["schedule", service, operation], None) => {
+                self.opened(service, operation, SpanKind::Internal, None, below, at)
+            }
+            (["sql", system, address, namespace, statement @ ..], Some(caller)) => {
+                self.statement(system, address, namespace, &statement.join(" "), caller, at)
+            }
+            (["publish", topic], Some(caller)) => {
+                let id = self.next_id();
+                let attributes = message("send", topic);
+                self.span(
+                    id,
+                    caller.span,
+                    SpanKind::Producer,
+                    caller.service,
+                    topic,
+                    at,
+                    at + MILLISECOND,
+                    &attributes,
+                );
+                self.siblings(below, Some(Caller { span: id, ..caller }), at + MILLISECOND);
+                at + MILLISECOND
+            }
+            ([service, "takes", topic], caller) => self.taken(service, topic, caller, below, at),
+            (["host", host, method, path, flags @ ..], Some(caller)) => {
+                self.called(host, None, method, path, flags, caller, below, at)
+            }
+            (["retry", service, method, path], Some(caller)) => {
+                let failed = self.called(service, Some(service), method, path, &["same", "fails"], caller, &[], at);
+                self.called(service, Some(service), method, path, &["same"], caller, below, failed)
+            }
+            ([service, method, path, flags @ ..], Some(caller)) => {
+                self.called(service, Some(service), method, path, flags, caller, below, at)
+            }
+            ([service, method, path, flags @ ..], None) => {
+                let end = self.opened(service, &format!("{method} {path}"), SpanKind::Server, None, below, at);
+                end.max(at + duration(flags))
+            }
+            _ => panic!("cannot read {words:?}"),
+        }
+    }
+
+    /// A call by a client span, and the request that it opens where the callee is a service.
+    #[expect(clippy::too_many_arguments, reason = "the words of a line, one by one")]
+    fn called(
+        &mut self,
+        host: &str,
+        service: Option<&str>,
+        method: &str,
+        path: &str,
+        flags: &[&str],
+        caller: Caller<'_>,
+        below: &[Line<'_>],
+        at: u64,
+    ) -> u64 {
+        let id = self.next_id();
+        self.parameters += u64::from(!flags.contains(&"same"));
+        let host = if flags.contains(&"scatter") { format!("{host}-{}", self.parameters) } else { host.to_owned() };
+        let mut end = at + duration(flags);
+        if let Some(service) = service {
+            let operation = format!("{method} {path}");
+            end = end.max(self.opened(service, &operation, SpanKind::Server, Some(id), below, at) + MILLISECOND);
+        }
+        let mut attributes = vec![
+            text("http.request.method", method),
+            text("url.template", path.to_owned()),
+            text("server.address", host.clone()),
+        ];
+        if !flags.contains(&"unknown") {
+            attributes.push(text("url.full", format!("http://{host}{path}?key={}", self.parameters)));
+        }
+        if flags.contains(&"fails") {
+            attributes.push(("http.response.status_code".into(), Value::Int(503)));
+        }
+        self.span(id, caller.span, SpanKind::Client, caller.service, method, at, end, &attributes);
+        end
+    }
+
+    /// A request of `service`, with what it calls.
+    fn opened(
+        &mut self,
+        service: &str,
+        operation: &str,
+        kind: SpanKind,
+        parent: Option<SpanId>,
+        below: &[Line<'_>],
+        at: u64,
+    ) -> u64 {
+        let id = self.next_id();
+        let end = self.siblings(below, Some(Caller { span: id, service }), at) + MILLISECOND;
+        let mut attributes = Vec::new();
+        if let (SpanKind::Server, Some((method, route))) = (kind, operation.split_once(' ')) {
+            attributes = vec![text("http.request.method", method), text("http.route", route)];
+        }
+        self.span(id, parent.unwrap_or(SpanId::NONE), kind, service, operation, at, end, &attributes);
+        end
+    }
+
+    fn taken(&mut self, service: &str, topic: &str, caller: Option<Caller<'_>>, below: &[Line<'_>], at: u64) -> u64 {
+        let id = self.next_id();
+        let end = self.siblings(below, Some(Caller { span: id, service }), at) + MILLISECOND;
+        let parent = caller.map_or(SpanId::NONE, |caller| caller.span);
+        self.span(id, parent, SpanKind::Consumer, service, topic, at, end, &message("process", topic));
+        end
+    }
+
+    fn statement(
+        &mut self,
+        system: &str,
+        address: &str,
+        namespace: &str,
+        sql: &str,
+        caller: Caller<'_>,
+        at: u64,
+    ) -> u64 {
+        let id = self.next_id();
+        let (operation, table) = sql.split_once(' ').unwrap();
+        let mut attributes = vec![
+            text("db.system.name", system),
+            text("db.operation.name", operation),
+            text("db.collection.name", table),
+        ];
+        attributes.extend((address != "-").then(|| text("server.address", address)));
+        attributes.extend((namespace != "-").then(|| text("db.namespace", namespace)));
+        self.span(id, caller.span, SpanKind::Client, caller.service, sql, at, at + MILLISECOND, &attributes);
+        at + MILLISECOND
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of a span, one by one")]
+    fn span(
+        &mut self,
+        span_id: SpanId,
+        parent_id: SpanId,
+        kind: SpanKind,
+        service: &str,
+        name: &str,
+        start_ns: u64,
+        end_ns: u64,
+        attributes: &[Attribute<'_>],
+    ) {
+        // `cart@pod-1` is the service cart on an instance of that name.
+        let (service, instance) = service.split_once('@').unwrap_or((service, ""));
+        self.builder.resource(&[
+            text("service.name", service),
+            text("service.instance.id", instance),
+            text("host.name", "box"),
+        ]);
+        self.builder.span(&SpanView {
+            trace_id: TraceId(u128::from(self.trace)),
+            span_id,
+            parent_id,
+            kind,
+            name: Cow::Borrowed(name),
+            start_ns,
+            end_ns,
+            attributes,
+            ..SpanView::default()
+        });
+    }
+
+    fn next_id(&mut self) -> SpanId {
+        self.spans += 1;
+        SpanId(self.spans)
+    }
+}
+
+fn duration(flags: &[&str]) -> u64 {
+    let milliseconds = flags.iter().find_map(|flag| flag.strip_suffix("ms")?.parse::<u64>().ok());
+    milliseconds.unwrap_or(1) * MILLISECOND
+}
+
+fn text<'a>(key: &'a str, value: impl Into<Cow<'a, str>>) -> Attribute<'a> {
+    (key.into(), Value::Text(value.into()))
+}
+
+fn message<'a>(operation: &'a str, topic: &'a str) -> Vec<Attribute<'a>> {
+    vec![
+        text("messaging.system", "nats"),
+        text("messaging.operation.type", operation),
+        text("messaging.destination.name", topic),
+    ]
+}
