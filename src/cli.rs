@@ -55,6 +55,10 @@ pub(crate) struct ReceiverArguments {
     /// Answer the API here
     #[arg(long, value_name = "ADDRESS", env = "SPANLINT_API", default_value = "127.0.0.1:4319")]
     pub(crate) api: SocketAddr,
+
+    /// Allow addresses that other machines can reach; anybody there can send spans and read findings
+    #[arg(long)]
+    pub(crate) insecure: bool,
 }
 
 /// How findings are judged.

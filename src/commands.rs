@@ -1,5 +1,8 @@
 //! One module for each command.
 
 pub(crate) mod check;
+pub(crate) mod collect;
+pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod rules;
+pub(crate) mod watch;

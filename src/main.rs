@@ -1,4 +1,6 @@
-//! temp
+//! The `spanlint` command: the only place where the parts are wired together.
+
+mod api;
 mod cli;
 mod commands;
 mod failure;
@@ -6,12 +8,19 @@ mod judge;
 mod output;
 mod recording;
 mod report;
+mod service;
+mod session;
+
 use std::process::ExitCode;
+
 use clap::Parser;
+
 use crate::cli::{Cli, Command};
 use crate::failure::Ending;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
@@ -23,11 +32,14 @@ fn main() -> ExitCode {
         }
     }
 }
+
 fn run(cli: Cli) -> anyhow::Result<Ending> {
     match cli.command.unwrap_or(Command::Watch(cli.watch)) {
+        Command::Watch(arguments) => commands::watch::run(&arguments),
+        Command::Collect(arguments) => commands::collect::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Explain { rule } => commands::explain::run(&rule),
         Command::Rules => commands::rules::run(),
-        _ => unreachable!()
     }
 }

@@ -10,7 +10,6 @@ use spanlint_graph::{TraceId, Waterfall};
 use spanlint_tui::{Endpoint, Live, ScenarioState, Source, Status};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::judge::Judge;
 
@@ -80,12 +79,12 @@ impl Session {
         judge: Judge,
         mut published: watch::Receiver<Arc<Published>>,
         traces: TraceReader,
-    ) -> (Arc<Self>, JoinHandle<()>) {
+    ) -> Arc<Self> {
         let first = frame.picture(&published.borrow_and_update(), Analysis::default());
         let pictures = watch::Sender::new(Arc::new(first));
         let session = Arc::new(Self { frame, pictures, traces, runtime: Handle::current() });
         let judge = Arc::new(judge);
-        let judging = tokio::spawn({
+        tokio::spawn({
             let session = Arc::downgrade(&session);
             async move {
                 while published.changed().await.is_ok() {
@@ -99,7 +98,7 @@ impl Session {
                 }
             }
         });
-        (session, judging)
+        session
     }
 
     fn show(&self, published: &Published, judge: &Judge) {

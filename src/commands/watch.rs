@@ -1,0 +1,77 @@
+//! `spanlint watch`: the dashboard, over live spans or over recordings.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use spanlint_analyzer::Mode;
+use spanlint_collector::Collector;
+use spanlint_graph::{TraceId, Waterfall};
+use spanlint_tui::{Live, Options, Source, Status};
+use tokio::sync::watch;
+
+use crate::cli::WatchArguments;
+use crate::failure::Ending;
+use crate::judge::Judge;
+use crate::output;
+use crate::recording::Recording;
+use crate::service::{self, Service, WINDOW};
+
+pub(crate) fn run(arguments: &WatchArguments) -> anyhow::Result<Ending> {
+    let judge = Judge::load(&arguments.judge)?;
+    if arguments.files.is_empty() { watch_live(arguments, judge) } else { watch_recording(&arguments.files, &judge) }
+}
+
+fn watch_live(arguments: &WatchArguments, judge: Judge) -> anyhow::Result<Ending> {
+    let config = service::collector_config(&arguments.receiver)?;
+    service::runtime()?.block_on(async {
+        let service = Service::start(Collector::start(config).await?, WINDOW, judge, None);
+        service.show().await.context("cannot show the dashboard")?;
+        service.collector.finish().await;
+        Ok(Ending::Clean)
+    })
+}
+
+fn watch_recording(files: &[PathBuf], judge: &Judge) -> anyhow::Result<Ending> {
+    let recording = Recording::read(files)?;
+    let graph = recording.graph(None)?;
+    let analysis = judge.judge(&graph, Mode::Check);
+    let seen = graph.counts.seen;
+    let status = Status {
+        spans: graph.counts.spans,
+        traces: graph.counts.traces,
+        rejected: recording.rejected_spans,
+        window_seconds: seen.last_ns.saturating_sub(seen.first_ns).div_ceil(1_000_000_000).max(1),
+        notice: Some(format!("recording: {}", recording.sources.join(", "))),
+        ..Status::default()
+    };
+    let live = Live {
+        at_ns: seen.last_ns,
+        graph: Arc::new(graph),
+        findings: analysis.findings.into(),
+        undecided: analysis.undecided.into(),
+        status,
+    };
+    let source = Arc::new(Still { live: watch::Sender::new(Arc::new(live)), recording });
+    let options = Options { has_colour: output::may_colour(&std::io::stdout()) };
+    service::runtime()?.block_on(spanlint_tui::run(source, options)).context("cannot show the dashboard")?;
+    Ok(Ending::Clean)
+}
+
+/// One picture that never changes.
+struct Still {
+    live: watch::Sender<Arc<Live>>,
+    recording: Recording,
+}
+
+impl Source for Still {
+    fn live(&self) -> watch::Receiver<Arc<Live>> {
+        self.live.subscribe()
+    }
+
+    fn trace(&self, trace_id: TraceId) -> Option<Waterfall> {
+        self.recording.waterfall(trace_id)
+    }
+
+    fn set_scenario(&self, _name: &str, _is_on: bool) {}
+}

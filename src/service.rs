@@ -1,0 +1,72 @@
+//! A collector with everything around it: judged pictures, and the API. What `watch`, `collect` and `demo` share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use spanlint_collector::live::LiveSettings;
+use spanlint_collector::{Collector, CollectorConfig};
+use spanlint_demo_shop::Switches;
+use spanlint_tui::Endpoint;
+use tokio::runtime::{self, Runtime};
+
+use crate::api;
+use crate::cli::ReceiverArguments;
+use crate::judge::Judge;
+use crate::output;
+use crate::session::{Frame, Session};
+
+/// How far back live findings look.
+pub(crate) const WINDOW: Duration = Duration::from_mins(5);
+
+/// The runtime of every command that serves.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// The collector that the arguments ask for. Beyond loopback anybody could send spans and read findings, so that must
+/// be asked for by name.
+pub(crate) fn collector_config(arguments: &ReceiverArguments) -> anyhow::Result<CollectorConfig> {
+    let addresses = [arguments.otlp_grpc, arguments.otlp_http, arguments.api];
+    if let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback() && !arguments.insecure) {
+        bail!("{open} is open to other machines: listen on 127.0.0.1, or say --insecure to allow it");
+    }
+    Ok(CollectorConfig {
+        otlp_grpc: Some(arguments.otlp_grpc),
+        otlp_http: Some(arguments.otlp_http),
+        api: Some(arguments.api),
+        live: LiveSettings { window: WINDOW, ..LiveSettings::default() },
+        ..CollectorConfig::default()
+    })
+}
+
+/// A running collector whose graph is judged as it is published.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) collector: Collector,
+    pub(crate) session: Arc<Session>,
+}
+
+impl Service {
+    /// Judges what `collector` publishes, shows it to `session`, and serves the API.
+    pub(crate) fn start(mut collector: Collector, window: Duration, judge: Judge, switches: Option<Switches>) -> Self {
+        let addresses = collector.addresses();
+        let endpoints = addresses.otlp_grpc.iter().chain(&addresses.otlp_http);
+        let frame = Frame {
+            endpoints: endpoints
+                .map(|address| Endpoint { protocols: "OTLP gRPC + HTTP".to_owned(), address: address.to_string() })
+                .collect(),
+            window_seconds: window.as_secs(),
+            switches,
+        };
+        let session = Session::start(frame, judge, collector.published(), collector.traces());
+        collector.serve_api(api::routes(Arc::clone(&session)));
+        Self { collector, session }
+    }
+
+    /// Shows the dashboard until the user leaves.
+    pub(crate) async fn show(&self) -> std::io::Result<()> {
+        let options = spanlint_tui::Options { has_colour: output::may_colour(&std::io::stdout()) };
+        spanlint_tui::run(Arc::clone(&self.session) as Arc<dyn spanlint_tui::Source>, options).await
+    }
+}
