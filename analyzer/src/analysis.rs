@@ -55,6 +55,8 @@ pub fn judge(graph: &CallGraph, config: &Config, mode: Mode, today: Date) -> Ana
     // A finding without a trace that proves it does not exist.
     analysis.findings.retain(|finding| !finding.traces.is_empty());
     absorb(&mut analysis.findings);
+    let Analysis { findings, undecided } = &mut analysis;
+    undecided.retain(|open| !findings.iter().any(|cause| settles(cause, open)));
     for finding in &mut analysis.findings {
         finding.suppressed = config.ignored(finding, today);
     }
@@ -97,6 +99,11 @@ fn explains(cause: &Finding, finding: &Finding) -> bool {
     cause.rule.absorbs.contains(&finding.rule.name) && is_within
 }
 
+/// Whether `cause` stands for the rule of what is undecided, on the same services.
+fn settles(cause: &Finding, undecided: &Undecided) -> bool {
+    cause.rule.absorbs.contains(&undecided.rule) && cause.services == undecided.services
+}
+
 /// Severity, what mending would save, rule, services, title.
 fn sort(analysis: &mut Analysis) {
     let saved_us = |finding: &Finding| finding.impact.map_or(0, |impact| (impact.latency_ms_p50 * 1e3) as u64);
@@ -131,6 +138,12 @@ mod tests {
         assert_eq!(lines(&found), ["warning proven: cart calls stock GET /stock 12 times a request", NO_DATABASE]);
         let title = "cart needs 12 calls of stock a request".to_owned();
         assert_eq!(found.findings[0].absorbs, [Absorbed { rule: "chatty-services", title }]);
+    }
+
+    #[test]
+    fn what_a_finding_explains_is_not_left_undecided() {
+        let traces = "29 traces\ncart GET /cart\n  12 x stock GET /stock\n\n30 traces\nsearch GET /search";
+        check(traces, "", &["warning proven: cart calls stock GET /stock 12 times a request", NO_DATABASE]);
     }
 
     #[test]

@@ -253,7 +253,7 @@ mod tests {
         let config = Config::parse(text, "x").unwrap();
         assert_eq!(config.support.edge_traces(), 1);
         assert_eq!(config.ignores.len(), 2);
-        assert_eq!(config.rules["n-plus-one-calls"].thresholds["min_total_ms"], 300.5);
+        assert!((config.rules["n-plus-one-calls"].thresholds["min_total_ms"] - 300.5).abs() < f64::EPSILON);
         assert_eq!(config.rules["chatty-services"].level, Some(Level::Off));
     }
 

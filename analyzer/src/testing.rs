@@ -73,8 +73,8 @@ pub(crate) fn check(rule: &str, traces: &str, expected: &[&str]) {
 /// [`check`] under a configuration.
 pub(crate) fn check_with(rule: &str, traces: &str, config: &str, expected: &[&str]) {
     let others = crate::rules::ALL.iter().map(|rule| rule.meta().name).filter(|name| *name != rule);
-    let off: String = others.map(|name| format!("[rules.{name}]\nlevel = \"off\"\n")).collect();
-    let analysis = analysis(traces, &format!("{config}\n{off}"));
+    let off: Vec<_> = others.map(|name| format!("[rules.{name}]\nlevel = \"off\"")).collect();
+    let analysis = analysis(traces, &format!("{config}\n{}", off.join("\n")));
     assert_eq!(lines(&analysis), expected);
     assert!(analysis.findings.iter().all(|finding| !finding.traces.is_empty()));
 }

@@ -214,7 +214,7 @@ impl Reader<'_> {
             match value.get_ref().as_str().map(|text| Glob::new(text).and_then(|glob| GlobSet::new([glob]))) {
                 Some(Ok(glob)) => globs.push(glob),
                 Some(Err(error)) => {
-                    self.error(value.span(), format!("`{key}` has a glob that cannot be read: {}", error.kind()))
+                    self.error(value.span(), format!("`{key}` has a glob that cannot be read: {}", error.kind()));
                 }
                 None => self.error(value.span(), format!("`{key}` wants a glob, or a list of globs")),
             }

@@ -47,7 +47,9 @@ impl Metrics {
             services.entry(*from).or_default().ads += 1;
             services.entry(*to).or_default().ais += 1;
         }
-        services.values_mut().for_each(|service| service.acs = service.ais * service.ads);
+        for service in services.values_mut() {
+            service.acs = service.ais * service.ads;
+        }
         let possible = services.len() * services.len().saturating_sub(1);
         let system = SystemMetrics {
             siy: pairs.iter().filter(|&&(from, to)| from < to && pairs.contains(&(to, from))).count(),

@@ -182,7 +182,7 @@ impl<'a> Chatty<'a> {
             title: format!("{caller} needs {} of {callee} a request", wording::count(self.calls, "call")),
             message: format!(
                 "The median request of {caller} that touches {callee} makes {} to {operations} of it, where {} are many; \
-                 {} of {} do so.",
+                 so it is in {} of {}.",
                 wording::count(self.calls, "call"),
                 wording::number(self.threshold),
                 self.affected,

@@ -70,8 +70,8 @@ impl Rule for CyclicDependency {
         if !graph.edges.iter().any(|edge| topology::joins_services(graph, edge)) {
             verdict.undecided.push(Undecided::of_input(&META, "no calls between services were seen"));
         }
-        search(graph, options, graph.edges.iter().filter(calls).collect(), Way::Calls, &mut verdict);
-        search(graph, options, graph.edges.iter().filter(messages).collect(), Way::Messages, &mut verdict);
+        search(graph, options, &graph.edges.iter().filter(calls).collect::<Vec<_>>(), Way::Calls, &mut verdict);
+        search(graph, options, &graph.edges.iter().filter(messages).collect::<Vec<_>>(), Way::Messages, &mut verdict);
         verdict
     }
 }
@@ -94,11 +94,11 @@ impl Way {
 
 /// Judges every component of `edges`. Components are sought among the edges with enough support; one that exists only with
 /// the others is undecided.
-fn search(graph: &CallGraph, options: &Options<'_>, edges: Vec<&Edge>, way: Way, verdict: &mut Verdict) {
+fn search(graph: &CallGraph, options: &Options<'_>, edges: &[&Edge], way: Way, verdict: &mut Verdict) {
     let shortfall = |edge: &Edge| options.required().edge(edge.facts.calls, edge.facts.traces).err();
     let supported: Vec<_> = edges.iter().copied().filter(|edge| shortfall(edge).is_none()).collect();
     let found = components(graph, &supported);
-    for component in components(graph, &edges) {
+    for component in components(graph, edges) {
         let parts: Vec<_> = found.iter().filter(|part| component.nodes.is_superset(&part.nodes)).collect();
         if parts.is_empty() {
             let weak = component.edges.iter().find_map(|edge| Some((*edge, shortfall(edge)?)));
@@ -137,7 +137,9 @@ fn components<'a>(graph: &CallGraph, edges: &[&'a Edge]) -> Vec<Component<'a>> {
     let mut component_of = vec![usize::MAX; graph.nodes.len()];
     let mut components = Vec::new();
     for members in kosaraju_scc(&calls).into_iter().filter(|members| members.len() > 1) {
-        members.iter().for_each(|member| component_of[member.index()] = components.len());
+        for member in &members {
+            component_of[member.index()] = components.len();
+        }
         let nodes = members.iter().map(|member| NodeIndex(member.index() as u32)).collect();
         components.push(Component { nodes, edges: Vec::new() });
     }
@@ -230,7 +232,7 @@ impl Component<'_> {
     /// Traces that walk the circle, else one for each of the first edges.
     fn traces(&self, walked: &[&Loop]) -> Vec<TraceId> {
         let of_walks = walked.iter().flat_map(|each| each.facts.exemplars.proof(1));
-        let of_edges = self.edges.iter().flat_map(|edge| edge.facts.chatty.typical(1).or(edge.facts.slow.typical(1)));
+        let of_edges = self.edges.iter().filter_map(|edge| edge.facts.chatty.typical(1).or(edge.facts.slow.typical(1)));
         let candidates: Vec<_> = if walked.is_empty() { of_edges.collect() } else { of_walks.collect() };
         let mut traces = Vec::new();
         for candidate in candidates {

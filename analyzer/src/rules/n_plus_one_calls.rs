@@ -227,8 +227,8 @@ fn message(lead: &Repeated<'_>, asked: &str, caller: &str, others: usize, option
         others => format!(" {} between the two are alike.", wording::count(others as u64, "more pattern")),
     };
     format!(
-        "{} of {requests} of {caller} call {asked} {min_calls} times or more, {kind}: {median} times in the median \
-         request, which takes {time} ms.{others}",
+        "In {} of {requests} of {caller}, {asked} is called {min_calls} times or more, {kind}: {median} times in the \
+         median one, which takes {time} ms.{others}",
         lead.affected
     )
 }

@@ -222,7 +222,7 @@ impl<'a> Store<'a> {
         if self.deployables(&supported) > 1 {
             return Ok(Some(Shared { sharing, usages: supported }));
         }
-        let missing = self.services(&pattern).into_iter().find_map(|service| {
+        let missing = services_of(&pattern).into_iter().find_map(|service| {
             let missing = self.support(service, &pattern, options).err()?;
             Some(format!("{}: {missing}", self.graph.node(service).name))
         });
@@ -240,7 +240,7 @@ impl<'a> Store<'a> {
 
     /// Those of `usages` whose service has enough of them.
     fn supported(&self, usages: &[&'a TableUsage], options: &Options<'_>) -> Vec<&'a TableUsage> {
-        let services = self.services(usages);
+        let services = services_of(usages);
         let enough: BTreeSet<_> =
             services.into_iter().filter(|&service| self.support(service, usages, options).is_ok()).collect();
         usages.iter().copied().filter(|usage| enough.contains(&usage.service)).collect()
@@ -268,15 +268,11 @@ impl<'a> Store<'a> {
         usage.facts.writes == 0 && is_read_model(&usage.table) && is_written_by_others()
     }
 
-    fn services(&self, usages: &[&TableUsage]) -> BTreeSet<NodeIndex> {
-        usages.iter().map(|usage| usage.service).collect()
-    }
-
     /// How many deployables the services of `usages` are: services with a process in common are one.
     fn deployables(&self, usages: &[&TableUsage]) -> usize {
         let mut deployable_of: BTreeMap<&str, NodeIndex> = BTreeMap::new();
         let mut deployables = BTreeSet::new();
-        for service in self.services(usages) {
+        for service in services_of(usages) {
             let instances = self.graph.node(service).service.iter().flat_map(|service| &service.instances);
             let processes: Vec<_> = instances.map(|(id, _)| id.as_str()).filter(|id| is_process(id)).collect();
             let known = processes.iter().find_map(|id| deployable_of.get(id)).copied();
@@ -289,7 +285,7 @@ impl<'a> Store<'a> {
 
     fn finding(&self, shared: &Shared<'_>, severity: Severity) -> Result<Finding, Undecided> {
         let usages = shared.usages.as_slice();
-        let users = self.services(usages);
+        let users = services_of(usages);
         let full = if shared.sharing == Sharing::Tables { META.confidence } else { Confidence::Strong };
         let is_doubtful = self.info.address.is_empty() || support::has_orphans(self.graph, users.iter().copied());
         let confidence = support::confidence(full, is_doubtful)
@@ -384,7 +380,7 @@ impl<'a> Store<'a> {
             |text: &str| text.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>().to_lowercase();
         let database = plain(&self.info.namespace);
         let mut best = Default::default();
-        for service in self.services(usages) {
+        for service in services_of(usages) {
             let of_service = || usages.iter().filter(|usage| usage.service == service);
             let writes: u64 = of_service().map(|usage| usage.facts.writes).sum();
             let reads: u64 = of_service().map(|usage| usage.facts.reads).sum();
@@ -396,7 +392,7 @@ impl<'a> Store<'a> {
 
     /// That of the user who was seen least.
     fn least_support(&self, usages: &[&TableUsage]) -> Support {
-        let of_user = self.services(usages).into_iter().map(|user| {
+        let of_user = services_of(usages).into_iter().map(|user| {
             let affected = self.traces(user, usages);
             let requests = self.graph.node(user).service.as_ref().map_or(0, |service| service.requests);
             (affected, requests.max(affected))
@@ -406,13 +402,18 @@ impl<'a> Store<'a> {
     }
 
     fn names(&self, usages: &[&TableUsage]) -> Vec<String> {
-        let names = self.services(usages).into_iter().map(|service| self.graph.node(service).name.clone());
+        let names = services_of(usages).into_iter().map(|service| self.graph.node(service).name.clone());
         names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn undecided(&self, usages: &[&TableUsage], reason: String) -> Undecided {
         Undecided { rule: META.name, services: self.names(usages), reason }
     }
+}
+
+/// The services that use something.
+fn services_of(usages: &[&TableUsage]) -> BTreeSet<NodeIndex> {
+    usages.iter().map(|usage| usage.service).collect()
 }
 
 /// `stock is written by warehouse, read by search`.
