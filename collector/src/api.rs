@@ -79,7 +79,10 @@ async fn metrics(State(sources): State<Sources>) -> impl IntoResponse {
 }
 
 /// The graph of one environment; without a name, of the one with the most spans.
-async fn graph(State(sources): State<Sources>, Query(query): Query<GraphQuery>) -> Result<Json<wire::Graph>, Refused> {
+async fn graph(
+    State(sources): State<Sources>,
+    Query(query): Query<GraphQuery>,
+) -> Result<Json<wire::GraphBody>, Refused> {
     let published = Arc::clone(&sources.published.borrow());
     let graphs = &published.environments;
     let names: Vec<&str> = graphs.iter().map(|graph| graph.environment.as_str()).collect();
@@ -90,19 +93,19 @@ async fn graph(State(sources): State<Sources>, Query(query): Query<GraphQuery>) 
             found => found,
         },
     };
-    Ok(Json(wire::Graph::new(graph.map(Arc::as_ref), &names, published.at_ns)))
+    Ok(Json(wire::GraphBody::new(graph.map(Arc::as_ref), &names, published.at_ns)))
 }
 
 fn no_environment(wanted: &str, names: &[&str]) -> String {
     format!("no environment is called {wanted:?}; there are: {names:?}")
 }
 
-async fn trace(State(sources): State<Sources>, Path(id): Path<String>) -> Result<Json<wire::Trace>, Refused> {
+async fn trace(State(sources): State<Sources>, Path(id): Path<String>) -> Result<Json<wire::TraceBody>, Refused> {
     let id: TraceId = id
         .parse()
         .map_err(|_| Refused(StatusCode::BAD_REQUEST, format!("{id:?} is no trace id: 1 to 32 hexadecimal digits")))?;
     let waterfall = sources.traces.waterfall(id).await;
-    waterfall.map(|waterfall| Json(wire::Trace::from(waterfall))).ok_or_else(|| {
+    waterfall.map(|waterfall| Json(wire::TraceBody::from(waterfall))).ok_or_else(|| {
         let reason = format!("trace {id} is not stored: it has not settled yet, never came, or was the oldest of many");
         Refused(StatusCode::NOT_FOUND, reason)
     })

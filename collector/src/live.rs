@@ -149,3 +149,6 @@ fn finish(mut owner: Owner, mut channels: Channels, clock: &Clock, reply: onesho
     // Whoever asked may have gone.
     let _ = reply.send(owner.finish(clock(), channels.intake.busy_spans()));
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -83,7 +83,7 @@ impl TraceStore {
             }
             let stored = self.traces.remove(&id).expect("ordered traces are stored");
             self.bytes -= stored.bytes;
-            self.evicted_exemplars += u64::from(rank == 2);
+            self.evicted_exemplars += u64::from(rank > 0);
         }
     }
 
@@ -102,7 +102,7 @@ impl TraceStore {
         self.bytes
     }
 
-    /// How many cited traces had to go, since they alone were too much.
+    /// How many traces had to go that a graph cites or may come to cite, since they alone were too much.
     pub fn evicted_exemplars(&self) -> u64 {
         self.evicted_exemplars
     }
@@ -112,3 +112,6 @@ impl TraceStore {
         self.traces.values().flat_map(|stored| &stored.parts).flat_map(Trace::spans)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,7 +91,7 @@ impl Window {
     pub fn exemplars(&mut self) -> BTreeSet<TraceId> {
         let mut all = BTreeSet::new();
         for bucket in self.buckets.values_mut() {
-            all.extend(&*bucket.exemplars.get_or_insert_with(|| exemplars(&bucket.facts)));
+            all.extend(&*bucket.exemplars.get_or_insert_with(|| bucket.facts.exemplar_traces()));
         }
         all
     }
@@ -149,17 +149,5 @@ impl Bucket {
     }
 }
 
-/// The traces that facts cite.
-fn exemplars(facts: &Facts) -> BTreeSet<TraceId> {
-    let mut traces = BTreeSet::new();
-    for environment in facts.environments.values() {
-        let edges = environment.edges.values().flat_map(|edge| [&edge.slow, &edge.failed, &edge.chatty]);
-        let operations = environment.operations.values().map(|operation| &operation.exemplars);
-        let patterns = environment.patterns.values().map(|pattern| &pattern.exemplars);
-        let usages = environment.usages.values().map(|usage| &usage.exemplars);
-        let loops = environment.loops.values().map(|walked| &walked.exemplars);
-        let all = edges.chain(operations).chain(patterns).chain(usages).chain(loops);
-        traces.extend(all.flat_map(|exemplars| exemplars.traces()));
-    }
-    traces
-}
+#[cfg(test)]
+mod tests;

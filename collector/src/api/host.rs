@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use axum::extract::Request;
+use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,7 +14,7 @@ use super::Refused;
 pub(super) async fn check(request: Request, next: Next) -> Response {
     // HTTP/2 names the host in the target, HTTP/1.1 in the header.
     let header = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
-    let host = request.uri().authority().map(|authority| authority.as_str()).or(header);
+    let host = request.uri().authority().map(Authority::as_str).or(header);
     if host.is_some_and(is_loopback) {
         return next.run(request).await;
     }

@@ -1,1 +1,123 @@
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::{Value, json};
+use tower::ServiceExt;
 
+use super::*;
+use crate::live::LiveSettings;
+use crate::live::tests::simulated;
+use crate::testing::{EPOCH_NS, batch, child, root};
+
+/// The API of a collector that has published one trace of two services.
+async fn api() -> Router {
+    let live = simulated(&LiveSettings::default());
+    live.intake().submit(batch(&[root(0xabc, 1), child(0xabc, 2, 1)])).await.unwrap();
+    let mut published = live.published();
+    published.wait_for(|published| !published.environments.is_empty()).await.unwrap();
+    guarded(router(live.published(), live.traces(), Arc::default()))
+}
+
+async fn get_from(api: Router, path: &str, host: &str) -> (StatusCode, String) {
+    let request = Request::get(path).header(header::HOST, host).body(Body::empty()).unwrap();
+    let response = api.oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, String::from_utf8(body.into()).unwrap())
+}
+
+async fn get(path: &str) -> (StatusCode, String) {
+    get_from(api().await, path, "localhost:4319").await
+}
+
+async fn get_json(path: &str) -> Value {
+    let (status, body) = get(path).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+#[track_caller]
+fn check_refused((status, body): (StatusCode, String), expected: StatusCode, words: &[&str]) {
+    assert_eq!(status, expected, "{body}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let sentence = body["error"].as_str().unwrap();
+    for word in words {
+        assert!(sentence.contains(word), "{sentence}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_graph_has_the_shape_of_reports() {
+    let graph = get_json("/api/v1/graph").await;
+    assert_eq!(graph["schema_version"], SCHEMA_VERSION);
+    assert_eq!((&graph["traces"], &graph["spans"]), (&json!(1), &json!(2)));
+    assert_eq!(graph["environments"], json!([""]));
+    let service = |name: &str| json!({"id": format!("service:{name}"), "kind": "service", "name": name});
+    let client = json!({"id": "client", "kind": "client", "name": "client"});
+    assert_eq!(graph["nodes"], json!([client, service("service-0"), service("service-1")]));
+    let edge = graph["edges"].as_array().unwrap().iter().find(|edge| edge["from"] == "service:service-0").unwrap();
+    assert_eq!((&edge["to"], &edge["calls"], &edge["errors"]), (&json!("service:service-1"), &json!(1), &json!(0)));
+    let latency = edge["latency_ms_p95"].as_f64().unwrap();
+    assert!((4.8..=5.2).contains(&latency), "{latency}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_environment_is_told_which_there_are() {
+    check_refused(get("/api/v1/graph?environment=moon").await, StatusCode::NOT_FOUND, &["moon", "[\"\"]"]);
+    assert_eq!(get_json("/api/v1/graph?environment=").await["spans"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_first_trace_the_graph_is_empty() {
+    let live = simulated(&LiveSettings::default());
+    let api = guarded(router(live.published(), live.traces(), Arc::default()));
+    let (status, body) = get_from(api, "/api/v1/graph", "localhost").await;
+    let graph: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &graph["nodes"], &graph["edges"]), (StatusCode::OK, &json!([]), &json!([])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trace_is_given_as_a_tree_in_order() {
+    let trace = get_json("/api/v1/traces/abc").await;
+    assert_eq!(trace["trace_id"], "00000000000000000000000000000abc");
+    assert_eq!(trace["start_unix_ns"], EPOCH_NS.to_string());
+    let spans = trace["spans"].as_array().unwrap();
+    let shown: Vec<_> = spans.iter().map(|span| (span["depth"].clone(), span["service"].clone())).collect();
+    assert_eq!(shown, [(json!(0), json!("service-0")), (json!(1), json!("service-1"))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_and_unknown_traces_are_refused_in_a_sentence() {
+    check_refused(get("/api/v1/traces/xyz").await, StatusCode::BAD_REQUEST, &["xyz", "hexadecimal"]);
+    check_refused(get("/api/v1/traces/1").await, StatusCode::NOT_FOUND, &["not stored"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_path_is_told_what_exists() {
+    check_refused(get("/graph").await, StatusCode::NOT_FOUND, &["/api/v1/graph", "/metrics"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_host_learns_nothing() {
+    for path in ["/api/v1/graph", "/nowhere", "/healthz"] {
+        let refused = get_from(api().await, path, "evil.test").await;
+        check_refused(refused, StatusCode::FORBIDDEN, &["Host header"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_numbers_are_those_of_the_collector() {
+    let (status, body) = get("/metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(body.contains("# TYPE spanlint_settled_traces_total counter\nspanlint_settled_traces_total 1\n"), "{body}");
+    assert!(body.contains("# TYPE spanlint_stored_traces gauge\nspanlint_stored_traces 1\n"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collector_that_stopped_is_alive_but_not_ready() {
+    let live = simulated(&LiveSettings::default());
+    let api = guarded(router(live.published(), live.traces(), Arc::default()));
+    assert_eq!(get_from(api.clone(), "/readyz", "localhost").await.0, StatusCode::OK);
+    live.finish().await;
+    assert_eq!(get_from(api.clone(), "/readyz", "localhost").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(get_from(api, "/healthz", "localhost").await.0, StatusCode::OK);
+}

@@ -8,7 +8,7 @@ use super::SCHEMA_VERSION;
 
 /// The call graph of one environment.
 #[derive(Debug, Serialize)]
-pub(super) struct Graph {
+pub(super) struct GraphBody {
     schema_version: &'static str,
     environment: String,
     /// Every environment, the one with the most spans first.
@@ -17,19 +17,19 @@ pub(super) struct Graph {
     at_unix_ns: String,
     traces: u64,
     spans: u64,
-    nodes: Vec<Node>,
-    edges: Vec<Edge>,
+    nodes: Vec<NodeBody>,
+    edges: Vec<EdgeBody>,
 }
 
 #[derive(Debug, Serialize)]
-struct Node {
+struct NodeBody {
     id: String,
     kind: &'static str,
     name: String,
 }
 
 #[derive(Debug, Serialize)]
-struct Edge {
+struct EdgeBody {
     from: String,
     to: String,
     kind: &'static str,
@@ -41,16 +41,16 @@ struct Edge {
 
 /// A trace as a tree of spans, in the order to draw it.
 #[derive(Debug, Serialize)]
-pub(super) struct Trace {
+pub(super) struct TraceBody {
     schema_version: &'static str,
     trace_id: String,
     start_unix_ns: String,
     duration_ns: u64,
-    spans: Vec<Span>,
+    spans: Vec<SpanBody>,
 }
 
 #[derive(Debug, Serialize)]
-struct Span {
+struct SpanBody {
     span_id: String,
     depth: u16,
     node: String,
@@ -68,7 +68,7 @@ struct Span {
     attributes: Vec<(String, String)>,
 }
 
-impl Graph {
+impl GraphBody {
     pub(super) fn new(graph: Option<&CallGraph>, environments: &[&str], at_ns: u64) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -77,20 +77,20 @@ impl Graph {
             at_unix_ns: at_ns.to_string(),
             traces: graph.map_or(0, |graph| graph.counts.traces),
             spans: graph.map_or(0, |graph| graph.counts.spans),
-            nodes: graph.map(|graph| graph.nodes.iter().map(Node::from).collect()).unwrap_or_default(),
+            nodes: graph.map(|graph| graph.nodes.iter().map(NodeBody::from).collect()).unwrap_or_default(),
             edges: graph.map(edges).unwrap_or_default(),
         }
     }
 }
 
-impl From<&snapshot::Node> for Node {
+impl From<&snapshot::Node> for NodeBody {
     fn from(node: &snapshot::Node) -> Self {
         Self { id: node.id.clone(), kind: node.kind.as_str(), name: node.name.clone() }
     }
 }
 
-fn edges(graph: &CallGraph) -> Vec<Edge> {
-    let edge = |edge: &snapshot::Edge| Edge {
+fn edges(graph: &CallGraph) -> Vec<EdgeBody> {
+    let edge = |edge: &snapshot::Edge| EdgeBody {
         from: graph.node(edge.from).id.clone(),
         to: graph.node(edge.to).id.clone(),
         kind: edge.kind.as_str(),
@@ -106,19 +106,19 @@ fn milliseconds(ns: u64) -> f64 {
     ns as f64 / 1e6
 }
 
-impl From<Waterfall> for Trace {
+impl From<Waterfall> for TraceBody {
     fn from(waterfall: Waterfall) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             trace_id: waterfall.trace_id.to_string(),
             start_unix_ns: waterfall.start_ns.to_string(),
             duration_ns: waterfall.duration_ns,
-            spans: waterfall.rows.into_iter().map(Span::from).collect(),
+            spans: waterfall.rows.into_iter().map(SpanBody::from).collect(),
         }
     }
 }
 
-impl From<Row> for Span {
+impl From<Row> for SpanBody {
     fn from(row: Row) -> Self {
         Self {
             span_id: row.span_id.to_string(),

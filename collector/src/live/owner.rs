@@ -75,6 +75,8 @@ pub(super) struct Owner {
     accepted_spans: u64,
     refused_spans: u64,
     rate: SpanRate,
+    /// Whether the window changed since its graphs were published.
+    is_graph_old: bool,
     published: Arc<Published>,
 }
 
@@ -89,6 +91,7 @@ impl Owner {
             accepted_spans: 0,
             refused_spans: 0,
             rate: SpanRate::default(),
+            is_graph_old: false,
             published: Arc::default(),
         }
     }
@@ -108,13 +111,14 @@ impl Owner {
     pub(super) fn tick(&mut self, now: Moment, busy_spans: u64) -> Option<Arc<Published>> {
         let assembled = self.assembler.tick(now.elapsed);
         self.take(assembled, now);
-        let has_changed = self.window.advance(now.unix_ns);
+        self.advance(now);
         self.prune();
         let status = self.status(now.elapsed, busy_spans);
-        if !has_changed && status == self.published.status {
+        if !self.is_graph_old && status == self.published.status {
             return None;
         }
-        let environments = if has_changed { self.graphs() } else { self.published.environments.clone() };
+        let environments =
+            if std::mem::take(&mut self.is_graph_old) { self.graphs() } else { self.published.environments.clone() };
         self.published = Arc::new(Published { at_ns: now.unix_ns, environments, status });
         Some(Arc::clone(&self.published))
     }
@@ -161,10 +165,14 @@ impl Owner {
 
     /// Brings the pins up to date before anything is thrown away, so that no graph cites a trace that is gone.
     fn make_room(&mut self, now: Moment) {
-        self.window.advance(now.unix_ns);
+        self.advance(now);
         let mut cited: BTreeSet<TraceId> = self.graphs().iter().flat_map(|graph| graph.exemplar_traces()).collect();
         cited.extend(self.published.environments.iter().flat_map(|graph| graph.exemplar_traces()));
         self.store.make_room(&Pins { cited, next: self.window.exemplars() });
+    }
+
+    fn advance(&mut self, now: Moment) {
+        self.is_graph_old |= self.window.advance(now.unix_ns);
     }
 
     fn graphs(&self) -> Vec<Arc<CallGraph>> {
@@ -224,3 +232,6 @@ fn resource_names(resource: &Resource) -> [Name; 8] {
     let Resource { environment, service, version, instance, owner, language, host } = *resource;
     [environment, service.namespace, service.name, version, instance, owner, language, host]
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,3 +75,48 @@ pub(crate) fn queue() -> (Intake, mpsc::Receiver<Queued>) {
     let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
     (Intake { sender, room, busy_spans: Arc::default() }, receiver)
 }
+
+#[cfg(test)]
+mod tests {
+    use spanlint_graph::span::Detail;
+
+    use super::*;
+    use crate::testing::{batch, root};
+
+    /// A batch of one span that takes a little more than `bytes`.
+    fn heavy(bytes: usize) -> SpanBatch {
+        let mut batch = batch(&[root(1, 1)]);
+        batch.spans[0].detail = Detail::new(&"x".repeat(bytes), "", []);
+        batch
+    }
+
+    #[tokio::test]
+    async fn a_queue_full_of_batches_turns_away_until_one_is_taken() {
+        let (intake, mut batches) = queue();
+        for _ in 0..MAX_QUEUED_BATCHES {
+            intake.submit(SpanBatch::default()).await.unwrap();
+        }
+        assert_eq!(intake.submit(batch(&[root(1, 1)])).await, Err(Busy { retry_after: RETRY_AFTER }));
+        assert_eq!(intake.busy_spans(), 1);
+        batches.recv().await.unwrap();
+        intake.submit(batch(&[root(1, 1)])).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_queue_full_of_bytes_turns_away_until_they_are_used() {
+        let (intake, mut batches) = queue();
+        intake.submit(heavy(MAX_QUEUED_BYTES / 2)).await.unwrap();
+        intake.submit(heavy(MAX_QUEUED_BYTES / 2)).await.unwrap_err();
+        let first = batches.recv().await.unwrap();
+        intake.submit(heavy(MAX_QUEUED_BYTES / 2)).await.unwrap_err();
+        drop(first);
+        intake.submit(heavy(MAX_QUEUED_BYTES)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_turns_away() {
+        let (intake, batches) = queue();
+        drop(batches);
+        intake.submit(SpanBatch::default()).await.unwrap_err();
+    }
+}

@@ -34,7 +34,7 @@ pub struct Status {
     pub stored_traces: u64,
     /// Bytes that they take.
     pub stored_bytes: u64,
-    /// Cited traces that were thrown away, since they alone were too much.
+    /// Traces that were thrown away although a graph cites or may come to cite them, since they alone were too much.
     pub evicted_exemplars: u64,
 }
 

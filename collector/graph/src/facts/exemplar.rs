@@ -1,11 +1,12 @@
 //! Traces that prove a pattern: the worst, and for each power of two of the measured value a typical one. Both are
 //! chosen by value and hash alone, never by order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::bounded::stable_hash;
+use super::{EnvironmentFacts, Facts};
 use crate::span::TraceId;
 
 /// The traces that prove one pattern.
@@ -55,6 +56,25 @@ impl Exemplars {
     /// Every trace kept here; one may occur twice.
     pub fn traces(&self) -> impl Iterator<Item = TraceId> {
         self.worst.iter().map(|(_, id)| *id).chain(self.typical.values().map(|(_, id)| *id))
+    }
+}
+
+impl Facts {
+    /// The traces that a graph of these facts may cite, so that a store can keep them.
+    pub fn exemplar_traces(&self) -> BTreeSet<TraceId> {
+        let mut traces = BTreeSet::new();
+        for environment in self.environments.values() {
+            // Every field is named, so that a new one is not forgotten here.
+            let EnvironmentFacts { counts: _, services: _, operations, edges, patterns, usages, loops } = environment;
+            let operations = operations.values().map(|operation| &operation.exemplars);
+            let edges = edges.values().flat_map(|edge| [&edge.slow, &edge.failed, &edge.chatty]);
+            let patterns = patterns.values().map(|pattern| &pattern.exemplars);
+            let usages = usages.values().map(|usage| &usage.exemplars);
+            let loops = loops.values().map(|walked| &walked.exemplars);
+            let all = operations.chain(edges).chain(patterns).chain(usages).chain(loops);
+            traces.extend(all.flat_map(Exemplars::traces));
+        }
+        traces
     }
 }
 

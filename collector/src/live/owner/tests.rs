@@ -1,0 +1,167 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use spanlint_graph::{Span, Trace};
+
+use super::*;
+use crate::testing::{EPOCH_NS, Sent, batch, child, root};
+
+fn at(elapsed: Duration) -> Moment {
+    Moment { elapsed, unix_ns: EPOCH_NS + elapsed.as_nanos() as u64 }
+}
+
+fn seconds(seconds: u64) -> Moment {
+    at(Duration::from_secs(seconds))
+}
+
+/// The graph of these spans, all read at once.
+fn graph(sent: &[Sent]) -> CallGraph {
+    let batch = batch(sent);
+    let mut traces: BTreeMap<TraceId, Vec<Span>> = BTreeMap::new();
+    for span in batch.spans {
+        traces.entry(span.trace_id).or_default().push(span);
+    }
+    let mut facts = Facts::default();
+    for spans in traces.into_values() {
+        facts.add_trace(&Trace::new(spans), &batch.vocabulary);
+    }
+    resolve(&facts, Name::EMPTY, &batch.vocabulary.names)
+}
+
+/// Spans of a few traces, some without their parents, some sent twice.
+fn system() -> impl Strategy<Value = Vec<Sent>> {
+    let span = (1..5u128, 1..8u64, 0..8u64, 0..3u32, 0..1_000u64, 0..50u64);
+    let sent = span.prop_map(|(trace, span, parent, service, start_ms, duration_ms)| Sent {
+        trace,
+        span,
+        parent,
+        service,
+        start_ms,
+        duration_ms,
+    });
+    prop::collection::vec(sent, 1..40)
+}
+
+proptest! {
+    #[test]
+    fn arrival_does_not_matter(
+        (sent, shuffled) in system().prop_flat_map(|sent| (Just(sent.clone()), Just(sent).prop_shuffle())),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ticks: [bool; 9],
+    ) {
+        let mut owner = Owner::new(&LiveSettings::default());
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.index(shuffled.len())).collect();
+        cuts.extend([0, shuffled.len()]);
+        cuts.sort_unstable();
+        for (step, (range, tick)) in cuts.windows(2).zip(ticks).enumerate() {
+            let now = at(Duration::from_millis(step as u64 * 200));
+            owner.absorb(batch(&shuffled[range[0]..range[1]]), now);
+            if tick {
+                owner.tick(now, 0);
+            }
+        }
+        owner.tick(seconds(62), 0);
+        let graphs: Vec<&CallGraph> = owner.published.environments.iter().map(AsRef::as_ref).collect();
+        prop_assert_eq!(graphs, [&graph(&sent)]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// However small the store and however the window slides, a cited trace can be looked at, or its loss is counted.
+    #[test]
+    fn a_cited_trace_is_stored(durations in prop::collection::vec(0..5_000u64, 50..300), stored_traces in 20..100usize) {
+        let stored_bytes = stored_traces * 1_000;
+        let settings = LiveSettings { stored_bytes, window: Duration::from_secs(30), ..LiveSettings::default() };
+        let mut owner = Owner::new(&settings);
+        for (step, duration_ms) in durations.into_iter().enumerate() {
+            let now = at(Duration::from_millis(step as u64 * 400));
+            let trace = Sent { start_ms: step as u64 * 400, duration_ms, ..root(step as u128 + 1, 1) };
+            owner.absorb(batch(&[trace]), now);
+            owner.tick(now, 0);
+            let cited = owner.published.environments.iter().flat_map(|graph| graph.exemplar_traces());
+            let missing = cited.filter(|id| owner.waterfall(*id).is_none()).count() as u64;
+            prop_assert!(missing <= owner.store.evicted_exemplars());
+            prop_assert!(owner.store.bytes() <= stored_bytes);
+        }
+    }
+}
+
+#[test]
+fn a_store_much_smaller_than_the_window_keeps_every_cited_trace() {
+    let settings = LiveSettings { stored_bytes: 200_000, ..LiveSettings::default() };
+    let mut owner = Owner::new(&settings);
+    for step in 0..2_000u64 {
+        let now = at(Duration::from_millis(step * 20));
+        let trace = Sent { start_ms: step * 20, duration_ms: step * 7919 % 100, ..root(u128::from(step) + 1, 1) };
+        owner.absorb(batch(&[trace]), now);
+        owner.tick(now, 0);
+    }
+    assert!(owner.store.len() < 1_000);
+    assert_eq!(owner.store.evicted_exemplars(), 0);
+    let cited = owner.published.environments[0].exemplar_traces();
+    assert!(cited.len() > 3);
+    assert!(cited.into_iter().all(|id| owner.waterfall(id).is_some()));
+}
+
+#[test]
+fn a_full_store_hides_nothing_from_the_graph() {
+    let mut owner = Owner::new(&LiveSettings { stored_bytes: 0, ..LiveSettings::default() });
+    let sent = [root(1, 1), root(2, 1)];
+    owner.absorb(batch(&sent), seconds(0));
+    owner.tick(seconds(2), 0);
+    assert_eq!(*owner.published.environments[0], graph(&sent));
+    assert_eq!((owner.store.len(), owner.store.evicted_exemplars()), (0, 2));
+}
+
+#[test]
+fn nothing_new_is_not_published() {
+    let mut owner = Owner::new(&LiveSettings::default());
+    assert!(owner.is_idle());
+    assert!(owner.tick(seconds(0), 0).is_none());
+    let sent: Vec<Sent> = (1..=10).map(|trace| root(trace, 1)).collect();
+    owner.absorb(batch(&sent), seconds(0));
+    assert!(!owner.is_idle());
+    assert!(owner.tick(seconds(2), 0).is_some());
+    let graph = Arc::clone(&owner.published.environments[0]);
+    assert!(owner.tick(seconds(6), 0).is_some(), "the rate fell");
+    assert!(Arc::ptr_eq(&graph, &owner.published.environments[0]), "the graph is the same");
+    assert!(owner.tick(seconds(7), 0).is_none());
+    assert!(owner.tick(seconds(300), 0).is_some(), "the window slid");
+    assert!(owner.published.environments.is_empty());
+    assert!(owner.is_idle());
+}
+
+#[test]
+fn the_vocabulary_does_not_grow_with_time() {
+    let mut owner = Owner::new(&LiveSettings::default());
+    for round in 0..60u64 {
+        let mut batch = batch(&[root(u128::from(round) + 1, 1), child(u128::from(round) + 1, 2, 1)]);
+        for number in 0..1_000 {
+            batch.vocabulary.names.intern(&format!("of nothing that stays: {round} {number}"));
+        }
+        owner.absorb(batch, seconds(round));
+        owner.tick(seconds(round), 0);
+        assert!(owner.vocabulary.names.len() <= MIN_PRUNED + 1_000);
+    }
+    let graph = &owner.published.environments[0];
+    let names: Vec<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["client", "service-0", "service-1"]);
+    let waterfall = owner.waterfall(TraceId(1)).unwrap();
+    assert_eq!(waterfall.rows[1].service, "service-1");
+}
+
+#[test]
+fn the_facts_of_the_run_outlive_the_window() {
+    let mut owner = Owner::new(&LiveSettings::default());
+    let first = root(1, 1);
+    owner.absorb(batch(&[first]), seconds(0));
+    owner.tick(seconds(2), 0);
+    owner.tick(seconds(1_000), 0);
+    let last = Sent { start_ms: 1_000_000, ..root(2, 1) };
+    owner.absorb(batch(&[last]), seconds(1_000));
+    let finished = owner.finish(seconds(1_000), 0);
+    let run = resolve(&finished.facts, Name::EMPTY, &finished.vocabulary.names);
+    assert_eq!(run, graph(&[first, last]));
+}
