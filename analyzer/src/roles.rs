@@ -93,10 +93,10 @@ fn inferred_gateway(graph: &CallGraph) -> Option<NodeIndex> {
     }
     let front = NodeIndex(front as u32);
     let edges = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
-    let hops = topology::hops(graph, edges, [front]);
+    let is_reached = topology::reached(graph, edges, front);
     let services = graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Service);
     let others: Vec<_> = services.map(|(index, _)| index).filter(|index| *index != front).collect();
-    let reached = others.iter().filter(|index| hops[index.0 as usize].is_some()).count();
+    let reached = others.iter().filter(|index| is_reached[index.0 as usize]).count();
     (reached > 0 && reached as f64 >= others.len() as f64 * GATEWAY_MIN_REACH).then_some(front)
 }
 

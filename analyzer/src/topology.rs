@@ -1,6 +1,4 @@
-//! The shape of the service graph: who reaches whom, and how far a service is from the clients.
-
-use std::collections::VecDeque;
+//! The shape of the service graph: which edges are calls between services, and who reaches whom.
 
 use spanlint_graph::snapshot::{Edge, Operation};
 use spanlint_graph::span::EdgeKind;
@@ -17,33 +15,24 @@ pub(crate) fn is_synchronous_call(graph: &CallGraph, edge: &Edge) -> bool {
     !edge.is_derived && edge.is_synchronous() && joins_services(graph, edge)
 }
 
-/// Hops from the nearest of `sources` to every node, in the graph of `edges`; none where no path leads.
-pub(crate) fn hops<'a>(
+/// Which nodes a way leads to from `source`, over any number of `edges`; by index.
+pub(crate) fn reached<'a>(
     graph: &CallGraph,
     edges: impl IntoIterator<Item = &'a Edge>,
-    sources: impl IntoIterator<Item = NodeIndex>,
-) -> Vec<Option<u32>> {
+    source: NodeIndex,
+) -> Vec<bool> {
     let mut callees = vec![Vec::new(); graph.nodes.len()];
     for edge in edges {
         callees[edge.from.0 as usize].push(edge.to);
     }
-    let mut distances = vec![None; graph.nodes.len()];
-    let mut queue = VecDeque::new();
-    for source in sources {
-        distances[source.0 as usize] = Some(0);
-        queue.push_back(source);
-    }
-    while let Some(node) = queue.pop_front() {
-        let next = distances[node.0 as usize].map(|distance| distance + 1);
-        for &callee in &callees[node.0 as usize] {
-            let distance = &mut distances[callee.0 as usize];
-            if distance.is_none() {
-                *distance = next;
-                queue.push_back(callee);
-            }
+    let mut reached = vec![false; graph.nodes.len()];
+    let mut open = vec![source];
+    while let Some(node) = open.pop() {
+        if !std::mem::replace(&mut reached[node.0 as usize], true) {
+            open.extend(&callees[node.0 as usize]);
         }
     }
-    distances
+    reached
 }
 
 /// The edge with these ends and this protocol.

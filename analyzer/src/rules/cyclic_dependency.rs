@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 use spanlint_graph::snapshot::{Edge, Loop};
-use spanlint_graph::{CallGraph, NodeIndex, NodeKind, TraceId};
+use spanlint_graph::{CallGraph, NodeIndex, TraceId};
 
 use crate::config::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
@@ -172,7 +172,7 @@ impl Component<'_> {
         if traces.is_empty() {
             return Err(self.undecided(graph, "no trace that proves it was kept".to_owned()));
         }
-        let cut = self.cheapest_edge(graph);
+        let cut = self.cheapest_edge();
         let (from, to) = (&graph.node(cut.from).name, &graph.node(cut.to).name);
         let walks: u64 = walked.iter().map(|each| each.facts.traces).max().unwrap_or_default();
         let mut evidence = vec![
@@ -219,14 +219,11 @@ impl Component<'_> {
         graph.loops.iter().filter(|each| is_within(each) && is_shown(each)).collect()
     }
 
-    /// The edge with the fewest calls; of equals the one that leads back toward the clients, as it closes the circle.
-    fn cheapest_edge(&self, graph: &CallGraph) -> &Edge {
-        let clients = graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Client).map(|(index, _)| index);
-        let hops = topology::hops(graph, &graph.edges, clients);
-        let depth = |node: NodeIndex| hops[node.0 as usize].unwrap_or(u32::MAX);
-        let leads_down = |edge: &Edge| depth(edge.from) <= depth(edge.to);
-        let cheapest = self.edges.iter().min_by_key(|edge| (edge.facts.calls, leads_down(edge), edge.from, edge.to));
-        cheapest.expect("a component of two services has two edges")
+    /// The edge with the fewest calls; of equals the quickest. In a circle that is walked that is the one that leads back, as
+    /// it runs while the others wait.
+    fn cheapest_edge(&self) -> &Edge {
+        let cost = |edge: &&&Edge| (edge.facts.calls, edge.latency().sum(), edge.from, edge.to);
+        self.edges.iter().min_by_key(cost).expect("a component of two services has two edges")
     }
 
     /// Traces that walk the circle, else one for each of the first edges.
