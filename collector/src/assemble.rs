@@ -157,13 +157,13 @@ impl Assembler {
             self.hold(span, now);
             if self.pending[&id].spans.len() >= self.limits.trace_spans {
                 self.counts.early_traces += 1;
-                out.push(self.release(id));
+                out.push(Assembled::Settled(self.release(id)));
             }
         }
         while self.spans > self.limits.pending_spans || self.bytes > self.limits.pending_bytes {
             let quietest = self.quietest().expect("pending spans belong to a pending trace");
             self.counts.early_traces += 1;
-            out.push(self.release(quietest));
+            out.push(Assembled::Settled(self.release(quietest)));
         }
         out.extend(late.into_values().map(|spans| Assembled::Late(Trace::new(spans))));
         out
@@ -182,7 +182,7 @@ impl Assembler {
             if pending.last_seen > at {
                 self.requeue(id, false);
             } else if is_complete(&pending.spans) {
-                out.push(self.release(id));
+                out.push(Assembled::Settled(self.release(id)));
             } else {
                 self.requeue(id, true);
             }
@@ -190,13 +190,13 @@ impl Assembler {
         while let Some(&(at, id)) = self.waiting.first()
             && now.saturating_sub(at) >= incomplete
         {
-            out.push(self.release(id));
+            out.push(Assembled::Settled(self.release(id)));
         }
         out
     }
 
     /// Settles everything.
-    pub fn finish(&mut self) -> Vec<Assembled> {
+    pub fn finish(&mut self) -> Vec<Trace> {
         let mut ids: Vec<TraceId> = self.pending.keys().copied().collect();
         ids.sort_unstable();
         ids.into_iter().map(|id| self.release(id)).collect()
@@ -261,7 +261,7 @@ impl Assembler {
         first.map(|&(_, id)| id)
     }
 
-    fn release(&mut self, id: TraceId) -> Assembled {
+    fn release(&mut self, id: TraceId) -> Trace {
         let pending = self.pending.remove(&id).expect("only pending traces are released");
         let queue = if pending.is_waiting { &mut self.waiting } else { &mut self.fresh };
         queue.remove(&(pending.queued_at, id));
@@ -270,7 +270,7 @@ impl Assembler {
         self.counts.settled_traces += 1;
         let trace = Trace::new(pending.spans);
         self.settled.add_trace(&trace);
-        Assembled::Settled(trace)
+        trace
     }
 }
 

@@ -1,8 +1,8 @@
 //! The live side: one thread alone owns the graph and publishes immutable snapshots of it.
 //!
 //! Receivers hand batches to [`Intake`]; whoever wants to look takes the latest [`Published`] from a watch channel and
-//! never waits for the owner, nor the owner for them. The graph itself is built in [`owner`], which knows no time and
-//! no threads; what is here drives it.
+//! never waits for the owner, nor the owner for them. The graph itself is built by a pure state machine,
+//! which knows no time and no threads; what is here drives it.
 
 mod owner;
 mod queue;

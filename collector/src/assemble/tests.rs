@@ -74,8 +74,9 @@ fn at_end_nothing_settles_before_the_end() {
     let mut assembler = Assembler::new(Settle::AtEnd, AssemblyLimits::default());
     add(&mut assembler, &[root(2, 1), root(1, 1)], Duration::ZERO);
     check(&assembler.tick(1_000_000 * SECOND), &[]);
-    check(&assembler.finish(), &["1: 1 spans", "2: 1 spans"]);
-    check(&assembler.finish(), &[]);
+    let ids: Vec<u128> = assembler.finish().iter().map(|trace| trace.id().0).collect();
+    assert_eq!(ids, [1, 2]);
+    assert!(assembler.finish().is_empty());
 }
 
 #[test]
@@ -134,5 +135,5 @@ fn the_oldest_settled_traces_are_forgotten() {
     let again = [root(1, 1), root(2, 1), root(3, 1)];
     add(&mut assembler, &again, SECOND);
     assert_eq!(assembler.counts().late_duplicates, 2);
-    check(&assembler.finish(), &["1: 1 spans"]);
+    assert_eq!(assembler.finish().len(), 1);
 }

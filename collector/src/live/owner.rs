@@ -135,12 +135,9 @@ impl Owner {
 
     /// Settles everything at once.
     pub(super) fn finish(mut self, now: Moment, busy_spans: u64) -> Finished {
-        let assembled = self.assembler.finish();
+        let rest = self.assembler.finish();
         let status = self.status(now.elapsed, busy_spans);
-        let rest = assembled.iter().map(|each| match each {
-            Assembled::Settled(trace) | Assembled::Late(trace) => trace,
-        });
-        let facts = self.window.finish(rest, &self.vocabulary);
+        let facts = self.window.finish(&rest, &self.vocabulary);
         Finished { facts, vocabulary: self.vocabulary, status }
     }
 
