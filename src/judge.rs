@@ -33,7 +33,12 @@ impl Judge {
 
     /// Judges a graph today, by UTC.
     pub(crate) fn judge(&self, graph: &CallGraph, mode: Mode) -> Analysis {
-        spanlint_analyzer::judge(graph, &self.config, mode, jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date())
+        spanlint_analyzer::judge(
+            graph,
+            &self.config,
+            mode,
+            jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
+        )
     }
 }
 

@@ -98,6 +98,9 @@ fn say_what_was_passed_over(result: &ReadResult) {
     }
     if let Some(first) = result.skipped.first() {
         let count = result.skipped.len();
-        output::say(&format!("note: {count} files without spans skipped, such as {}, which {}", first.path, first.reason));
+        output::say(&format!(
+            "note: {count} files without spans skipped, such as {}, which {}",
+            first.path, first.reason
+        ));
     }
 }

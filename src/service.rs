@@ -1,13 +1,14 @@
 //! A collector with everything around it: judged pictures, and the API. What `watch`, `collect` and `demo` share.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use spanlint_collector::live::LiveSettings;
 use spanlint_collector::{Collector, CollectorConfig};
 use spanlint_demo_shop::Switches;
-use spanlint_tui::Endpoint;
+use spanlint_tui::{Endpoint, Options, Source};
 use tokio::runtime::{self, Runtime};
 
 use crate::api;
@@ -44,6 +45,7 @@ pub(crate) fn collector_config(arguments: &ReceiverArguments) -> anyhow::Result<
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) collector: Collector,
+    /// The pictures.
     pub(crate) session: Arc<Session>,
 }
 
@@ -63,10 +65,18 @@ impl Service {
         collector.serve_api(api::routes(Arc::clone(&session)));
         Self { collector, session }
     }
+}
 
-    /// Shows the dashboard until the user leaves.
-    pub(crate) async fn show(&self) -> std::io::Result<()> {
-        let options = spanlint_tui::Options { has_colour: output::may_colour(&std::io::stdout()) };
-        spanlint_tui::run(Arc::clone(&self.session) as Arc<dyn spanlint_tui::Source>, options).await
+/// Shows the dashboard until the user leaves.
+pub(crate) async fn show(source: Arc<dyn Source>) -> anyhow::Result<()> {
+    let options = Options { has_colour: output::may_colour(&std::io::stdout()) };
+    spanlint_tui::run(source, options).await.context("cannot show the dashboard")
+}
+
+/// Fails where there is no screen to show a dashboard on.
+pub(crate) fn require_terminal(instead: &str) -> anyhow::Result<()> {
+    if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+        return Ok(());
     }
+    bail!("the dashboard needs a terminal: {instead}")
 }

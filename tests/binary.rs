@@ -85,7 +85,8 @@ pub(crate) fn findings(report: &serde_json::Value, least: &str) -> Vec<(String, 
     let counted = findings.filter(|finding| finding["suppressed"].is_null());
     let loud = counted.filter(|finding| rank(finding["severity"].as_str().expect("a severity")) >= rank(least));
     loud.map(|finding| {
-        let services = finding["services"].as_array().expect("services").iter().map(|name| name.as_str().expect("a name"));
+        let services =
+            finding["services"].as_array().expect("services").iter().map(|name| name.as_str().expect("a name"));
         (finding["rule"].as_str().expect("a rule").to_owned(), services.collect::<Vec<_>>().join(","))
     })
     .collect()

@@ -6,8 +6,10 @@ use crate::binary::Sandbox;
 
 fn fixtures() -> Vec<(String, PathBuf)> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"));
-    let entries = std::fs::read_dir(&folder).expect("the fixtures").map(|entry| entry.expect("a readable folder").path());
-    let mut rules: Vec<_> = entries.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), path)).collect();
+    let entries =
+        std::fs::read_dir(&folder).expect("the fixtures").map(|entry| entry.expect("a readable folder").path());
+    let mut rules: Vec<_> =
+        entries.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), path)).collect();
     rules.sort();
     assert!(rules.len() >= 4, "{rules:?}");
     rules

@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Context;
 use spanlint_analyzer::Mode;
 use spanlint_analyzer::report::{Report, ReportInput, Sampling};
 use spanlint_collector::assemble::Settle;
@@ -22,6 +21,9 @@ use crate::{recording, report};
 const WINDOW: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<Ending> {
+    if !arguments.headless {
+        service::require_terminal("`spanlint demo --headless` prints a report instead")?;
+    }
     let judge = Judge::load(&arguments.judge)?;
     let runtime = service::runtime()?;
     if arguments.headless {
@@ -37,7 +39,7 @@ async fn show(arguments: &DemoArguments, judge: Judge) -> anyhow::Result<Ending>
     let shop = open_shop(arguments, &collector).await?;
     let load = shop.start_load(LoadPlan::Paced { requests_per_second: arguments.rate });
     let service = Service::start(collector, WINDOW, judge, Some(shop.switches()));
-    let shown = service.show().await.context("cannot show the dashboard");
+    let shown = service::show(service.session).await;
     load.stop().await;
     let closed = shop.shutdown().await;
     service.collector.finish().await;

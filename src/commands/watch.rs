@@ -3,22 +3,21 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use spanlint_analyzer::Mode;
 use spanlint_collector::Collector;
 use spanlint_graph::{TraceId, Waterfall};
-use spanlint_tui::{Live, Options, Source, Status};
+use spanlint_tui::{Live, Source, Status};
 use tokio::sync::watch;
 
 use crate::cli::WatchArguments;
 use crate::failure::Ending;
 use crate::judge::Judge;
-use crate::output;
 use crate::recording::Recording;
 use crate::service::{self, Service, WINDOW};
 
 pub(crate) fn run(arguments: &WatchArguments) -> anyhow::Result<Ending> {
     let judge = Judge::load(&arguments.judge)?;
+    service::require_terminal("`spanlint collect` receives without one, `spanlint check` judges recordings")?;
     if arguments.files.is_empty() { watch_live(arguments, judge) } else { watch_recording(&arguments.files, &judge) }
 }
 
@@ -26,8 +25,9 @@ fn watch_live(arguments: &WatchArguments, judge: Judge) -> anyhow::Result<Ending
     let config = service::collector_config(&arguments.receiver)?;
     service::runtime()?.block_on(async {
         let service = Service::start(Collector::start(config).await?, WINDOW, judge, None);
-        service.show().await.context("cannot show the dashboard")?;
+        let shown = service::show(service.session).await;
         service.collector.finish().await;
+        shown?;
         Ok(Ending::Clean)
     })
 }
@@ -53,8 +53,7 @@ fn watch_recording(files: &[PathBuf], judge: &Judge) -> anyhow::Result<Ending> {
         status,
     };
     let source = Arc::new(Still { live: watch::Sender::new(Arc::new(live)), recording });
-    let options = Options { has_colour: output::may_colour(&std::io::stdout()) };
-    service::runtime()?.block_on(spanlint_tui::run(source, options)).context("cannot show the dashboard")?;
+    service::runtime()?.block_on(service::show(source))?;
     Ok(Ending::Clean)
 }
 

@@ -7,8 +7,10 @@
 //! Pure: no input or output, no clock, no async. `graph(window) = resolve(⊕ facts(settled trace))`, where `facts` looks
 //! at one trace, ⊕ is exact, commutative and associative over integers, and `resolve` is pure.
 
+mod detail;
 pub mod facts;
 pub mod file;
+mod key;
 pub mod name;
 pub mod resolve;
 pub mod semantics;
@@ -16,6 +18,7 @@ pub mod snapshot;
 pub mod span;
 pub mod text;
 pub mod trace;
+mod view;
 pub mod waterfall;
 
 pub use facts::{Facts, Fold};

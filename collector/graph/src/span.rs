@@ -1,14 +1,13 @@
-//! Spans: as a decoder shows them ([`SpanView`], borrowed), and as facts need them ([`Span`], owned and small).
-//!
-//! Decoders know wire formats and nothing of meaning; [`crate::semantics`] knows meaning and nothing of wire formats.
-//! [`SpanVisitor`] is the seam between the two.
+//! Spans as facts need them: owned and small, with the vocabulary they refer to.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::detail::Detail;
+pub use crate::key::{DatastoreKey, EdgeKind, NodeKey, ServiceKey, TopicKey};
 use crate::name::{Name, NameTable};
+pub use crate::view::{Attribute, Refusal, SpanView, SpanVisitor, Value};
 
 /// A trace id: 16 bytes, big-endian, never zero.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -133,47 +132,6 @@ impl Outcome {
     }
 }
 
-/// The value of an attribute, borrowed from the request where that is possible.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value<'a> {
-    /// A string.
-    Text(Cow<'a, str>),
-    /// A boolean.
-    Bool(bool),
-    /// A 64-bit integer.
-    Int(i64),
-    /// A double.
-    Double(f64),
-    /// An array, a map or bytes, as JSON text.
-    Composite(String),
-}
-
-impl Value<'_> {
-    /// The value as text, as it is shown.
-    pub fn to_text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Text(text) => Cow::Borrowed(text),
-            Self::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
-            Self::Int(value) => Cow::Owned(value.to_string()),
-            Self::Double(value) => Cow::Owned(value.to_string()),
-            Self::Composite(text) => Cow::Borrowed(text),
-        }
-    }
-
-    /// The value as an integer; decimal text counts, as old instrumentations send numbers so.
-    pub fn to_int(&self) -> Option<i64> {
-        match self {
-            Self::Int(value) => Some(*value),
-            Self::Text(text) => text.parse().ok(),
-            Self::Double(value) if value.fract() == 0.0 => Some(*value as i64),
-            _ => None,
-        }
-    }
-}
-
-/// Key and value of one attribute.
-pub type Attribute<'a> = (Cow<'a, str>, Value<'a>);
-
 /// A link from one span to another, as a batch receive has many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Link {
@@ -181,69 +139,6 @@ pub struct Link {
     pub trace_id: TraceId,
     /// The other span.
     pub span_id: SpanId,
-}
-
-/// One span as a decoder shows it: ids already validated, nothing copied that need not be.
-#[derive(Debug, Clone, Default)]
-pub struct SpanView<'a> {
-    /// Never zero.
-    pub trace_id: TraceId,
-    /// Never zero.
-    pub span_id: SpanId,
-    /// [`SpanId::NONE`] for a root.
-    pub parent_id: SpanId,
-    /// As sent.
-    pub kind: SpanKind,
-    /// As sent, not yet scrubbed.
-    pub name: Cow<'a, str>,
-    /// Unix time in nanoseconds.
-    pub start_ns: u64,
-    /// Unix time in nanoseconds; may lie before the start in broken input.
-    pub end_ns: u64,
-    /// Whether the status code is `ERROR`.
-    pub is_error: bool,
-    /// The message of the status, empty where there is none.
-    pub status_message: Cow<'a, str>,
-    /// In the order sent.
-    pub attributes: &'a [Attribute<'a>],
-    /// In the order sent.
-    pub links: &'a [Link],
-}
-
-/// A span that was not taken, and why; its neighbours live.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The name of the span, scrubbed and cut.
-    pub span_name: String,
-    /// What is wrong with it, lower case, for example `trace id has 8 bytes, wants 16`.
-    pub reason: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "span \"{}\": {}", self.span_name, self.reason)
-    }
-}
-
-/// What a decoder tells of a request, in its order: each resource is followed by its spans.
-pub trait SpanVisitor {
-    /// The spans that follow belong to the resource with these attributes.
-    fn resource(&mut self, attributes: &[Attribute<'_>]);
-
-    /// A span of the current resource.
-    fn span(&mut self, span: &SpanView<'_>);
-
-    /// A span of the current resource that cannot be taken.
-    fn refuse(&mut self, refusal: Refusal);
-}
-
-/// A service within one environment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ServiceKey {
-    /// `service.namespace`, empty where not given.
-    pub namespace: Name,
-    /// `service.name`; for `unknown_service*` with the instance appended, since each is a node of its own.
-    pub name: Name,
 }
 
 /// Content hash of a [`Resource`].
@@ -267,97 +162,6 @@ pub struct Resource {
     pub language: Name,
     /// `host.id`, else `host.name`, else the pod.
     pub host: Name,
-}
-
-/// The kind of an edge: the protocol of its calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[repr(u8)]
-pub enum EdgeKind {
-    /// HTTP.
-    Http = 0,
-    /// gRPC and other remote procedure calls.
-    Rpc = 1,
-    /// A query to a datastore.
-    Database = 2,
-    /// A message to or from a topic, or derived through one.
-    Messaging = 3,
-    /// GraphQL.
-    Graphql = 4,
-    /// A call whose protocol no attribute tells.
-    #[default]
-    Other = 5,
-}
-
-impl EdgeKind {
-    /// The word that reports use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Rpc => "rpc",
-            Self::Database => "database",
-            Self::Messaging => "messaging",
-            Self::Graphql => "graphql",
-            Self::Other => "other",
-        }
-    }
-}
-
-/// A node as facts name it: raw, before [`crate::resolve`] binds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum NodeKey {
-    /// The outside world that starts a trace.
-    Client,
-    /// A caller whose span never arrived.
-    Unknown,
-    /// A service that sends spans.
-    Service(ServiceKey),
-    /// A host or declared peer that was called; resolve binds it to a service or makes it an external.
-    Peer(Name),
-    /// A database, cache, search or object store.
-    Datastore(DatastoreKey),
-    /// A queue or topic on a broker.
-    Topic(TopicKey),
-}
-
-impl NodeKey {
-    /// Every name in the key.
-    pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
-        match *self {
-            Self::Client | Self::Unknown => {}
-            Self::Service(service) => service.for_each_name(visit),
-            Self::Peer(name) => visit(name),
-            Self::Datastore(key) => [key.system, key.address, key.namespace].into_iter().for_each(visit),
-            Self::Topic(key) => [key.system, key.destination].into_iter().for_each(visit),
-        }
-    }
-}
-
-impl ServiceKey {
-    /// Every name in the key.
-    pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
-        [self.namespace, self.name].into_iter().for_each(visit);
-    }
-}
-
-/// The identity of a datastore: (system, address, port, namespace).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct DatastoreKey {
-    /// `db.system.name`, lower case.
-    pub system: Name,
-    /// `host:port` or `host`; loopback addresses, `:memory:` and relative paths carry the client's host as a prefix
-    /// (`host/…`), since the same text on two hosts means two datastores; empty where no address was recorded.
-    pub address: Name,
-    /// `db.namespace`.
-    pub namespace: Name,
-}
-
-/// The identity of a topic.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct TopicKey {
-    /// `messaging.system`.
-    pub system: Name,
-    /// `messaging.destination.template`, else `messaging.destination.name`.
-    pub destination: Name,
 }
 
 /// What a query does to its tables.
@@ -439,92 +243,6 @@ impl Span {
     }
 }
 
-/// Name, status message and attributes of a span: scrubbed, masked, packed into one allocation.
-///
-/// Layout: pairs of length-prefixed (LEB128) UTF-8 texts; the first pair is name and status message.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Detail(Box<[u8]>);
-
-impl Detail {
-    /// Packs what people look at.
-    pub fn new<'a>(
-        name: &str,
-        status_message: &str,
-        attributes: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
-    ) -> Self {
-        let mut bytes = Vec::with_capacity(256);
-        push_text(&mut bytes, name);
-        push_text(&mut bytes, status_message);
-        for (key, value) in attributes {
-            push_text(&mut bytes, &key);
-            push_text(&mut bytes, &value);
-        }
-        Self(bytes.into_boxed_slice())
-    }
-
-    /// The name of the span.
-    pub fn name(&self) -> &str {
-        self.texts().next().unwrap_or_default()
-    }
-
-    /// The message of the status, empty where there is none.
-    pub fn status_message(&self) -> &str {
-        self.texts().nth(1).unwrap_or_default()
-    }
-
-    /// Keys and values in the order sent.
-    pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut texts = self.texts().skip(2);
-        std::iter::from_fn(move || Some((texts.next()?, texts.next()?)))
-    }
-
-    /// How many bytes it takes.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether nothing was packed.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        let mut rest = &*self.0;
-        std::iter::from_fn(move || {
-            let mut length = 0usize;
-            let mut shift = 0;
-            loop {
-                let (&byte, tail) = rest.split_first()?;
-                rest = tail;
-                length |= usize::from(byte & 0x7f) << shift;
-                if byte < 0x80 {
-                    break;
-                }
-                shift += 7;
-            }
-            let (text, tail) = rest.split_at(length);
-            rest = tail;
-            Some(std::str::from_utf8(text).expect("packed from texts"))
-        })
-    }
-}
-
-impl fmt::Debug for Detail {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_map().entries(self.attributes()).finish()
-    }
-}
-
-fn push_text(bytes: &mut Vec<u8>, text: &str) {
-    let mut length = text.len();
-    while length >= 0x80 {
-        bytes.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    bytes.push(length as u8);
-    bytes.extend_from_slice(text.as_bytes());
-}
-
 /// The texts and resources that spans refer to.
 #[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
@@ -568,17 +286,6 @@ impl SpanBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn detail_gives_back_what_was_packed() {
-        let long = "x".repeat(300);
-        let attributes = [("a", "1"), ("empty", ""), ("long", &long)];
-        let detail = Detail::new("GET /cart", "boom", attributes.map(|(k, v)| (k.into(), v.into())));
-        assert_eq!(detail.name(), "GET /cart");
-        assert_eq!(detail.status_message(), "boom");
-        assert_eq!(detail.attributes().collect::<Vec<_>>(), attributes);
-        assert!(Detail::default().attributes().next().is_none());
-    }
 
     #[test]
     fn trace_ids_show_all_their_digits() {

@@ -1,0 +1,102 @@
+//! Spans as a decoder shows them: borrowed. Decoders know wire formats and nothing of meaning, [`crate::semantics`] knows
+//! meaning and nothing of wire formats; [`SpanVisitor`] is the seam between the two.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::span::{Link, SpanId, SpanKind, TraceId};
+
+/// The value of an attribute, borrowed from the request where that is possible.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// A string.
+    Text(Cow<'a, str>),
+    /// A boolean.
+    Bool(bool),
+    /// A 64-bit integer.
+    Int(i64),
+    /// A double.
+    Double(f64),
+    /// An array, a map or bytes, as JSON text.
+    Composite(String),
+}
+
+impl Value<'_> {
+    /// The value as text, as it is shown.
+    pub fn to_text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
+            Self::Int(value) => Cow::Owned(value.to_string()),
+            Self::Double(value) => Cow::Owned(value.to_string()),
+            Self::Composite(text) => Cow::Borrowed(text),
+        }
+    }
+
+    /// The value as an integer; decimal text counts, as old instrumentations send numbers so.
+    pub fn to_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(value) => Some(*value),
+            Self::Text(text) => text.parse().ok(),
+            Self::Double(value) if value.fract() == 0.0 => Some(*value as i64),
+            _ => None,
+        }
+    }
+}
+
+/// Key and value of one attribute.
+pub type Attribute<'a> = (Cow<'a, str>, Value<'a>);
+
+/// One span as a decoder shows it: ids already validated, nothing copied that need not be.
+#[derive(Debug, Clone, Default)]
+pub struct SpanView<'a> {
+    /// Never zero.
+    pub trace_id: TraceId,
+    /// Never zero.
+    pub span_id: SpanId,
+    /// [`SpanId::NONE`] for a root.
+    pub parent_id: SpanId,
+    /// As sent.
+    pub kind: SpanKind,
+    /// As sent, not yet scrubbed.
+    pub name: Cow<'a, str>,
+    /// Unix time in nanoseconds.
+    pub start_ns: u64,
+    /// Unix time in nanoseconds; may lie before the start in broken input.
+    pub end_ns: u64,
+    /// Whether the status code is `ERROR`.
+    pub is_error: bool,
+    /// The message of the status, empty where there is none.
+    pub status_message: Cow<'a, str>,
+    /// In the order sent.
+    pub attributes: &'a [Attribute<'a>],
+    /// In the order sent.
+    pub links: &'a [Link],
+}
+
+/// A span that was not taken, and why; its neighbours live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The name of the span, scrubbed and cut.
+    pub span_name: String,
+    /// What is wrong with it, lower case, for example `trace id has 8 bytes, wants 16`.
+    pub reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "span \"{}\": {}", self.span_name, self.reason)
+    }
+}
+
+/// What a decoder tells of a request, in its order: each resource is followed by its spans.
+pub trait SpanVisitor {
+    /// The spans that follow belong to the resource with these attributes.
+    fn resource(&mut self, attributes: &[Attribute<'_>]);
+
+    /// A span of the current resource.
+    fn span(&mut self, span: &SpanView<'_>);
+
+    /// A span of the current resource that cannot be taken.
+    fn refuse(&mut self, refusal: Refusal);
+}
