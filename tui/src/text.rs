@@ -1,0 +1,105 @@
+//! Text cut to the cells that it may take. Texts from spans are scrubbed before they come here; widths are not known
+//! until here, so nothing is ever cut or padded by counting characters.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// How many cells `text` takes.
+pub(crate) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// `text` in at most `cells` cells, the end replaced by `…` where it does not fit.
+pub(crate) fn fit(text: &str, cells: usize) -> String {
+    if width(text) <= cells {
+        return text.to_owned();
+    }
+    if cells == 0 {
+        return String::new();
+    }
+    let mut short = take(text.chars(), cells - 1);
+    short.push('…');
+    short
+}
+
+/// `text` in at most `cells` cells, the middle replaced by `…` where it does not fit: names often differ at the end.
+pub(crate) fn fit_middle(text: &str, cells: usize) -> String {
+    if width(text) <= cells {
+        return text.to_owned();
+    }
+    if cells < 5 {
+        return fit(text, cells);
+    }
+    let tail_cells = (cells - 1) / 3;
+    let tail: String = take(text.chars().rev(), tail_cells).chars().rev().collect();
+    let head = take(text.chars(), cells - 1 - width(&tail));
+    format!("{head}…{tail}")
+}
+
+/// `text` in exactly `cells` cells, at the left.
+pub(crate) fn left(text: &str, cells: usize) -> String {
+    pad(fit(text, cells), cells, false)
+}
+
+/// `text` in exactly `cells` cells, at the right.
+pub(crate) fn right(text: &str, cells: usize) -> String {
+    pad(fit(text, cells), cells, true)
+}
+
+/// `text` broken at spaces into lines of at most `cells` cells; words that are longer are cut.
+pub(crate) fn wrap(text: &str, cells: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let word = fit_middle(word, cells);
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(&word) <= cells => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
+fn take(characters: impl Iterator<Item = char>, cells: usize) -> String {
+    let mut used = 0;
+    let fits = |character: &char| {
+        used += character.width().unwrap_or(0);
+        used <= cells
+    };
+    characters.take_while(fits).collect()
+}
+
+fn pad(text: String, cells: usize, is_right: bool) -> String {
+    let missing = " ".repeat(cells.saturating_sub(width(&text)));
+    if is_right { missing + &text } else { text + &missing }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_by_cells_and_not_by_characters() {
+        assert_eq!(fit("warehouse", 9), "warehouse");
+        assert_eq!(fit("warehouse", 5), "ware…");
+        assert_eq!(fit("倉庫サービス", 5), "倉庫…");
+        assert_eq!(left("倉庫", 6), "倉庫  ");
+        assert_eq!(left("倉庫サービス", 6), "倉庫… ");
+        assert_eq!(right("7", 3), "  7");
+        assert_eq!(fit("cart", 0), "");
+    }
+
+    #[test]
+    fn the_middle_goes_first_where_names_differ_at_the_end() {
+        assert_eq!(fit_middle("order-processing", 10), "order-…ing");
+        assert_eq!(fit_middle("order-processing", 3), "or…");
+    }
+
+    #[test]
+    fn lines_break_at_spaces() {
+        assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrap("unbreakable", 5), ["unb…e"]);
+        assert!(wrap("", 5).is_empty());
+    }
+}

@@ -1,0 +1,116 @@
+//! What is around every screen: the collector's counters above, a notice where there is one, the keys below.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::lines::Row;
+use crate::numbers::{counted, rate};
+use crate::state::{Focus, Overlay, Screen, State};
+use crate::text;
+use crate::theme::Theme;
+
+/// After so long without a new picture the dashboard says so.
+const STALE_SECONDS: u64 = 10;
+
+/// Draws the frame and returns what is left for the screen.
+pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) -> Rect {
+    header(state, theme, Rect { height: 1, ..area }, buffer);
+    footer(state, theme, Rect { y: area.y + area.height - 1, height: 1, ..area }, buffer);
+    let mut body = Rect { y: area.y + 1, height: area.height - 2, ..area };
+    if let Some(notice) = &state.live.status.notice {
+        let row = Row::new(usize::from(area.width)).add(" ! ", theme.notice()).add(notice, theme.notice());
+        row.draw(Rect { height: 1, ..body }, None, buffer);
+        body.y += 1;
+        body.height -= 1;
+    }
+    body
+}
+
+fn header(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let status = &state.live.status;
+    let mut row = Row::new(usize::from(area.width)).add(" spanlint ", theme.heading());
+    if state.is_paused {
+        row = row.add(" PAUSED ", theme.notice().patch(theme.selected())).add(" ", theme.text());
+    }
+    let age = state.now_ns.saturating_sub(state.live.at_ns) / 1_000_000_000;
+    if age >= STALE_SECONDS && !state.is_paused && !status.endpoints.is_empty() {
+        row = row.add_whole(&format!(" no news for {age} s "), theme.notice());
+    }
+    if !state.live.graph.environment.is_empty() {
+        row = row.add_whole(&format!(" {} ", text::fit(&state.live.graph.environment, 16)), theme.strong());
+    }
+    row = row.add_whole(&format!(" {} spans", rate(status.spans_per_second)), theme.strong());
+    row = row.add_whole(&format!(" · {}", counted(status.spans, "span")), theme.text());
+    row = row.add_whole(&format!(" · {}", counted(status.traces, "trace")), theme.text());
+    if status.rejected > 0 {
+        row = row.add_whole(&format!(" · {} rejected", crate::numbers::count(status.rejected)), theme.notice());
+    }
+    if status.late > 0 {
+        row = row.add_whole(&format!(" · {} late", crate::numbers::count(status.late)), theme.notice());
+    }
+    if status.window_seconds > 0 {
+        row = row.add_whole(&format!(" · last {} s", status.window_seconds), theme.faint());
+    }
+    let addresses: Vec<&str> = status.endpoints.iter().map(|endpoint| endpoint.address.as_str()).collect();
+    let listening = format!("  on {} ", addresses.join(" "));
+    if !addresses.is_empty() && text::width(&listening) <= row.free() {
+        row = row.fill_to(text::width(&listening)).add(&listening, theme.faint());
+    }
+    row.draw(area, None, buffer);
+}
+
+fn footer(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    if state.overlay == Some(Overlay::Filter) {
+        let row = Row::new(usize::from(area.width)).add(" / ", theme.key()).add(&state.filter, theme.strong());
+        let row = row.add("▏", theme.key()).add_whole("   Enter keeps it, Esc clears it", theme.faint());
+        row.draw(area, None, buffer);
+        return;
+    }
+    let mut row = Row::new(usize::from(area.width));
+    if !state.filter.is_empty() && matches!(state.screen(), Screen::Overview | Screen::Edges) {
+        row = row.add(" /", theme.key()).add(&state.filter, theme.notice()).add(" ", theme.text());
+    }
+    for (key, word) in hints(state) {
+        let cells = text::width(key) + text::width(word) + 3;
+        if cells > row.free() {
+            continue;
+        }
+        row = row.add(" ", theme.text()).add(key, theme.key()).add(" ", theme.text());
+        row = row.add(word, theme.faint()).add(" ", theme.text());
+    }
+    row.draw(area, None, buffer);
+}
+
+/// The keys that matter here, the most important first: those at the end are left out where there is no room.
+fn hints(state: &State) -> Vec<(&'static str, &'static str)> {
+    let mut hints = match (state.screen(), state.overlay) {
+        (_, Some(_)) => vec![("Esc", "close"), ("q", "quit")],
+        (Screen::Overview, _) if state.is_empty() => vec![],
+        (Screen::Overview, _) => {
+            let (other, enter) = match state.focus {
+                Focus::Findings => ("graph", "show"),
+                Focus::Graph => ("findings", "node"),
+            };
+            vec![("Enter", enter), ("↑↓", "choose"), ("Tab", other), ("e", "table"), ("f", "focus")]
+        }
+        (Screen::Edges, _) => vec![("Enter", "show"), ("↑↓", "choose"), ("o", "order"), ("/", "filter"), ("Esc", "back")],
+        (Screen::Detail(_), _) => vec![("Enter", "open"), ("↑↓", "choose"), ("PgDn", "more"), ("Esc", "back")],
+        (Screen::Trace(_), _) => vec![("n", "next proof"), ("↑↓", "choose"), ("Esc", "back")],
+    };
+    hints.extend([("?", "help"), ("q", "quit")]);
+    if state.screen() == &Screen::Overview && state.overlay.is_none() {
+        if !state.live.status.scenarios.is_empty() {
+            hints.insert(hints.len() - 2, ("s", "scenarios"));
+        }
+        let is_folded = state.is_folded;
+        let rest = [("d", if is_folded { "datastores" } else { "fold" }), ("/", "filter"), ("Space", "hold")];
+        hints.extend(rest);
+    }
+    hints
+}
+
+/// A line of plain text in one style.
+pub(super) fn plain(text: &str, style: ratatui::style::Style) -> Line<'static> {
+    Line::styled(text.to_owned(), style)
+}

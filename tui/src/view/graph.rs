@@ -1,0 +1,191 @@
+//! The drawing of the call graph: nodes as labels with figures below, lines in box-drawing characters.
+//!
+//! Shapes tell kinds apart: `[service]`, `(datastore)`, `{topic}`, `<external>`. A line that runs across another without
+//! touching it passes beneath; `├`, `┴` and their like always join.
+
+mod canvas;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use spanlint_graph::NodeKind;
+
+use self::canvas::{Canvas, Rank};
+use super::lines::heading;
+use super::row_of;
+use crate::figures::{self, Figures};
+use crate::layout::Route;
+use crate::numbers::{duration, rate, share};
+use crate::state::{Drawing, Focus, State};
+use crate::text;
+use crate::theme::{Theme, sign};
+use crate::topology::DrawnNode;
+
+/// Draws the graph below a heading.
+pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    if area.height == 0 {
+        return;
+    }
+    let room = Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height - 1 };
+    let drawing = &state.drawing;
+    let right = hidden(drawing, room);
+    heading(title(state, theme), &right, state.focus == Focus::Graph, theme, row_of(area, 0), buffer);
+    let placement = &drawing.placement;
+    // A drawing that is smaller than its room stands in the middle.
+    let left = usize::from(room.width).saturating_sub(placement.width) / 2;
+    let top = usize::from(room.height).saturating_sub(placement.height) / 2;
+    let room = Rect {
+        x: room.x + left as u16,
+        y: room.y + top as u16,
+        width: room.width - left as u16,
+        height: room.height - top as u16,
+    };
+    let (highlighted, marked) = state.highlighted();
+    let mut canvas = Canvas::new(room, drawing.pan);
+    for (index, route) in drawing.layout.routes.iter().enumerate() {
+        let is_highlighted = highlighted.contains(&drawing.topology.edges[index]);
+        trace_route(drawing, route, Rank::of(&drawing.lines[index], is_highlighted), &mut canvas);
+    }
+    canvas.draw(theme, buffer);
+    let seconds = figures::seconds(&state.live);
+    for (place, node) in drawing.topology.nodes.iter().enumerate() {
+        let is_selected = state.focus == Focus::Graph && state.node.as_ref() == Some(&node.id);
+        let is_dim = !state.filter.is_empty() && !state.is_match(&node.name);
+        let style = match () {
+            () if is_selected => theme.selected().patch(theme.strong()),
+            () if is_dim => theme.faint(),
+            () if marked.contains(&place) => drawing.nodes[place].severity.map_or(theme.strong(), |s| theme.severity(s)),
+            () if node.kind == NodeKind::Service => theme.strong(),
+            () => theme.other_node(),
+        };
+        draw_node(drawing, place, style, seconds, &canvas, theme, buffer);
+    }
+}
+
+fn title(state: &State, theme: Theme) -> Line<'static> {
+    let graph = &state.live.graph;
+    let count = |kind| graph.nodes.iter().filter(|node| node.kind == kind).count() as u64;
+    let mut words = crate::numbers::counted(count(NodeKind::Service), "service");
+    for kind in [NodeKind::Datastore, NodeKind::Topic, NodeKind::External] {
+        if count(kind) > 0 {
+            words += &format!(" · {}", crate::numbers::counted(count(kind), kind.as_str()));
+        }
+    }
+    let mut spans = vec![Span::styled(words, theme.strong())];
+    if let Some(id) = &state.neighbourhood {
+        let name = graph.node_by_id(id).map_or(id.as_str(), |index| graph.node(index).name.as_str());
+        spans.push(Span::styled(format!("  only around {} (f)", text::fit_middle(name, 24)), theme.notice()));
+    }
+    Line::from(spans)
+}
+
+/// What is not in sight: `← → ↓`, and how many nodes are not drawn at all.
+fn hidden(drawing: &Drawing, room: Rect) -> String {
+    let (placement, pan) = (&drawing.placement, drawing.pan);
+    let mut words: Vec<String> = Vec::new();
+    if drawing.topology.left_out > 0 {
+        words.push(format!("{} more in the table (e)", drawing.topology.left_out));
+    }
+    let sides = [
+        (pan.0 > 0, "←"),
+        (pan.1 > 0, "↑"),
+        (pan.1 + usize::from(room.height) < placement.height, "↓"),
+        (pan.0 + usize::from(room.width) < placement.width, "→"),
+    ];
+    let arrows: Vec<&str> = sides.iter().filter(|(is_hidden, _)| *is_hidden).map(|(_, arrow)| *arrow).collect();
+    if !arrows.is_empty() {
+        words.push(format!("more {}", arrows.join(" ")));
+    }
+    words.join(" · ")
+}
+
+/// Draws one edge, from slot to slot.
+fn trace_route(drawing: &Drawing, route: &Route, rank: Rank, canvas: &mut Canvas) {
+    let (layout, placement) = (&drawing.layout, &drawing.placement);
+    for (step, pair) in route.slots.windows(2).enumerate() {
+        let (from, to) = (layout.slots[pair[0]], layout.slots[pair[1]]);
+        let (column, width) = placement.columns[from.layer];
+        let start = if from.is_through { column } else { column + label_cells(drawing, from.node) };
+        let end = placement.columns[to.layer].0 - 1;
+        let (row, to_row) = (placement.rows[pair[0]], placement.rows[pair[1]]);
+        let net = layout.channels[from.layer].binary_search_by_key(&pair[0], |net| net.from);
+        let track = net.map_or(column + width, |net| placement.tracks[from.layer][net]);
+        canvas.line(&[(start, row), (track, row), (track, to_row), (end, to_row)], rank);
+        let is_last = step + 2 == route.slots.len();
+        if is_last && !route.is_reversed {
+            canvas.arrow_right((end, to_row), rank);
+        }
+        if is_last && route.is_reversed {
+            canvas.tail((end, to_row), rank);
+        }
+        if step == 0 && route.is_reversed {
+            canvas.arrow_left((start, row), rank);
+        }
+    }
+}
+
+/// The name in the shape of its kind.
+fn label(node: &DrawnNode, figures: &Figures, name_cells: usize) -> String {
+    let (open, close) = match node.kind {
+        NodeKind::Service => ("[", "]"),
+        NodeKind::Datastore => ("(", ")"),
+        NodeKind::Topic => ("{", "}"),
+        NodeKind::External => ("<", ">"),
+        NodeKind::Client => ("", ""),
+    };
+    let entry = if node.is_entry { "»" } else { "" };
+    let itself = if node.calls_itself { "↻" } else { "" };
+    let mark = figures.severity.map_or("", sign);
+    format!("{entry}{open}{}{close}{itself}{mark}", text::fit_middle(&node.name, name_cells))
+}
+
+fn label_cells(drawing: &Drawing, place: usize) -> usize {
+    let cells = drawing.placement.density.name_cells;
+    let label = label(&drawing.topology.nodes[place], &drawing.nodes[place], cells);
+    text::width(&label).min(drawing.placement.columns[drawing.layout.slots[place].layer].1)
+}
+
+fn draw_node(
+    drawing: &Drawing,
+    place: usize,
+    style: Style,
+    seconds: f64,
+    canvas: &Canvas,
+    theme: Theme,
+    buffer: &mut Buffer,
+) {
+    let (node, figures) = (&drawing.topology.nodes[place], &drawing.nodes[place]);
+    let placement = &drawing.placement;
+    let (column, width) = placement.columns[drawing.layout.slots[place].layer];
+    let row = placement.rows[place];
+    canvas.text((column, row), &label(node, figures, placement.density.name_cells), style, buffer);
+    if !placement.density.has_figures || figures.calls + figures.queries == 0 {
+        return;
+    }
+    let mut at = column + 1;
+    for (text, style) in figure_words(figures, seconds, theme, width.saturating_sub(1)) {
+        canvas.text((at, row + 1), &text, style, buffer);
+        at += text::width(&text) + 1;
+    }
+}
+
+/// What fits below a name, the most telling first: rate, errors, latency, queries.
+fn figure_words(figures: &Figures, seconds: f64, theme: Theme, cells: usize) -> Vec<(String, Style)> {
+    let mut words = vec![(rate(figures.calls as f64 / seconds), theme.text())];
+    if figures.failures > 0 {
+        words.push((format!("{}err", share(figures.failures, figures.calls)), theme.health(figures.health())));
+    }
+    words.push((duration(figures.latency_p95_ns), theme.faint()));
+    if figures.queries > 0 {
+        words.push((format!("▤{}", rate(figures.queries as f64 / seconds)), theme.other_node()));
+    }
+    let mut free = cells + 1;
+    words.retain(|(text, _)| {
+        let wanted = text::width(text) + 1;
+        let fits = wanted <= free;
+        free -= if fits { wanted } else { 0 };
+        fits
+    });
+    words
+}
