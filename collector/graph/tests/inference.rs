@@ -188,6 +188,16 @@ fn repeated_calls_are_counted_per_request_without_retries() {
 }
 
 #[test]
+fn the_pages_of_one_answer_are_one_call() {
+    let page = |number: u32| {
+        format!("  a client \"GET\" {number}+1 http.request.method=GET url.full=http://b/items?kind=x&page={number}\n")
+    };
+    let graph = notation::graph(&format!("a internal \"x\" 0+99\n{}", (1..9).map(page).collect::<String>()));
+    let repetition = graph.patterns[0].facts.repetitions.keys().next().unwrap();
+    assert_eq!(repetition.distinct, 1);
+}
+
+#[test]
 fn tables_are_read_and_written_within_requests_only() {
     let graph = notation::graph(
         "a server \"x\" 0+9

@@ -139,7 +139,9 @@ impl EnvironmentFacts {
             let union_ns = bucket(union(kept.iter().map(|call| (call.start_ns, call.end_ns))));
             let repetition = Repetition { distinct: bucket(distinct), union_ns, parameters };
             *pattern.repetitions.entry(repetition).or_default() += 1;
-            pattern.exemplars.offer(distinct, trace_id);
+            if parameters != Parameters::Scattered {
+                pattern.exemplars.offer(distinct, trace_id);
+            }
             if repeats > 1 {
                 pattern.repeats.record(repeats);
             }

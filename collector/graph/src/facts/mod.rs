@@ -358,7 +358,7 @@ pub struct PatternFacts {
     pub retries: u64,
     /// Repetition → requests. Its domain is finite.
     pub repetitions: BTreeMap<Repetition, u64>,
-    /// By number of distinct calls.
+    /// By number of distinct calls; scattered ones are no examples.
     pub exemplars: Exemplars,
     /// Number of calls with the same known parameters in one request, where two or more.
     pub repeats: Histogram,

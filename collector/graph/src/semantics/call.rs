@@ -73,7 +73,7 @@ fn remote_call(kind: EdgeKind, view: &SpanView<'_>, known: &Known<'_>, names: &m
         peer: (!peer.is_empty()).then(|| NodeKey::Peer(names.intern(&peer))),
         kind,
         template: names.intern(&template),
-        parameters: path.map(|path| stable_hash(&(path, http_query(known)))),
+        parameters: path.map(|path| stable_hash(&(path, without_paging(&http_query(known))))),
         batch: 1,
         ..Call::default()
     }
@@ -133,6 +133,15 @@ fn http_query(known: &Known<'_>) -> String {
     let (path, full) = (text(known.http.path), text(known.http.url));
     let queries = [url::split(&full).query, url::split(&path).query];
     queries.into_iter().find(|query| !query.is_empty()).unwrap_or_default().to_owned()
+}
+
+/// Query keys that turn the page of one answer. Pages differ in them alone, so they are no parameters.
+const PAGING_KEYS: [&str; 10] =
+    ["page", "offset", "cursor", "limit", "after", "before", "start", "page_token", "pagetoken", "per_page"];
+
+fn without_paging(query: &str) -> Vec<&str> {
+    let key = |part: &str| part.split('=').next().unwrap_or_default().to_ascii_lowercase();
+    query.split('&').filter(|part| !PAGING_KEYS.contains(&key(part).as_str())).collect()
 }
 
 /// `METHOD template`.

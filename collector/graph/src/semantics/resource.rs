@@ -18,10 +18,11 @@ pub(super) fn read(attributes: &[Attribute<'_>], names: &mut NameTable) -> Resou
     let host = first(&["host.id", "host.name", "k8s.pod.uid", "k8s.pod.name", "container.id", "hostname"]);
     let process = first(&["process.pid"]);
     let instance = first(&["service.instance.id", "k8s.pod.uid", "k8s.pod.name", "container.id"]);
+    // A host alone names no instance: several services run on one.
     let instance = match (instance, host, process) {
         (Some(instance), _, _) => instance.to_text().into_owned(),
         (None, Some(host), Some(process)) => format!("{}/{}", host.to_text(), process.to_text()),
-        (None, host, _) => host.map(|host| host.to_text().into_owned()).unwrap_or_default(),
+        (None, ..) => String::new(),
     };
     let instance = crate::text::scrub(&instance).into_owned();
     let name = first(&["service.name"]).map_or("unknown_service".into(), Value::to_text);
