@@ -35,6 +35,9 @@ pub const MAX_ATTRIBUTES: usize = 1024;
 /// The most links of one span; OpenTelemetry's own default is 128, large batch receives have a few hundred.
 pub const MAX_LINKS: usize = 1024;
 
+/// The most processes of one trace in Jaeger's JSON.
+pub const MAX_PROCESSES: usize = 65_536;
+
 /// The most bytes of JSON text that an array, a map or bytes become.
 pub const MAX_COMPOSITE_BYTES: usize = 64 << 10;
 

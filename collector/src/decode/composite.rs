@@ -105,6 +105,13 @@ pub(super) fn base64_text(encoded: &str) -> Value<'static> {
     text.finish()
 }
 
+/// An array or a map that is JSON text already.
+pub(super) fn json(json: &str) -> Value<'static> {
+    let fits = json.floor_char_boundary(MAX_COMPOSITE_BYTES);
+    let cut = if fits < json.len() { CUT.to_string() } else { String::new() };
+    Value::Composite(json[..fits].to_owned() + &cut)
+}
+
 /// Whether something was left out of `value`.
 pub(super) fn is_cut(value: &Value<'_>) -> bool {
     matches!(value, Value::Composite(text) if text.ends_with(CUT))

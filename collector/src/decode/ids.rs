@@ -1,7 +1,11 @@
-//! Ids as sent, checked: 16 bytes for a trace, 8 for a span, never zero.
+//! Ids as sent, checked: 16 bytes for a trace, 8 for a span, never zero. Each format says how strict it is.
 
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use spanlint_graph::span::{Link, Refusal, SpanId};
-use spanlint_graph::{TraceId, text};
+use spanlint_graph::{Name, TraceId, text};
 
 use crate::limits::MAX_REFUSED_NAME_BYTES;
 
@@ -10,8 +14,15 @@ use crate::limits::MAX_REFUSED_NAME_BYTES;
 pub(super) enum RawId<'a> {
     /// Big-endian, as in protobuf.
     Bytes(&'a [u8]),
-    /// Hexadecimal digits of either case, as in JSON.
+    /// Hexadecimal digits of either case, as in OTLP's JSON.
     Hex(&'a str),
+    /// Base64 as in Tempo's answers, or all hexadecimal digits as in its exports; their lengths differ.
+    Base64OrHex(&'a str),
+    /// Hexadecimal digits of which leading zeros may be missing, as in Zipkin.
+    Short(&'a str),
+    /// As in Jaeger: hexadecimal digits of which leading zeros may be missing. Any other text stands for its hash,
+    /// since traces are also written by hand.
+    Label(&'a str),
 }
 
 /// What is wrong with an id.
@@ -23,6 +34,8 @@ pub(super) enum IdError {
     Digits { what: &'static str, digits: usize, wanted: usize },
     #[error("{what} is not hexadecimal")]
     NotHex { what: &'static str },
+    #[error("{what} is neither base64 nor hexadecimal")]
+    NotBase64 { what: &'static str },
     #[error("{what} is missing or zero")]
     Zero { what: &'static str },
 }
@@ -31,18 +44,23 @@ impl RawId<'_> {
     /// The id as a number of `size` bytes; zero where nothing was sent.
     fn number(self, what: &'static str, size: usize) -> Result<u128, IdError> {
         match self {
-            Self::Bytes([]) | Self::Hex("") => Ok(0),
+            Self::Bytes([]) | Self::Hex("") | Self::Base64OrHex("") | Self::Short("") | Self::Label("") => Ok(0),
             Self::Bytes(bytes) if bytes.len() == size => {
                 Ok(bytes.iter().fold(0, |number, &byte| number << 8 | u128::from(byte)))
             }
             Self::Bytes(bytes) => Err(IdError::Bytes { what, bytes: bytes.len(), wanted: size }),
-            Self::Hex(digits) if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
-                Err(IdError::NotHex { what })
+            Self::Base64OrHex(text) if is_hex(text) && text.len() == 2 * size => Self::Hex(text).number(what, size),
+            Self::Base64OrHex(text) => {
+                let bytes = STANDARD.decode(text).map_err(|_| IdError::NotBase64 { what })?;
+                RawId::Bytes(&bytes).number(what, size)
             }
-            Self::Hex(digits) if digits.len() == 2 * size => {
-                Ok(u128::from_str_radix(digits, 16).expect("at most 32 hexadecimal digits"))
+            Self::Label(text) if !is_hex(text) => Ok(Name::of(text).0.into()),
+            Self::Hex(digits) | Self::Short(digits) if !is_hex(digits) => Err(IdError::NotHex { what }),
+            Self::Hex(digits) if digits.len() == 2 * size => Ok(hex(digits)),
+            Self::Short(digits) | Self::Label(digits) if digits.len() <= 2 * size => Ok(hex(digits)),
+            Self::Hex(digits) | Self::Short(digits) | Self::Label(digits) => {
+                Err(IdError::Digits { what, digits: digits.len(), wanted: 2 * size })
             }
-            Self::Hex(digits) => Err(IdError::Digits { what, digits: digits.len(), wanted: 2 * size }),
         }
     }
 
@@ -52,6 +70,14 @@ impl RawId<'_> {
             number => Ok(number),
         }
     }
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+fn hex(digits: &str) -> u128 {
+    u128::from_str_radix(digits, 16).expect("at most 32 hexadecimal digits")
 }
 
 /// The ids of a span, all valid.
@@ -81,9 +107,9 @@ pub(super) fn check_link(trace: RawId<'_>, span: RawId<'_>) -> Result<Option<Lin
 }
 
 /// The refusal of the span called `name`.
-pub(super) fn refusal(name: &str, error: &IdError) -> Refusal {
+pub(super) fn refusal(name: &str, reason: &impl fmt::Display) -> Refusal {
     let name = &name[..name.floor_char_boundary(MAX_REFUSED_NAME_BYTES)];
-    Refusal { span_name: text::scrub(name).into_owned(), reason: error.to_string() }
+    Refusal { span_name: text::scrub(name).into_owned(), reason: reason.to_string() }
 }
 
 #[cfg(test)]
@@ -110,6 +136,33 @@ mod tests {
         check(RawId::Hex("+0000000000000ab"), 8, Err("id is not hexadecimal"));
         check(RawId::Hex("AAAAAAAAAAAAAAAAAAAAAA=="), 16, Err("id is not hexadecimal"));
         check(RawId::Hex(&"0".repeat(32)), 16, Err("id is missing or zero"));
+    }
+
+    #[test]
+    fn short_digits_are_padded_with_zeros() {
+        for id in [RawId::Short("00ab"), RawId::Short("AB"), RawId::Label("ab")] {
+            check(id, 8, Ok(0xab));
+        }
+        for id in [RawId::Short("0123456789abcdef0"), RawId::Label("0123456789abcdef0")] {
+            check(id, 8, Err("id has 17 hexadecimal digits, wants 16"));
+        }
+        check(RawId::Short("0"), 8, Err("id is missing or zero"));
+        check(RawId::Short("span-1"), 8, Err("id is not hexadecimal"));
+    }
+
+    #[test]
+    fn a_label_stands_for_its_hash() {
+        check(RawId::Label("span-1"), 8, Ok(Name::of("span-1").0.into()));
+        assert_ne!(RawId::Label("span-1").number("id", 8), RawId::Label("span-2").number("id", 8));
+    }
+
+    #[test]
+    fn base64_and_hexadecimal_digits_are_told_apart_by_length() {
+        check(RawId::Base64OrHex("Sc130fnc2TY="), 8, Ok(0x49cd_77d1_f9dc_d936));
+        check(RawId::Base64OrHex("49cd77d1f9dcd936"), 8, Ok(0x49cd_77d1_f9dc_d936));
+        check(RawId::Base64OrHex("AAAA"), 8, Err("id has 3 bytes, wants 8"));
+        check(RawId::Base64OrHex("?"), 8, Err("id is neither base64 nor hexadecimal"));
+        check(RawId::Base64OrHex(""), 8, Err("id is missing or zero"));
     }
 
     #[test]

@@ -8,6 +8,8 @@
 mod composite;
 pub mod gzip;
 mod ids;
+pub mod jaeger_json;
+mod json;
 pub mod otlp_json;
 pub mod otlp_protobuf;
 pub(crate) mod wire;
@@ -48,8 +50,8 @@ pub struct Decoded {
     pub metrics: u64,
     /// How many attributes and links were left out, and values cut, because they went over a bound.
     pub over_limit: u64,
-    /// Whether at least one field said that this is OTLP; an empty protobuf message says nothing.
-    pub is_otlp: bool,
+    /// Whether at least one field said that this is the format it was read as; an empty message says nothing.
+    pub is_recognized: bool,
 }
 
 impl Decoded {
@@ -63,7 +65,7 @@ impl Decoded {
         self.log_records += other.log_records;
         self.metrics += other.metrics;
         self.over_limit += other.over_limit;
-        self.is_otlp |= other.is_otlp;
+        self.is_recognized |= other.is_recognized;
     }
 }
 
@@ -103,6 +105,12 @@ pub enum DecodeError {
         /// The bound.
         limit: u32,
     },
+    /// Zipkin's first format, which has no kinds, only annotations.
+    #[error(
+        "this is Zipkin v1, which spanlint does not read: send spans to /api/v2/spans, or export them from \
+         /api/v2/trace/ID or /api/v2/traces"
+    )]
+    ZipkinV1,
     /// What the JSON parser says.
     #[error("{message} at line {line} column {column}")]
     Json {

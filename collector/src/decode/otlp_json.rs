@@ -1,4 +1,5 @@
-//! OTLP in JSON: protobuf's JSON mapping with ids in hexadecimal digits, as the OTLP specification wants it.
+//! OTLP in JSON: protobuf's JSON mapping with ids in hexadecimal digits, as the OTLP specification wants it, and the
+//! answers of Tempo's API, which are the same with another envelope and ids in base64.
 //!
 //! Lenient where senders differ: camel and snake case, 64-bit numbers as text or number, enumerations by number or name,
 //! null for absent, fields that are not known. Spans are shown as they are parsed, so a request of many tiny spans
@@ -6,7 +7,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -16,13 +16,24 @@ use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView, Value};
 
 use super::composite::{self, CompositeText};
 use super::ids::{self, IdError, RawId, SpanIds};
+use super::json::{Each, Text, each};
 use super::otlp_protobuf::STATUS_CODE_ERROR;
 use super::{DecodeError, Decoded};
 use crate::limits::{MAX_ATTRIBUTES, MAX_LINKS};
 
 /// Shows the spans of a request, or of an array of requests, to `visitor`; log records and metrics are counted.
 pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
-    let mut walk = Walk { visitor, decoded: Decoded::default() };
+    decode_envelope(bytes, Envelope::Request, visitor)
+}
+
+/// Shows the spans of an answer of Tempo's API to `visitor`: `batches`, or a `trace` (Jaeger's API says `result`) with
+/// `resourceSpans`.
+pub fn decode_tempo(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
+    decode_envelope(bytes, Envelope::Answer, visitor)
+}
+
+fn decode_envelope(bytes: &[u8], envelope: Envelope, visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
+    let mut walk = Walk { visitor, envelope, decoded: Decoded::default() };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     Requests { walk: &mut walk, is_array_allowed: true }
         .deserialize(&mut deserializer)
@@ -30,9 +41,28 @@ pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, D
     Ok(walk.decoded)
 }
 
+/// What stands around the spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Envelope {
+    /// An export request of OTLP.
+    Request,
+    /// An answer of Tempo's API.
+    Answer,
+}
+
+impl Envelope {
+    fn id(self, text: &str) -> RawId<'_> {
+        match self {
+            Self::Request => RawId::Hex(text),
+            Self::Answer => RawId::Base64OrHex(text),
+        }
+    }
+}
+
 /// What is shown and counted while the request is parsed.
 struct Walk<'v, V> {
     visitor: &'v mut V,
+    envelope: Envelope,
     decoded: Decoded,
 }
 
@@ -43,21 +73,16 @@ impl<V: SpanVisitor> Walk<'_, V> {
         self.decoded.over_limit += attributes.map_or(0, |attributes| attributes.over_limit);
         self.visitor.resource(attributes.map_or(&[], |attributes| &attributes.list));
         each(resource_spans.scope_spans, |scope: ScopeSpans<'_>| {
-            each(scope.spans, |span: JsonSpan<'_>| {
-                self.span(&span);
-                Ok(())
-            })
+            each(scope.spans, |span: JsonSpan<'_>| self.span(&span))
         })
     }
 
-    fn span(&mut self, span: &JsonSpan<'_>) {
-        self.decoded.over_limit += span.attributes.over_limit + span.links.over_limit;
-        let ids = SpanIds::check(
-            RawId::Hex(&span.trace_id.0),
-            RawId::Hex(&span.span_id.0),
-            RawId::Hex(&span.parent_span_id.0),
-        );
-        match (ids, &span.links.wrong) {
+    fn span(&mut self, span: &JsonSpan<'_>) -> Result<(), serde_json::Error> {
+        let links = Links::read(span.links, self.envelope)?;
+        self.decoded.over_limit += span.attributes.over_limit + links.over_limit;
+        let [trace_id, span_id, parent_id] =
+            [&span.trace_id, &span.span_id, &span.parent_span_id].map(|id| self.envelope.id(&id.0));
+        match (SpanIds::check(trace_id, span_id, parent_id), &links.wrong) {
             (Ok(ids), None) => self.visitor.span(&SpanView {
                 trace_id: ids.trace,
                 span_id: ids.span,
@@ -69,11 +94,12 @@ impl<V: SpanVisitor> Walk<'_, V> {
                 is_error: span.status.as_ref().is_some_and(|status| status.code.0 == STATUS_CODE_ERROR),
                 status_message: Cow::Borrowed(span.status.as_ref().map_or("", |status| &status.message.0)),
                 attributes: &span.attributes.list,
-                links: &span.links.list,
+                links: &links.list,
             }),
             (Err(error), _) => self.visitor.refuse(ids::refusal(&span.name.0, &error)),
             (Ok(_), Some(error)) => self.visitor.refuse(ids::refusal(&span.name.0, error)),
         }
+        Ok(())
     }
 }
 
@@ -100,18 +126,22 @@ impl<'de, V: SpanVisitor> Visitor<'de> for Requests<'_, '_, V> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let walk = self.walk;
+        let is_answer = walk.envelope == Envelope::Answer;
         while let Some(key) = map.next_key::<Text<'de>>()? {
             match &*key.0 {
-                "resourceSpans" | "resource_spans" => {
-                    walk.decoded.is_otlp = true;
+                "trace" | "result" if is_answer => {
+                    map.next_value_seed(Requests { walk: &mut *walk, is_array_allowed: false })?;
+                }
+                name @ ("resourceSpans" | "resource_spans" | "batches") if is_answer || name != "batches" => {
+                    walk.decoded.is_recognized = true;
                     map.next_value_seed(Each::new(|resource| walk.resource_spans(&resource)))?;
                 }
                 "resourceLogs" | "resource_logs" => {
-                    walk.decoded.is_otlp = true;
+                    walk.decoded.is_recognized = true;
                     walk.decoded.log_records += map.next_value::<Total<ResourceRecords>>()?.count;
                 }
                 "resourceMetrics" | "resource_metrics" => {
-                    walk.decoded.is_otlp = true;
+                    walk.decoded.is_recognized = true;
                     walk.decoded.metrics += map.next_value::<Total<ResourceRecords>>()?.count;
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),
@@ -126,71 +156,6 @@ impl<'de, V: SpanVisitor> Visitor<'de> for Requests<'_, '_, V> {
         }
         while sequence.next_element_seed(Requests { walk: self.walk, is_array_allowed: false })?.is_some() {}
         Ok(())
-    }
-}
-
-/// Calls a function with each element of an array as it is parsed; null is an empty array.
-struct Each<T, F> {
-    visit: F,
-    element: PhantomData<T>,
-}
-
-impl<T, F> Each<T, F> {
-    fn new(visit: F) -> Self {
-        Self { visit, element: PhantomData }
-    }
-}
-
-impl<'de, T, F> DeserializeSeed<'de> for Each<T, F>
-where
-    T: Deserialize<'de>,
-    F: FnMut(T) -> Result<(), serde_json::Error>,
-{
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T, F> Visitor<'de> for Each<T, F>
-where
-    T: Deserialize<'de>,
-    F: FnMut(T) -> Result<(), serde_json::Error>,
-{
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an array")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut sequence: A) -> Result<(), A::Error> {
-        while let Some(element) = sequence.next_element()? {
-            (self.visit)(element).map_err(de::Error::custom)?;
-        }
-        Ok(())
-    }
-}
-
-/// Calls `visit` with each element of an array that is still text.
-fn each<'a, T: Deserialize<'a>>(
-    array: Option<&'a RawValue>,
-    visit: impl FnMut(T) -> Result<(), serde_json::Error>,
-) -> Result<(), serde_json::Error> {
-    let Some(array) = array else { return Ok(()) };
-    Each::new(visit).deserialize(&mut serde_json::Deserializer::from_str(array.get())).map_err(without_place)
-}
-
-/// The place in a part of the request would mislead, so it is left out.
-fn without_place(error: serde_json::Error) -> serde_json::Error {
-    let message = error.to_string();
-    match message.rfind(" at line ") {
-        Some(end) => de::Error::custom(&message[..end]),
-        None => error,
     }
 }
 
@@ -233,7 +198,8 @@ struct JsonSpan<'a> {
     end_time_unix_nano: Unsigned,
     #[serde(borrow)]
     attributes: Attributes<'a>,
-    links: Links,
+    #[serde(borrow)]
+    links: Option<&'a RawValue>,
     #[serde(borrow)]
     status: Option<JsonStatus<'a>>,
 }
@@ -318,7 +284,7 @@ impl CountRecords for ResourceRecords {
 }
 
 mod values;
-use values::{AnyValue, Attributes, Elements, Entries, EnumNumber, Links, Text, Total, Unsigned};
+use values::{AnyValue, Attributes, Elements, Entries, EnumNumber, Links, Total, Unsigned};
 
 #[cfg(test)]
 mod tests;

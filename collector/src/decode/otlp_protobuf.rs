@@ -26,7 +26,7 @@ pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, D
             _ => request.skip(field)?,
         }
     }
-    walk.decoded.is_otlp = !bytes.is_empty();
+    walk.decoded.is_recognized = !bytes.is_empty();
     Ok(walk.decoded)
 }
 

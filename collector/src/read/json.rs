@@ -31,7 +31,7 @@ pub(super) fn read(reader: &mut impl BufRead, limits: &Limits) -> io::Result<Con
         }
         match decode(&line) {
             Ok((batch, decoded)) => contents.add(batch, decoded),
-            Err(error) if error.is_end_of_input() && !contents.decoded.is_otlp && contents.bad.count == 0 => {
+            Err(error) if error.is_end_of_input() && !contents.decoded.is_recognized && contents.bad.count == 0 => {
                 line.push(b'\n');
                 source::read_whole(reader, limits.document_bytes, &mut line)?;
                 return Ok(read_documents(&line, number));

@@ -50,7 +50,7 @@ fn read_framed(bytes: &[u8], framing: Framing) -> Option<Contents> {
         let frame = take_frame(&mut rest, framing);
         let is_torn = frame.is_err();
         match frame.and_then(decode) {
-            Ok((_, decoded)) if number == 1 && !decoded.is_otlp => return None,
+            Ok((_, decoded)) if number == 1 && !decoded.is_recognized => return None,
             Ok((batch, decoded)) => contents.add(batch, decoded),
             Err(_) if number == 1 => return None,
             Err(error) => contents.bad.push(BadRecord { unit: "message", number, reason: error.to_string() }),
@@ -79,7 +79,7 @@ fn take_frame<'a>(rest: &mut &'a [u8], framing: Framing) -> Result<&'a [u8], Dec
 
 /// Decodes a request of any signal. Bytes in which no record shows a signal count as OTLP only if a resource is in them.
 fn decode(bytes: &[u8]) -> Result<(SpanBatch, Decoded), DecodeError> {
-    let mut decoded = Decoded { is_otlp: true, ..Decoded::default() };
+    let mut decoded = Decoded { is_recognized: true, ..Decoded::default() };
     match otlp_protobuf::signal(bytes)? {
         Some(Signal::Logs) => decoded.log_records = otlp_protobuf::count_records(bytes)?,
         Some(Signal::Metrics) => decoded.metrics = otlp_protobuf::count_records(bytes)?,
@@ -87,7 +87,7 @@ fn decode(bytes: &[u8]) -> Result<(SpanBatch, Decoded), DecodeError> {
             let mut builder = BatchBuilder::default();
             decoded = otlp_protobuf::decode(bytes, &mut builder)?;
             let batch = builder.finish();
-            decoded.is_otlp = !batch.spans.is_empty() || batch.refused > 0 || bytes.first() == Some(&0x0a);
+            decoded.is_recognized = !batch.spans.is_empty() || batch.refused > 0 || bytes.first() == Some(&0x0a);
             return Ok((batch, decoded));
         }
     }

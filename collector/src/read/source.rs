@@ -114,7 +114,7 @@ fn read_decompressed(reader: impl Read, limits: &Limits) -> Result<Contents, Sou
     let looks_like = sniff::looks_like(&head);
     // A torn recording shows what it is only by how it starts.
     let is_torn = if is_json { contents.bad.count > 0 } else { head[0] == b'\n' && looks_like == sniff::BINARY };
-    if contents.decoded.is_otlp || is_torn {
+    if contents.decoded.is_recognized || is_torn {
         contents.with_spans()
     } else if is_blank {
         Err(SourceError::Empty)

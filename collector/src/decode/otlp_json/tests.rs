@@ -33,6 +33,27 @@ fn span(members: &str) -> OwnedSpan {
     recording.spans().next().expect("the span is taken").clone()
 }
 
+/// The same JSON with ids as Tempo's answers have them.
+fn with_base64_ids(json: serde_json::Value) -> serde_json::Value {
+    use base64::Engine as _;
+    use serde_json::Value as Json;
+    let id = |id: Json| {
+        let digits = id.as_str().unwrap().as_bytes();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+        Json::String(base64::engine::general_purpose::STANDARD.encode(bytes))
+    };
+    let member = |(key, value): (String, Json)| {
+        let value = if key.ends_with("Id") { id(value) } else { with_base64_ids(value) };
+        (key, value)
+    };
+    match json {
+        Json::Object(members) => members.into_iter().map(member).collect(),
+        Json::Array(elements) => elements.into_iter().map(with_base64_ids).collect(),
+        other => other,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -47,11 +68,27 @@ proptest! {
     }
 
     #[test]
+    fn an_answer_of_tempo_says_what_its_request_says(request in request()) {
+        let json = serde_json::to_value(&request).unwrap();
+        let (mut from_request, mut from_batches, mut from_trace) = <[Recording; 3]>::default().into();
+        decode(json.to_string().as_bytes(), &mut from_request).unwrap();
+        let answer = with_base64_ids(json);
+        let batches = serde_json::json!({"batches": answer["resourceSpans"]}).to_string();
+        decode_tempo(batches.as_bytes(), &mut from_batches).unwrap();
+        let trace = serde_json::json!({"trace": answer, "metrics": {"inspectedBytes": 7}}).to_string();
+        decode_tempo(trace.as_bytes(), &mut from_trace).unwrap();
+        let expected = oracle::without_reasons(from_request);
+        prop_assert_eq!(&oracle::without_reasons(from_batches), &expected);
+        prop_assert_eq!(&oracle::without_reasons(from_trace), &expected);
+    }
+
+    #[test]
     fn mutated_requests_never_panic(request in request(), seed in any::<u64>()) {
         let json = serde_json::to_vec(&request).unwrap();
         let mut random = oracle::Random(seed);
         for _ in 0..20 {
             let _ = decode(&oracle::mutate(&json, &mut random), &mut Recording::default());
+            let _ = decode_tempo(&oracle::mutate(&json, &mut random), &mut Recording::default());
         }
     }
 }
@@ -113,7 +150,7 @@ fn null_is_absent_and_unknown_fields_are_ignored() {
     let attributes = vec![("a".to_owned(), empty()), (String::new(), empty())];
     assert_eq!(nulls, OwnedSpan { attributes, ..span("") });
     let nothing = r#"{"resourceSpans":[{"resource":null,"scopeSpans":[{"spans":null}]},{"scopeSpans":null}]}"#;
-    assert!(decoded(nothing).1.is_otlp);
+    assert!(decoded(nothing).1.is_recognized);
 }
 
 #[test]
@@ -147,13 +184,25 @@ fn wrong_ids_are_refused_by_name_and_neighbours_live() {
 }
 
 #[test]
+fn answers_of_tempo_may_have_hexadecimal_ids_and_no_other_envelope_has_base64() {
+    let json = with_span("").replace("resourceSpans", "batches");
+    let mut recording = Recording::default();
+    decode_tempo(json.as_bytes(), &mut recording).unwrap();
+    assert_eq!(recording.spans().next().unwrap().span_id, SpanId(0xbb));
+    assert!(!decoded(&json).1.is_recognized);
+    let result = format!(r#"{{"result":{}}}"#, with_span(""));
+    assert!(!decoded(&result).1.is_recognized);
+    assert!(decode_tempo(result.as_bytes(), &mut recording).unwrap().is_recognized);
+}
+
+#[test]
 fn other_signals_are_counted() {
     let logs = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{}},{}]},{"logRecords":null}]}]}"#;
     let metrics = r#"{"resource_metrics":[{"scope_metrics":[{"metrics":[{"name":"m"}]}]}]}"#;
     let (recording, logs_and_metrics) = decoded(&format!("[{logs},{metrics}]"));
     assert!(recording.0.is_empty());
-    assert_eq!(logs_and_metrics, Decoded { log_records: 2, metrics: 1, over_limit: 0, is_otlp: true });
-    assert!(!decoded(r#"{"data":[{"traceID":"1"}]}"#).1.is_otlp);
+    assert_eq!(logs_and_metrics, Decoded { log_records: 2, metrics: 1, over_limit: 0, is_recognized: true });
+    assert!(!decoded(r#"{"data":[{"traceID":"1"}]}"#).1.is_recognized);
 }
 
 #[test]

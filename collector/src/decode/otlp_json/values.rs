@@ -1,48 +1,17 @@
-//! The leaves of OTLP in JSON: texts, numbers, enumerations, values and bounded lists, each taking null for absent.
+//! The leaves of OTLP in JSON: numbers, enumerations, values and bounded lists, each taking null for absent.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed as _, Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use serde_json::value::RawValue;
+
 use super::{
-    ArrayFields, Attribute, CompositeText, CountRecords, Each, IdError, JsonLink, KeyValue, Link, MAX_ATTRIBUTES,
-    MAX_LINKS, MapFields, RawId, Value, composite, ids,
+    ArrayFields, Attribute, CompositeText, CountRecords, Each, Envelope, IdError, JsonLink, KeyValue, Link,
+    MAX_ATTRIBUTES, MAX_LINKS, MapFields, Text, Value, composite, each, ids,
 };
-
-/// A text, borrowed where it has no escapes.
-#[derive(Default)]
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor).map(Self)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a text")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(""))
-    }
-}
 
 /// An unsigned 64-bit number, as number or as text.
 #[derive(Default)]
@@ -306,19 +275,19 @@ pub(super) struct Links {
     pub(super) over_limit: u64,
 }
 
-impl<'de> Deserialize<'de> for Links {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut links = Self::default();
-        Each::new(|link: JsonLink<'de>| {
-            match ids::check_link(RawId::Hex(&link.trace_id.0), RawId::Hex(&link.span_id.0)) {
-                Ok(Some(_)) if links.list.len() == MAX_LINKS => links.over_limit += 1,
-                Ok(link) => links.list.extend(link),
-                Err(error) => links.wrong = links.wrong.take().or(Some(error)),
+impl Links {
+    /// Reads the links of a span, whose ids are written as the envelope has them.
+    pub(super) fn read(links: Option<&RawValue>, envelope: Envelope) -> Result<Self, serde_json::Error> {
+        let mut read = Self::default();
+        each(links, |link: JsonLink<'_>| {
+            match ids::check_link(envelope.id(&link.trace_id.0), envelope.id(&link.span_id.0)) {
+                Ok(Some(_)) if read.list.len() == MAX_LINKS => read.over_limit += 1,
+                Ok(link) => read.list.extend(link),
+                Err(error) => read.wrong = read.wrong.take().or(Some(error)),
             }
             Ok(())
-        })
-        .deserialize(deserializer)?;
-        Ok(links)
+        })?;
+        Ok(read)
     }
 }
 

@@ -100,7 +100,7 @@ fn a_span_is_shown_with_all_it_has() {
     .encode_to_vec();
     let mut recording = Recording::default();
     let decoded = decode(&bytes, &mut recording).unwrap();
-    assert_eq!(decoded, Decoded { is_otlp: true, ..Decoded::default() });
+    assert_eq!(decoded, Decoded { is_recognized: true, ..Decoded::default() });
     let expected = OwnedSpan {
         trace_id: TraceId(0x0101_0101_0101_0101_0101_0101_0101_0101),
         span_id: SpanId(0x0202_0202_0202_0202),
