@@ -10,6 +10,7 @@
 mod detail;
 pub mod facts;
 pub mod file;
+pub mod hash;
 mod key;
 pub mod name;
 pub mod resolve;

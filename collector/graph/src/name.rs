@@ -4,10 +4,12 @@
 //! smallest hashes of a bounded map are the same k wherever the spans were read. With a million distinct names the
 //! chance that any two collide is about 3 in 100 million; a collision shows the byte-smaller text for both.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::hash::HashMap;
 
 /// The most bytes of text that one name keeps; longer text is cut at a character boundary before it is hashed.
 pub const MAX_NAME_BYTES: usize = 1024;

@@ -3,9 +3,10 @@
 //! Here names are bound: a raw peer that is called like a known service *is* that service ("server side not traced"),
 //! anything else that was called is an external. Links across traces join here, too: producer → topic → consumer.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::{Bounded, EdgeFacts, EnvironmentFacts, Facts, Fold, OperationKey, PatternFacts, Seen, ServiceFacts};
+use crate::hash::HashMap;
 use crate::name::{Name, NameTable};
 use crate::snapshot::{
     CallGraph, CallPattern, DatastoreInfo, Edge, Loop, Node, NodeIndex, NodeKind, Operation, OperationIndex,
@@ -110,13 +111,13 @@ fn nodes(facts: &EnvironmentFacts, edges: &BoundEdges, names: &NameTable) -> (Ve
     let mut keys: BTreeSet<NodeKey> = services.iter().map(|(service, _)| NodeKey::Service(*service)).collect();
     keys.extend(edges.keys().flat_map(|(from, to, _)| [*from, *to]));
     let infos: HashMap<ServiceKey, &ServiceFacts> = services.into_iter().collect();
-    let mut requests: HashMap<ServiceKey, (u64, u64)> = HashMap::new();
+    let mut requests: HashMap<ServiceKey, (u64, u64)> = HashMap::default();
     for (key, operation) in facts.operations.sorted() {
         let sums = requests.entry(key.service).or_default();
         sums.0 += operation.requests;
         sums.1 += operation.failures();
     }
-    let mut with_name: HashMap<Name, usize> = HashMap::new();
+    let mut with_name: HashMap<Name, usize> = HashMap::default();
     for service in keys.iter().filter_map(|key| if let NodeKey::Service(service) = key { Some(service) } else { None })
     {
         *with_name.entry(service.name).or_default() += 1;

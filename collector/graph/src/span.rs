@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use crate::detail::Detail;
+use crate::hash::HashMap;
 pub use crate::key::{DatastoreKey, EdgeKind, NodeKey, ServiceKey, TopicKey};
 use crate::name::{Name, NameTable};
 pub use crate::view::{Attribute, Refusal, SpanView, SpanVisitor, Value};
@@ -249,7 +250,7 @@ pub struct Vocabulary {
     /// The texts behind names.
     pub names: NameTable,
     /// The resources behind resource ids.
-    pub resources: std::collections::HashMap<ResourceId, Resource>,
+    pub resources: HashMap<ResourceId, Resource>,
 }
 
 impl Vocabulary {

@@ -11,10 +11,7 @@ pub const MAX_VALUE_BYTES: usize = 4096;
 
 /// Removes control, bidirectional and format characters; line breaks and tabs become spaces.
 pub fn scrub(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
-        return Cow::Borrowed(text);
-    }
-    if !text.chars().any(is_hostile) {
+    if is_plain(text) || !text.chars().any(is_hostile) {
         return Cow::Borrowed(text);
     }
     let kept = text.chars().filter_map(|character| match character {
@@ -23,6 +20,11 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
         _ => Some(character),
     });
     Cow::Owned(kept.collect())
+}
+
+/// Whether a text has printable ASCII only. Without an early way out the compiler looks at many bytes at once.
+fn is_plain(text: &str) -> bool {
+    text.as_bytes().chunks(32).all(|chunk| chunk.iter().fold(true, |plain, byte| plain & (b' '..0x7f).contains(byte)))
 }
 
 /// Controls, and the characters of Unicode's categories Cf, Zl and Zp that change how their neighbours are shown.
@@ -35,11 +37,11 @@ fn is_hostile(character: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The value of an attribute as it may be stored and shown: scrubbed, cut to [`MAX_VALUE_BYTES`], and masked where the
-/// key or the value itself says that it is a secret.
-pub fn presentable<'a>(key: &str, value: &'a str) -> Cow<'a, str> {
+/// The value of an attribute as it may be stored and shown: scrubbed, cut to [`MAX_VALUE_BYTES`], and masked where its
+/// key (see [`is_secret_key`]) or the value itself says that it is a secret.
+pub fn presentable(is_secret_key: bool, value: &str) -> Cow<'_, str> {
     let value = &value[..value.floor_char_boundary(MAX_VALUE_BYTES)];
-    if is_secret_key(key) && !value.is_empty() || is_secret_value(value) {
+    if is_secret_key && !value.is_empty() || is_secret_value(value) {
         return Cow::Borrowed(MASK);
     }
     match mask_parts(value) {
@@ -64,7 +66,8 @@ const SECRET_KEYS: [&str; 12] = [
     "credential",
 ];
 
-fn is_secret_key(key: &str) -> bool {
+/// Whether the key of an attribute announces a secret.
+pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     SECRET_KEYS.iter().any(|word| key.contains(word)) || key.rsplit('.').next() == Some("token")
 }
@@ -75,11 +78,15 @@ const SECRET_PREFIXES: [&str; 10] =
 
 fn is_secret_value(value: &str) -> bool {
     let value = value.trim_start();
+    // Most values are told to be harmless by their length and first character.
+    if value.len() <= 12 || !value.starts_with(['A', 'g', 's', 'x', '-', 'e', 'B', 'b']) {
+        return false;
+    }
     let scheme = value.split_once(' ').map(|(scheme, _)| scheme);
-    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("basic"))
-        && value.len() > 12
-        || SECRET_PREFIXES.iter().any(|prefix| value.starts_with(prefix) && value.len() >= 20)
-            && (!value.starts_with("eyJ") || value.bytes().filter(|&byte| byte == b'.').count() == 2)
+    let is_credential = |scheme: &str| scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("basic");
+    let has_prefix = value.len() >= 20 && SECRET_PREFIXES.iter().any(|prefix| value.starts_with(prefix));
+    let is_no_jwt = value.starts_with("eyJ") && value.bytes().filter(|&byte| byte == b'.').count() != 2;
+    scheme.is_some_and(is_credential) || has_prefix && !is_no_jwt
 }
 
 /// Query keys whose value is a secret.
@@ -100,6 +107,9 @@ const SECRET_QUERY: [&str; 12] = [
 
 /// Masks the user information and the secret query values of a URL; `None` where there is nothing to mask.
 fn mask_parts(value: &str) -> Option<String> {
+    if !value.contains(['@', '?']) {
+        return None;
+    }
     let mut masked = Cow::Borrowed(value);
     if let Some((scheme, rest)) = value.split_once("://") {
         let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
@@ -142,7 +152,9 @@ mod tests {
 
     #[test]
     fn secrets_are_masked() {
-        let check = |key: &str, value: &str, expected: &str| assert_eq!(presentable(key, value), expected, "{key}");
+        let check = |key: &str, value: &str, expected: &str| {
+            assert_eq!(presentable(is_secret_key(key), value), expected, "{key}")
+        };
         check("http.request.header.authorization", "anything", MASK);
         check("note", "Bearer abcdefghijkl", MASK);
         check("note", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N", MASK);

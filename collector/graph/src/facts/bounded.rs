@@ -3,10 +3,12 @@
 //! Which keys stay depends on the set of keys alone, and each that stays has all of its data: a key among the k
 //! smallest of all is among the k smallest at every moment before. So the bound is exact and blind to order.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::hash::HashMap;
 
 /// What can be folded: an associative, commutative ⊕ with `Default` as its neutral element.
 pub trait Fold: Default {
@@ -74,7 +76,7 @@ pub struct Bounded<K, V, const LIMIT: usize> {
 
 impl<K, V: Default, const LIMIT: usize> Default for Bounded<K, V, LIMIT> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), order: None, overflow: V::default(), has_overflow: false }
+        Self { entries: HashMap::default(), order: None, overflow: V::default(), has_overflow: false }
     }
 }
 

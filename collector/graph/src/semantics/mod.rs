@@ -13,17 +13,20 @@ use std::borrow::Cow;
 
 use self::attributes::Known;
 use crate::facts::bounded::stable_hash;
+use crate::hash::HashMap;
 use crate::name::{Name, NameTable, cut};
 use crate::span::{
     Attribute, Call, Detail, Outcome, Refusal, Resource, ResourceId, Span, SpanBatch, SpanId, SpanKind, SpanView,
     SpanVisitor, Value,
 };
-use crate::text::{presentable, scrub};
+use crate::text::{is_secret_key, presentable, scrub};
 
 /// The most attributes of one span that are kept for people.
 pub const MAX_ATTRIBUTES: usize = 128;
 /// The most links of one span that are kept.
 pub const MAX_LINKS: usize = 1024;
+/// The most attribute keys that are remembered as secret or not.
+const MAX_REMEMBERED_KEYS: usize = 4096;
 
 /// Builds a [`SpanBatch`] of what a decoder shows.
 #[derive(Debug, Default)]
@@ -31,6 +34,7 @@ pub struct BatchBuilder {
     batch: SpanBatch,
     resource: Resource,
     resource_id: ResourceId,
+    secret_keys: SecretKeys,
 }
 
 impl BatchBuilder {
@@ -49,6 +53,7 @@ impl SpanVisitor for BatchBuilder {
 
     fn span(&mut self, view: &SpanView<'_>) {
         let known = Known::of(view.attributes);
+        let detail = self.detail(view);
         let names = &mut self.batch.vocabulary.names;
         let kind = effective_kind(view.kind, &known);
         let operation = operation(kind, view, &known);
@@ -66,7 +71,7 @@ impl SpanVisitor for BatchBuilder {
             operation: names.intern(&operation),
             call: call::read(kind, view, &known, self.resource.host, names),
             links: view.links.iter().take(MAX_LINKS).copied().collect(),
-            detail: detail(view),
+            detail,
         });
     }
 
@@ -211,17 +216,33 @@ fn outcome(is_error: bool, known: &Known<'_>) -> Outcome {
     }
 }
 
-fn detail(view: &SpanView<'_>) -> Detail {
-    let name = scrub(&view.name);
-    let message = presentable("status.message", &view.status_message);
-    let attributes = view.attributes.iter().take(MAX_ATTRIBUTES).map(|(key, value)| {
-        let shown = match value.to_text() {
-            Cow::Borrowed(text) => presentable(key, text),
-            Cow::Owned(text) => Cow::Owned(presentable(key, &text).into_owned()),
-        };
-        (scrub(key), shown)
-    });
-    Detail::new(cut(&name), &message, attributes)
+impl BatchBuilder {
+    fn detail(&mut self, view: &SpanView<'_>) -> Detail {
+        let message = presentable(false, &view.status_message);
+        let secret_keys = &mut self.secret_keys;
+        let attributes = view.attributes.iter().take(MAX_ATTRIBUTES).map(|(key, value)| {
+            let is_secret = secret_keys.contains(key);
+            let shown = match value.to_text() {
+                Cow::Borrowed(text) => presentable(is_secret, text),
+                Cow::Owned(text) => Cow::Owned(presentable(is_secret, &text).into_owned()),
+            };
+            (scrub(key), shown)
+        });
+        Detail::new(cut(&scrub(&view.name)), &message, attributes)
+    }
+}
+
+/// Which keys announce secrets, remembered: the same few keys come with every span.
+#[derive(Debug, Default)]
+struct SecretKeys(HashMap<Name, bool>);
+
+impl SecretKeys {
+    fn contains(&mut self, key: &str) -> bool {
+        if self.0.len() >= MAX_REMEMBERED_KEYS {
+            self.0.clear();
+        }
+        *self.0.entry(Name::of(key)).or_insert_with(|| is_secret_key(key))
+    }
 }
 
 impl Span {

@@ -1,0 +1,4 @@
+//! Hash maps with a fast hash that is seeded at random, so that no sender can choose keys that collide.
+
+/// A hash map.
+pub type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
