@@ -13,6 +13,7 @@ mod json;
 pub mod otlp_json;
 pub mod otlp_protobuf;
 pub(crate) mod wire;
+pub mod zipkin_json;
 
 #[cfg(test)]
 pub(crate) mod oracle;

@@ -1,0 +1,89 @@
+//! Endpoints and tags of Zipkin as the attributes that OpenTelemetry has for the same.
+
+use std::net::IpAddr;
+
+use spanlint_graph::span::{Attribute, SpanKind, Value};
+
+use super::{Endpoint, Piece};
+
+/// Tags that have another name in OpenTelemetry, and the attribute that their presence implies. Of several tags that
+/// would get one name the first here gets it.
+const RENAMED: [(&str, &str, Option<(&str, &str)>); 11] = [
+    ("http.path", "url.path", None),
+    ("sql.query", "db.query.text", Some(("db.system.name", "other_sql"))),
+    ("cassandra.query", "db.query.text", Some(("db.system.name", "cassandra"))),
+    ("cassandra.keyspace", "db.namespace", Some(("db.system.name", "cassandra"))),
+    ("mongodb.command", "db.operation.name", Some(("db.system.name", "mongodb"))),
+    ("mongodb.collection", "db.collection.name", Some(("db.system.name", "mongodb"))),
+    ("kafka.topic", "messaging.destination.name", Some(("messaging.system", "kafka"))),
+    // A consumer names exchange and queue, a producer only the exchange: the exchange is where they meet.
+    ("rabbit.exchange", "messaging.destination.name", Some(("messaging.system", "rabbitmq"))),
+    ("rabbit.queue", "messaging.destination.name", Some(("messaging.system", "rabbitmq"))),
+    ("jms.queue", "messaging.destination.name", Some(("messaging.system", "jms"))),
+    ("jms.topic", "messaging.destination.name", Some(("messaging.system", "jms"))),
+];
+
+impl Endpoint {
+    /// The resource that this side of a call is. An address tells hosts and instances apart, unless every host has it;
+    /// the port does not, since some spans of one instance have it and others have not.
+    pub(super) fn resource(&self) -> Vec<Attribute<'_>> {
+        let is_local = self.address.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        let host = if is_local { "" } else { &*self.address };
+        let known = [("service.name", &*self.service), ("service.instance.id", host), ("host.name", host)];
+        known.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| attribute(key, text)).collect()
+    }
+}
+
+/// The attributes of a span: tags under their OpenTelemetry names, then all others, then the other side.
+pub(super) fn of(piece: &Piece) -> Vec<Attribute<'_>> {
+    let mut attributes: Vec<Attribute<'_>> = Vec::with_capacity(piece.tags.len() + 4);
+    let mut renamed = Vec::new();
+    for (from, to, implied) in RENAMED {
+        let Some((_, value)) = piece.tags.iter().find(|(key, _)| key == from) else { continue };
+        if value.to_text().is_empty() || has(&attributes, to) {
+            continue;
+        }
+        renamed.push(from);
+        attributes.push((to.into(), value.clone()));
+        if let Some((key, text)) = implied
+            && !says(piece, key)
+            && !has(&attributes, key)
+        {
+            attributes.push(attribute(key, text));
+        }
+    }
+    let others = piece.tags.iter().filter(|(key, _)| !renamed.contains(&&**key));
+    attributes.extend(others.map(|(key, value)| (key.into(), value.clone())));
+    peer(piece, &mut attributes);
+    attributes
+}
+
+fn has(attributes: &[Attribute<'_>], key: &str) -> bool {
+    attributes.iter().any(|(known, _)| known == key)
+}
+
+/// Whether a tag has this name of OpenTelemetry, or the older one without `.name`.
+fn says(piece: &Piece, key: &str) -> bool {
+    piece.tags.iter().any(|(known, _)| known == key || Some(&**known) == key.strip_suffix(".name"))
+}
+
+/// The other side: a service by its name, unless that is the own one, as where a driver names its database after the
+/// service. The other side of a message is its broker.
+fn peer<'a>(piece: &'a Piece, attributes: &mut Vec<Attribute<'a>>) {
+    let remote = &piece.remote;
+    let is_message = matches!(piece.kind, SpanKind::Producer | SpanKind::Consumer);
+    let key = if is_message { "messaging.system" } else { "peer.service" };
+    if !remote.service.is_empty() && remote.service != piece.local.service && !has(attributes, key) {
+        attributes.push(attribute(key, &remote.service));
+    }
+    if !remote.address.is_empty() {
+        attributes.push(attribute("network.peer.address", &remote.address));
+        if remote.port > 0 {
+            attributes.push(("network.peer.port".into(), Value::Int(remote.port.into())));
+        }
+    }
+}
+
+fn attribute<'a>(key: &'static str, text: &'a str) -> Attribute<'a> {
+    (key.into(), Value::Text(text.into()))
+}
