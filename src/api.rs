@@ -1,26 +1,44 @@
-//! The findings routes of the API. The collector knows no rules, so they are added here to the router that it returns.
+//! The routes of the API that know of findings. The collector knows no rules, so they are added here to the router that
+//! it returns.
+
+mod events;
+pub(crate) mod status;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Json};
 use axum::routing::get;
 use spanlint_analyzer::Analysis;
 use spanlint_analyzer::report::{Report, ReportInput, Sampling, to_json};
 use spanlint_tui::{Live, Source};
+use tokio_util::sync::CancellationToken;
 
+use self::events::Events;
+use self::status::StatusBody;
 use crate::session::Session;
 
-/// `GET /api/v1/findings`: the report of the live window, as `check --format json` writes it.
-pub(crate) fn routes(session: Arc<Session>) -> Router {
-    Router::new().route("/api/v1/findings", get(findings)).with_state(session)
+/// `GET /api/v1/findings`: the report of the live window, as `check --format json` writes it. `/api/v1/status`: the
+/// state of the collector. `/api/v1/events`: news of every picture, until `stopping`.
+pub(crate) fn routes(session: Arc<Session>, stopping: CancellationToken) -> Router {
+    let events = Events::new(session.live(), stopping);
+    Router::new()
+        .route("/api/v1/findings", get(findings))
+        .route("/api/v1/status", get(status))
+        .with_state(session)
+        .merge(Router::new().route("/api/v1/events", get(events::stream)).with_state(events))
 }
 
 async fn findings(State(session): State<Arc<Session>>) -> impl IntoResponse {
     let live = session.live().borrow().clone();
     ([(CONTENT_TYPE, "application/json")], report(&live))
+}
+
+async fn status(State(session): State<Arc<Session>>) -> Json<StatusBody> {
+    let live = session.live().borrow().clone();
+    Json(StatusBody::from(&*live))
 }
 
 fn report(live: &Live) -> String {

@@ -62,7 +62,8 @@ impl Service {
             switches,
         };
         let session = Session::start(frame, judge, collector.published(), collector.traces());
-        collector.serve_api(api::routes(Arc::clone(&session)));
+        let routes = api::routes(Arc::clone(&session), collector.stopping());
+        collector.serve_api(routes);
         Self { collector, session }
     }
 }

@@ -77,6 +77,27 @@ fn every_otlp_port_takes_spans_and_the_end_counts_them() {
 }
 
 #[test]
+fn every_snapshot_is_an_event_and_a_listener_does_not_hold_up_the_end() {
+    let collector = Collector::start();
+    let mut stream = TcpStream::connect(&collector.api).expect("it listens");
+    write!(stream, "GET /api/v1/events HTTP/1.1\r\nhost: {}\r\n\r\n", collector.api).expect("it takes requests");
+    let mut lines = BufReader::new(stream).lines().map(|line| line.expect("it answers"));
+    let mut event = || lines.find_map(|line| line.strip_prefix("data: ").map(str::to_owned)).expect("an event");
+    assert!(event().contains("\"accepted_spans\":0"));
+    http(&collector.otlp[0], "POST /v1/traces", SPAN);
+    while !event().contains("\"accepted_spans\":1") {}
+    let metrics = http(&collector.api, "GET /metrics", "");
+    for line in ["spanlint_sent_spans_total 1\n", "spanlint_accepted_spans_total 1\n", "spanlint_retry_spans_total 0\n"]
+    {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    let start = std::time::Instant::now();
+    assert_eq!(collector.end().0, 0);
+    assert!(start.elapsed() < std::time::Duration::from_secs(4), "the listener held up the end");
+    assert!(lines.all(|line| !line.starts_with("data: {") || line.contains("accepted_spans")));
+}
+
+#[test]
 fn a_taken_port_is_named_with_what_to_do() {
     let taken = TcpListener::bind(FREE).expect("a free port");
     let address = taken.local_addr().expect("an address").to_string();

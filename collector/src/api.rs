@@ -4,9 +4,11 @@
 //! answers only those who ask for a loopback name, so that no page in a browser can reach it through a name of its
 //! own that resolves to this machine.
 
+mod cached;
 mod host;
 mod metrics;
-mod wire;
+mod service_graph;
+pub mod wire;
 
 use std::sync::Arc;
 
@@ -16,11 +18,13 @@ use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use spanlint_graph::TraceId;
 use tokio::sync::watch;
 
-use crate::live::{Published, TraceReader};
+use self::cached::Cached;
+use crate::live::{FactsReader, Intake, Live, Published, TraceReader};
 use crate::receiver::Counters;
 
 /// The version of the wire format of the API and of reports.
@@ -30,8 +34,12 @@ pub const SCHEMA_VERSION: &str = "0.1";
 #[derive(Debug, Clone)]
 struct Sources {
     published: watch::Receiver<Arc<Published>>,
+    intake: Intake,
     traces: TraceReader,
+    facts: FactsReader,
     counters: Arc<Counters>,
+    snapshot: Cached<Bytes>,
+    service_graph: Cached<Arc<str>>,
 }
 
 /// A refusal: a status and a sentence that says what to do.
@@ -49,14 +57,25 @@ struct GraphQuery {
 }
 
 /// The routes of the collector, to be extended and then made safe by [`guarded`].
-pub fn router(published: watch::Receiver<Arc<Published>>, traces: TraceReader, counters: Arc<Counters>) -> Router {
+pub fn router(live: &Live, counters: Arc<Counters>) -> Router {
+    let sources = Sources {
+        published: live.published(),
+        intake: live.intake(),
+        traces: live.traces(),
+        facts: live.facts(),
+        counters,
+        snapshot: Cached::default(),
+        service_graph: Cached::default(),
+    };
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route("/api/v1/version", get(|| async { Json(wire::Version::own()) }))
         .route("/api/v1/graph", get(graph))
+        .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/traces/{id}", get(trace))
-        .with_state(Sources { published, traces, counters })
+        .with_state(sources)
 }
 
 /// `router` with an answer for unknown paths, behind the check of the Host header.
@@ -65,17 +84,43 @@ pub fn guarded(router: Router) -> Router {
     router.fallback(unknown).layer(middleware::from_fn(host::check))
 }
 
-/// Ready as long as the owner of the graph runs.
+/// Ready as long as the owner of the graph runs and takes what comes. A store too small for what is cited is told, but
+/// turns nobody away: spans still count.
 async fn ready(State(sources): State<Sources>) -> Result<&'static str, Refused> {
-    match sources.published.has_changed() {
-        Ok(_) => Ok("ok\n"),
-        Err(_) => Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "the collector is stopping".to_owned())),
+    if sources.published.has_changed().is_err() {
+        return Err(stopping());
     }
+    if sources.intake.is_nearly_full() {
+        let reason = "the queue is full: senders are asked to come again, now or soon".to_owned();
+        return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, reason));
+    }
+    if sources.published.borrow().status.is_store_exhausted {
+        return Ok("ok, but the store is too small: traces that the graph cites are thrown away\n");
+    }
+    Ok("ok\n")
 }
 
-async fn metrics(State(sources): State<Sources>) -> impl IntoResponse {
-    let status = sources.published.borrow().status;
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&sources.counters, &status))
+fn stopping() -> Refused {
+    Refused(StatusCode::SERVICE_UNAVAILABLE, "the collector is stopping".to_owned())
+}
+
+async fn metrics(State(sources): State<Sources>) -> Result<impl IntoResponse, Refused> {
+    let (at_ns, status) = {
+        let published = sources.published.borrow();
+        (published.at_ns, published.status)
+    };
+    let make = async || Some(service_graph::text(&sources.facts.run_graphs().await?).into());
+    let service_graph = sources.service_graph.get(at_ns, make).await.ok_or_else(stopping)?;
+    let text = metrics::text(&sources.counters, &status) + &service_graph;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
+}
+
+/// The facts of the window, of every environment, as the bytes of a `.graph` file.
+async fn snapshot(State(sources): State<Sources>) -> Result<impl IntoResponse, Refused> {
+    let at_ns = sources.published.borrow().at_ns;
+    let make = async || Some(Bytes::from(sources.facts.snapshot().await?));
+    let snapshot = sources.snapshot.get(at_ns, make).await.ok_or_else(stopping)?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], snapshot))
 }
 
 /// The graph of one environment; without a name, of the one with the most spans.
@@ -112,7 +157,7 @@ async fn trace(State(sources): State<Sources>, Path(id): Path<String>) -> Result
 }
 
 async fn unknown() -> Refused {
-    let paths = "/api/v1/graph, /api/v1/traces/{id}, /healthz, /readyz and /metrics";
+    let paths = "/api/v1/version, /api/v1/graph, /api/v1/snapshot, /api/v1/traces/{id}, /healthz, /readyz and /metrics";
     Refused(StatusCode::NOT_FOUND, format!("nothing is here; the API has {paths}"))
 }
 

@@ -103,9 +103,14 @@ impl Collector {
         &self.counters
     }
 
+    /// Is cancelled when the collector begins to stop: answers that never end by themselves must end then.
+    pub fn stopping(&self) -> CancellationToken {
+        self.shutdown.child_token()
+    }
+
     /// The routes of the collector's own API.
     pub fn api_router(&self) -> Router {
-        api::router(self.published(), self.traces(), Arc::clone(&self.counters))
+        api::router(&self.live, Arc::clone(&self.counters))
     }
 
     /// Serves the collector's routes and `additional` ones, behind the check of the Host header. Does nothing when no

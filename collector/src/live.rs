@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanlint_graph::{TraceId, Waterfall};
+use spanlint_graph::{CallGraph, TraceId, Waterfall};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -29,11 +29,19 @@ pub const PUBLISH_INTERVAL: Duration = Duration::from_millis(500);
 /// The most requests for traces that wait for the owner of the graph.
 const MAX_QUEUED_REQUESTS: usize = 64;
 
-/// What the owner of the graph is asked.
+/// What the owner of the graph is asked for.
 #[derive(Debug)]
 enum Request {
-    Waterfall(TraceId, oneshot::Sender<Option<Waterfall>>),
+    Answer(Question),
     Finish(oneshot::Sender<Finished>),
+}
+
+/// What can be asked without an end, with the way back for the answer.
+#[derive(Debug)]
+enum Question {
+    Waterfall(TraceId, oneshot::Sender<Option<Waterfall>>),
+    Snapshot(oneshot::Sender<Vec<u8>>),
+    RunGraphs(oneshot::Sender<Vec<CallGraph>>),
 }
 
 /// The running owner of the graph.
@@ -47,6 +55,12 @@ pub struct Live {
 /// Where stored traces are asked for.
 #[derive(Debug, Clone)]
 pub struct TraceReader {
+    requests: mpsc::Sender<Request>,
+}
+
+/// Where facts are asked for. Every answer costs the owner a walk over all of them.
+#[derive(Debug, Clone)]
+pub struct FactsReader {
     requests: mpsc::Sender<Request>,
 }
 
@@ -91,6 +105,11 @@ impl Live {
         TraceReader { requests: self.requests.clone() }
     }
 
+    /// Where facts are asked for.
+    pub fn facts(&self) -> FactsReader {
+        FactsReader { requests: self.requests.clone() }
+    }
+
     /// Takes what is queued, settles everything, and stops the owner. Batches that come later are turned away.
     pub async fn finish(self) -> Finished {
         let (reply, finished) = oneshot::channel();
@@ -110,10 +129,28 @@ impl Live {
 impl TraceReader {
     /// The trace, if it has settled and is still stored.
     pub async fn waterfall(&self, id: TraceId) -> Option<Waterfall> {
-        let (reply, waterfall) = oneshot::channel();
-        self.requests.send(Request::Waterfall(id, reply)).await.ok()?;
-        waterfall.await.ok()?
+        ask(&self.requests, |reply| Question::Waterfall(id, reply)).await?
     }
+}
+
+impl FactsReader {
+    /// The facts of the window as the bytes of a snapshot file; none once the owner has ended.
+    pub async fn snapshot(&self) -> Option<Vec<u8>> {
+        ask(&self.requests, Question::Snapshot).await
+    }
+
+    /// The graph of the whole run for each environment, the one with the most spans first; none once the owner has
+    /// ended.
+    pub async fn run_graphs(&self) -> Option<Vec<CallGraph>> {
+        ask(&self.requests, Question::RunGraphs).await
+    }
+}
+
+/// Asks the owner, and waits for the answer; none once the owner has ended.
+async fn ask<T>(requests: &mpsc::Sender<Request>, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    requests.send(Request::Answer(question(reply))).await.ok()?;
+    answer.await.ok()
 }
 
 /// Feeds the owner until it is asked to finish.
@@ -124,11 +161,8 @@ async fn drive(mut owner: Owner, mut channels: Channels, clock: Clock) {
         tokio::select! {
             Some(queued) = channels.batches.recv() => owner.absorb(queued.batch, clock()),
             request = channels.requests.recv() => match request {
-                Some(Request::Waterfall(id, reply)) => {
-                    // Whoever asked may have gone.
-                    let _ = reply.send(owner.waterfall(id));
-                }
                 Some(Request::Finish(reply)) => return finish(owner, channels, &clock, reply),
+                Some(Request::Answer(question)) => answer(&owner, question),
                 None => return,
             },
             _ = ticks.tick(), if !owner.is_idle() => {
@@ -138,6 +172,15 @@ async fn drive(mut owner: Owner, mut channels: Channels, clock: Clock) {
             }
         }
     }
+}
+
+/// Answers a question; whoever asked may have gone.
+fn answer(owner: &Owner, question: Question) {
+    let _ = match question {
+        Question::Waterfall(id, reply) => reply.send(owner.waterfall(id)).is_ok(),
+        Question::Snapshot(reply) => reply.send(owner.snapshot()).is_ok(),
+        Question::RunGraphs(reply) => reply.send(owner.run_graphs()).is_ok(),
+    };
 }
 
 /// Takes what is queued, settles everything and hands it over.

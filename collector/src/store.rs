@@ -14,6 +14,9 @@ use crate::size::span_bytes;
 /// The most bytes of traces that are kept.
 pub const MAX_STORED_BYTES: usize = 64 << 20;
 
+/// The rank of a cited trace when room is made: the last to go.
+const CITED: u8 = 2;
+
 /// Traces by id, as many as fit.
 #[derive(Debug)]
 pub struct TraceStore {
@@ -23,6 +26,7 @@ pub struct TraceStore {
     /// How many traces were ever inserted; the age of a trace.
     inserted: u64,
     evicted_exemplars: u64,
+    is_exhausted: bool,
 }
 
 /// A trace, followed by the spans that came late.
@@ -45,7 +49,7 @@ pub struct Pins {
 impl TraceStore {
     /// An empty store for `limit_bytes`.
     pub fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, traces: HashMap::new(), bytes: 0, inserted: 0, evicted_exemplars: 0 }
+        Self { limit_bytes, traces: HashMap::new(), bytes: 0, inserted: 0, evicted_exemplars: 0, is_exhausted: false }
     }
 
     /// Adds a trace, or late spans to a trace. The store may be over its limit afterwards: see
@@ -73,10 +77,11 @@ impl TraceStore {
 
     /// Evicts traces until a quarter of the store is free, so that making room is rare.
     pub fn make_room(&mut self, pins: &Pins) {
-        let rank = |id: &TraceId| u8::from(pins.next.contains(id)).max(2 * u8::from(pins.cited.contains(id)));
+        let rank = |id: &TraceId| if pins.cited.contains(id) { CITED } else { u8::from(pins.next.contains(id)) };
         let mut order: Vec<(u8, u64, TraceId)> =
             self.traces.iter().map(|(id, stored)| (rank(id), stored.age, *id)).collect();
         order.sort_unstable();
+        self.is_exhausted = false;
         for (rank, _, id) in order {
             if self.bytes <= self.limit_bytes / 4 * 3 {
                 break;
@@ -84,6 +89,7 @@ impl TraceStore {
             let stored = self.traces.remove(&id).expect("ordered traces are stored");
             self.bytes -= stored.bytes;
             self.evicted_exemplars += u64::from(rank > 0);
+            self.is_exhausted |= rank == CITED;
         }
     }
 
@@ -105,6 +111,11 @@ impl TraceStore {
     /// How many traces had to go that a graph cites or may come to cite, since they alone were too much.
     pub fn evicted_exemplars(&self) -> u64 {
         self.evicted_exemplars
+    }
+
+    /// Whether cited traces had to go when room was made last: the store is too small for what is cited.
+    pub fn is_exhausted(&self) -> bool {
+        self.is_exhausted
     }
 
     /// The spans that are stored, in no particular order.

@@ -76,6 +76,11 @@ impl Window {
         &self.live
     }
 
+    /// ⊕ of the facts since the start, as of the last [`Window::advance`].
+    pub fn run(&self) -> &Facts {
+        &self.run
+    }
+
     /// How many traces and fragments have a time outside the window they arrived in.
     pub fn misdated_traces(&self) -> u64 {
         self.misdated_traces

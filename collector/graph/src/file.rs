@@ -12,7 +12,8 @@ use crate::facts::Facts;
 use crate::name::{Name, NameTable};
 
 const MAGIC: &[u8; 4] = b"SPLG";
-const VERSION: u16 = 1;
+/// The version of the format.
+pub const VERSION: u16 = 1;
 const HEADER_BYTES: usize = 6;
 const CHECKSUM_BYTES: usize = 8;
 

@@ -10,12 +10,14 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// Every number, with its help. A name that ends in `_total` is a counter, any other a gauge.
 ///
-/// Of the spans that were sent, the first three have each exactly once: accepted, rejected, asked to come again.
-fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, u64); 19] {
+/// Sent spans are accepted, rejected or asked to come again, each exactly once per request; those under way make the
+/// difference, since their answer is read before they are.
+fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, u64); 21] {
     [
         ("accepted_spans_total", "Spans that are in.", received.accepted_spans.get()),
         ("rejected_spans_total", "Spans refused by name.", received.rejected_spans.get()),
         ("retry_spans_total", "Spans whose sender was asked to come again.", received.retry_spans.get()),
+        ("sent_spans_total", "Spans that came: accepted, rejected or asked to come again.", received.sent_spans.get()),
         ("requests_total", "Export requests.", received.requests.get()),
         ("malformed_requests_total", "Requests that could not be read.", received.malformed_requests.get()),
         ("oversized_requests_total", "Requests that can never fit.", received.oversized_requests.get()),
@@ -30,6 +32,7 @@ fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, 
         ("evicted_exemplars_total", "Traces thrown away that a graph cites or may cite.", live.evicted_exemplars),
         ("pending_traces", "Traces that are not settled yet.", live.pending_traces),
         ("pending_spans", "Spans of traces that are not settled yet.", live.pending_spans),
+        ("store_exhausted", "1 while the store is too small for cited traces.", u64::from(live.is_store_exhausted)),
         ("stored_traces", "Traces that can be looked at.", live.stored_traces),
         ("stored_bytes", "Bytes of the traces that can be looked at.", live.stored_bytes),
     ]

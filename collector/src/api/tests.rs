@@ -1,6 +1,11 @@
+//! Every route, asked without a socket.
+
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
+use spanlint_graph::SpanBatch;
 use tower::ServiceExt;
 
 use super::*;
@@ -14,7 +19,7 @@ async fn api() -> Router {
     live.intake().submit(batch(&[root(0xabc, 1), child(0xabc, 2, 1)])).await.unwrap();
     let mut published = live.published();
     published.wait_for(|published| !published.environments.is_empty()).await.unwrap();
-    guarded(router(live.published(), live.traces(), Arc::default()))
+    guarded(router(&live, Arc::default()))
 }
 
 async fn get_from(api: Router, path: &str, host: &str) -> (StatusCode, String) {
@@ -69,7 +74,7 @@ async fn an_unknown_environment_is_told_which_there_are() {
 #[tokio::test(start_paused = true)]
 async fn before_the_first_trace_the_graph_is_empty() {
     let live = simulated(&LiveSettings::default());
-    let api = guarded(router(live.published(), live.traces(), Arc::default()));
+    let api = guarded(router(&live, Arc::default()));
     let (status, body) = get_from(api, "/api/v1/graph", "localhost").await;
     let graph: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &graph["nodes"], &graph["edges"]), (StatusCode::OK, &json!([]), &json!([])));
@@ -113,9 +118,77 @@ async fn the_numbers_are_those_of_the_collector() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_service_graph_is_that_of_the_whole_run() {
+    let settings = LiveSettings { window: Duration::from_secs(10), ..LiveSettings::default() };
+    let live = simulated(&settings);
+    let api = guarded(router(&live, Arc::default()));
+    let mut published = live.published();
+    let line = r#"traces_service_graph_request_total{client="service-0",server="service-1",connection_type=""}"#;
+    for round in 1..=2u32 {
+        live.intake().submit(batch(&[root(round.into(), 1), child(round.into(), 2, 1)])).await.unwrap();
+        published.wait_for(|published| published.status.settled_traces == u64::from(round)).await.unwrap();
+        let (_, body) = get_from(api.clone(), "/metrics", "localhost").await;
+        assert!(body.contains(&format!("{line} {round}\n")), "{body}");
+        // The trace slides out of the window; a counter stays.
+        published.wait_for(|published| published.environments.is_empty()).await.unwrap();
+        let (_, body) = get_from(api.clone(), "/metrics", "localhost").await;
+        assert!(body.contains(&format!("{line} {round}\n")), "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_snapshot_gives_the_graph_that_is_published() {
+    let live = simulated(&LiveSettings::default());
+    live.intake().submit(batch(&[root(0xabc, 1), child(0xabc, 2, 1)])).await.unwrap();
+    let mut published = live.published();
+    let published = published.wait_for(|published| !published.environments.is_empty()).await.unwrap().clone();
+    let request = Request::get("/api/v1/snapshot").header(header::HOST, "localhost").body(Body::empty()).unwrap();
+    let response = router(&live, Arc::default()).oneshot(request).await.unwrap();
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let (facts, names) = spanlint_graph::file::read(&bytes).unwrap();
+    let environments = spanlint_graph::resolve::environments(&facts, &names);
+    assert_eq!(spanlint_graph::resolve(&facts, environments[0], &names), *published.environments[0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_version_says_what_can_be_read() {
+    let version = get_json("/api/v1/version").await;
+    assert_eq!(serde_json::from_value::<wire::Version>(version).unwrap(), wire::Version::own());
+}
+
+#[tokio::test]
+async fn a_full_queue_is_not_ready_until_there_is_room() {
+    // The owner cannot run before this test waits for it.
+    let live = simulated(&LiveSettings::default());
+    let api = guarded(router(&live, Arc::default()));
+    let mut filled = 0;
+    while live.intake().submit(SpanBatch::default()).await.is_ok() {
+        filled += 1;
+    }
+    assert_eq!(filled, crate::live::MAX_QUEUED_BATCHES);
+    let refused = get_from(api.clone(), "/readyz", "localhost").await;
+    check_refused(refused, StatusCode::SERVICE_UNAVAILABLE, &["queue is full"]);
+    live.facts().snapshot().await.unwrap();
+    while get_from(api.clone(), "/readyz", "localhost").await.0 != StatusCode::OK {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_too_small_for_what_is_cited_is_told() {
+    let live = simulated(&LiveSettings { stored_bytes: 1, ..LiveSettings::default() });
+    live.intake().submit(batch(&[root(1, 1), child(1, 2, 1)])).await.unwrap();
+    let mut published = live.published();
+    published.wait_for(|published| published.status.settled_traces == 1).await.unwrap();
+    let (status, body) = get_from(guarded(router(&live, Arc::default())), "/readyz", "localhost").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(body.contains("store is too small"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_collector_that_stopped_is_alive_but_not_ready() {
     let live = simulated(&LiveSettings::default());
-    let api = guarded(router(live.published(), live.traces(), Arc::default()));
+    let api = guarded(router(&live, Arc::default()));
     assert_eq!(get_from(api.clone(), "/readyz", "localhost").await.0, StatusCode::OK);
     live.finish().await;
     assert_eq!(get_from(api.clone(), "/readyz", "localhost").await.0, StatusCode::SERVICE_UNAVAILABLE);

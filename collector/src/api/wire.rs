@@ -1,10 +1,35 @@
-//! The JSON of the API. The graph has the shape that reports have.
+//! The JSON of the API. The graph has the shape that reports have; what another spanlint reads back is public.
 
-use serde::Serialize;
+mod trace;
+
+use serde::{Deserialize, Serialize};
+use spanlint_graph::file;
 use spanlint_graph::snapshot::{self, CallGraph};
-use spanlint_graph::waterfall::{Row, Waterfall};
 
+pub use self::trace::{TraceBody, TraceBodyError};
 use super::SCHEMA_VERSION;
+
+/// Who answers: `GET /api/v1/version`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// The version of the wire format of the API and of reports.
+    pub schema_version: String,
+    /// The version of spanlint.
+    pub version: String,
+    /// The version of the format of `/api/v1/snapshot`.
+    pub snapshot_format: u16,
+}
+
+impl Version {
+    /// That of this spanlint.
+    pub fn own() -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            snapshot_format: file::VERSION,
+        }
+    }
+}
 
 /// The call graph of one environment.
 #[derive(Debug, Serialize)]
@@ -37,35 +62,6 @@ struct EdgeBody {
     errors: u64,
     latency_ms_p50: f64,
     latency_ms_p95: f64,
-}
-
-/// A trace as a tree of spans, in the order to draw it.
-#[derive(Debug, Serialize)]
-pub(super) struct TraceBody {
-    schema_version: &'static str,
-    trace_id: String,
-    start_unix_ns: String,
-    duration_ns: u64,
-    spans: Vec<SpanBody>,
-}
-
-#[derive(Debug, Serialize)]
-struct SpanBody {
-    span_id: String,
-    depth: u16,
-    node: String,
-    service: String,
-    name: String,
-    kind: &'static str,
-    operation: String,
-    peer: Option<String>,
-    offset_ns: u64,
-    duration_ns: u64,
-    is_failure: bool,
-    is_orphan: bool,
-    status_message: String,
-    /// Pairs, since a key may come more than once.
-    attributes: Vec<(String, String)>,
 }
 
 impl GraphBody {
@@ -104,37 +100,4 @@ fn edges(graph: &CallGraph) -> Vec<EdgeBody> {
 
 fn milliseconds(ns: u64) -> f64 {
     ns as f64 / 1e6
-}
-
-impl From<Waterfall> for TraceBody {
-    fn from(waterfall: Waterfall) -> Self {
-        Self {
-            schema_version: SCHEMA_VERSION,
-            trace_id: waterfall.trace_id.to_string(),
-            start_unix_ns: waterfall.start_ns.to_string(),
-            duration_ns: waterfall.duration_ns,
-            spans: waterfall.rows.into_iter().map(SpanBody::from).collect(),
-        }
-    }
-}
-
-impl From<Row> for SpanBody {
-    fn from(row: Row) -> Self {
-        Self {
-            span_id: row.span_id.to_string(),
-            depth: row.depth,
-            node: row.node_id,
-            service: row.service,
-            name: row.name,
-            kind: row.kind.as_str(),
-            operation: row.operation,
-            peer: Some(row.peer_id).filter(|peer| !peer.is_empty()),
-            offset_ns: row.offset_ns,
-            duration_ns: row.duration_ns,
-            is_failure: row.outcome.is_failure(),
-            is_orphan: row.is_orphan,
-            status_message: row.status_message,
-            attributes: row.attributes,
-        }
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanlint_graph::span::{Resource, ResourceId};
-use spanlint_graph::{CallGraph, Facts, Name, SpanBatch, TraceId, Vocabulary, Waterfall, resolve};
+use spanlint_graph::{CallGraph, Facts, Name, SpanBatch, TraceId, Vocabulary, Waterfall, file, resolve};
 
 use super::status::{SpanRate, Status};
 use crate::assemble::{Assembled, Assembler, AssemblyLimits, Settle};
@@ -133,6 +133,16 @@ impl Owner {
         Some(self.store.get(id)?.waterfall(&self.vocabulary))
     }
 
+    /// The facts of the window that was published last, as the bytes of a snapshot file.
+    pub(super) fn snapshot(&self) -> Vec<u8> {
+        file::write(self.window.live(), &self.vocabulary.names)
+    }
+
+    /// The graph of the whole run, whose numbers only grow, for each environment.
+    pub(super) fn run_graphs(&self) -> Vec<CallGraph> {
+        self.resolve_all(self.window.run()).collect()
+    }
+
     /// Settles everything at once.
     pub(super) fn finish(mut self, now: Moment, busy_spans: u64) -> Finished {
         let rest = self.assembler.finish();
@@ -173,10 +183,14 @@ impl Owner {
     }
 
     fn graphs(&self) -> Vec<Arc<CallGraph>> {
-        let facts = self.window.live();
+        self.resolve_all(self.window.live()).map(Arc::new).collect()
+    }
+
+    /// The graph of each environment, the one with the most spans first.
+    fn resolve_all(&self, facts: &Facts) -> impl Iterator<Item = CallGraph> {
         let mut environments = facts.environments.sorted();
         environments.sort_by_key(|(_, facts)| Reverse(facts.counts.spans));
-        environments.iter().map(|(name, _)| Arc::new(resolve(facts, *name, &self.vocabulary.names))).collect()
+        environments.into_iter().map(|(name, _)| resolve(facts, name, &self.vocabulary.names))
     }
 
     fn status(&mut self, now: Duration, busy_spans: u64) -> Status {
@@ -197,6 +211,7 @@ impl Owner {
             stored_traces: self.store.len() as u64,
             stored_bytes: self.store.bytes() as u64,
             evicted_exemplars: self.store.evicted_exemplars(),
+            is_store_exhausted: self.store.is_exhausted(),
         }
     }
 

@@ -18,6 +18,9 @@ pub const MAX_QUEUED_BATCHES: usize = 1024;
 /// The most bytes of batches that wait for the owner of the graph.
 pub const MAX_QUEUED_BYTES: usize = 64 << 20;
 
+/// Of either bound, the part that is free in a queue that is about to turn senders away: one in this many.
+const NEARLY_FULL: usize = 8;
+
 /// When a sender that was turned away should come again: the owner empties a full queue in less.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -55,6 +58,12 @@ impl Intake {
             self.busy_spans.fetch_add(spans, Ordering::Relaxed);
             Busy { retry_after: RETRY_AFTER }
         })
+    }
+
+    /// Whether little of the queue is free, so that senders are turned away now or soon.
+    pub fn is_nearly_full(&self) -> bool {
+        self.sender.capacity() < MAX_QUEUED_BATCHES / NEARLY_FULL
+            || self.room.available_permits() < MAX_QUEUED_BYTES / NEARLY_FULL
     }
 
     /// How many spans were in batches that were turned away.
@@ -111,6 +120,23 @@ mod tests {
         intake.submit(heavy(MAX_QUEUED_BYTES / 2)).await.unwrap_err();
         drop(first);
         intake.submit(heavy(MAX_QUEUED_BYTES)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn little_room_is_told_before_senders_are_turned_away() {
+        let (intake, mut batches) = queue();
+        for _ in 0..MAX_QUEUED_BATCHES - MAX_QUEUED_BATCHES / NEARLY_FULL {
+            intake.submit(SpanBatch::default()).await.unwrap();
+        }
+        assert!(!intake.is_nearly_full());
+        intake.submit(SpanBatch::default()).await.unwrap();
+        assert!(intake.is_nearly_full());
+        for _ in 0..MAX_QUEUED_BATCHES / 2 {
+            batches.recv().await.unwrap();
+        }
+        assert!(!intake.is_nearly_full());
+        intake.submit(heavy(MAX_QUEUED_BYTES / NEARLY_FULL * (NEARLY_FULL - 1))).await.unwrap();
+        assert!(intake.is_nearly_full());
     }
 
     #[tokio::test]

@@ -36,6 +36,8 @@ pub struct Status {
     pub stored_bytes: u64,
     /// Traces that were thrown away although a graph cites or may come to cite them, since they alone were too much.
     pub evicted_exemplars: u64,
+    /// Whether the store is too small for the traces that the graphs cite.
+    pub is_store_exhausted: bool,
 }
 
 /// Over how many whole seconds the rate is taken.

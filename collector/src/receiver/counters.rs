@@ -26,6 +26,9 @@ impl Counter {
 pub struct Counters {
     /// Export requests, whatever their answer.
     pub requests: Counter,
+    /// Spans that came, each time they came. Counted before the answer, so that those under way make the difference to
+    /// the sum of the three that follow.
+    pub sent_spans: Counter,
     /// Spans that are in.
     pub accepted_spans: Counter,
     /// Spans refused by name.

@@ -19,6 +19,7 @@ impl Receiver {
             .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
         let partial = partial_success(signal, &batch, &decoded);
         let (spans, refused) = (batch.spans.len() as u64, batch.refused);
+        self.counters.sent_spans.add(spans + refused);
         if spans + refused > 0 {
             self.intake.submit(batch).await.map_err(|busy| {
                 self.counters.retry_spans.add(spans + refused);

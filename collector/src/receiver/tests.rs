@@ -81,7 +81,9 @@ async fn json(response: Response) -> serde_json::Value {
 /// Accepted, rejected and asked to retry.
 fn spans(receiver: &Receiver) -> [u64; 3] {
     let counters = &receiver.counters;
-    [&counters.accepted_spans, &counters.rejected_spans, &counters.retry_spans].map(Counter::get)
+    let answered = [&counters.accepted_spans, &counters.rejected_spans, &counters.retry_spans].map(Counter::get);
+    assert_eq!(counters.sent_spans.get(), answered.iter().sum::<u64>());
+    answered
 }
 
 #[tokio::test]
