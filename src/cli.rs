@@ -91,6 +91,9 @@ pub(crate) struct WatchArguments {
     pub(crate) receiver: ReceiverArguments,
     #[command(flatten)]
     pub(crate) judge: JudgeArguments,
+    /// Show another collector instead of receiving spans: the address of its API, such as `http://127.0.0.1:4319`
+    #[arg(long, value_name = "URL", conflicts_with = "files")]
+    pub(crate) attach: Option<String>,
     /// Recordings to look at instead of receiving spans
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,

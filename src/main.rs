@@ -1,6 +1,7 @@
 //! The `spanlint` command: the only place where the parts are wired together.
 
 mod api;
+mod attach;
 mod cli;
 mod commands;
 mod failure;

@@ -29,9 +29,7 @@ impl Frame {
         let counts = published.status;
         let graph = published.environments.first().cloned().unwrap_or_default();
         let others = published.environments.iter().skip(1).map(|graph| graph.environment.as_str());
-        let others: Vec<&str> = others.map(|name| if name.is_empty() { "(none)" } else { name }).collect();
-        let notice = (!others.is_empty())
-            .then(|| format!("showing environment {} only; also seen: {}", graph.environment, others.join(", ")));
+        let notice = other_environments(&graph.environment, others);
         Live {
             at_ns: published.at_ns,
             graph,
@@ -61,6 +59,13 @@ impl Frame {
         };
         states.map(state).collect()
     }
+}
+
+/// What the user must know where more than one environment was seen.
+pub(crate) fn other_environments<'a>(shown: &str, others: impl Iterator<Item = &'a str>) -> Option<String> {
+    let others: Vec<&str> = others.map(|name| if name.is_empty() { "(none)" } else { name }).collect();
+    let shown = if shown.is_empty() { "(none)" } else { shown };
+    (!others.is_empty()).then(|| format!("showing environment {shown} only; also seen: {}", others.join(", ")))
 }
 
 /// The pictures of a session, and the task that makes them.

@@ -2,7 +2,7 @@
 //! dashboard would.
 
 use serde::{Deserialize, Serialize};
-use spanlint_tui::{Endpoint, Live};
+use spanlint_tui::{Endpoint, Live, Status};
 
 /// `GET /api/v1/status`, and a part of every event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,25 @@ impl From<&Live> for StatusBody {
             late_spans: status.late,
             settled_traces: status.traces,
             pending_traces: status.pending_traces,
+        }
+    }
+}
+
+impl StatusBody {
+    /// The state as the dashboard shows it, with the sentence that its user must know.
+    pub(crate) fn into_status(self, notice: Option<String>) -> Status {
+        let endpoint = |body: EndpointBody| Endpoint { protocols: body.protocols, address: body.address };
+        Status {
+            endpoints: self.endpoints.into_iter().map(endpoint).collect(),
+            spans_per_second: self.spans_per_second,
+            spans: self.accepted_spans,
+            traces: self.settled_traces,
+            rejected: self.rejected_spans,
+            late: self.late_spans,
+            pending_traces: self.pending_traces,
+            window_seconds: self.window_seconds,
+            notice,
+            scenarios: Vec::new(),
         }
     }
 }

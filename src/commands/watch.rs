@@ -1,4 +1,4 @@
-//! `spanlint watch`: the dashboard, over live spans or over recordings.
+//! `spanlint watch`: the dashboard, over live spans, over another collector or over recordings.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use spanlint_graph::{TraceId, Waterfall};
 use spanlint_tui::{Live, Source, Status};
 use tokio::sync::watch;
 
+use crate::attach::Attached;
 use crate::cli::WatchArguments;
 use crate::failure::Ending;
 use crate::judge::Judge;
@@ -18,7 +19,18 @@ use crate::service::{self, Service, WINDOW};
 pub(crate) fn run(arguments: &WatchArguments) -> anyhow::Result<Ending> {
     let judge = Judge::load(&arguments.judge)?;
     service::require_terminal("`spanlint collect` receives without one, `spanlint check` judges recordings")?;
-    if arguments.files.is_empty() { watch_live(arguments, judge) } else { watch_recording(&arguments.files, &judge) }
+    match &arguments.attach {
+        Some(url) => watch_other(url, judge),
+        None if arguments.files.is_empty() => watch_live(arguments, judge),
+        None => watch_recording(&arguments.files, &judge),
+    }
+}
+
+fn watch_other(url: &str, judge: Judge) -> anyhow::Result<Ending> {
+    service::runtime()?.block_on(async {
+        service::show(Attached::connect(url, judge).await?).await?;
+        Ok(Ending::Clean)
+    })
 }
 
 fn watch_live(arguments: &WatchArguments, judge: Judge) -> anyhow::Result<Ending> {

@@ -1,0 +1,131 @@
+//! Another collector's graph in this dashboard: `spanlint watch --attach URL`.
+//!
+//! What is fetched are facts, not verdicts: the graph is resolved and judged here, with the configuration of whoever
+//! looks. When the other side is gone, the last picture stays with a notice, and comes alive again with the collector.
+
+mod remote;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use anyhow::Context;
+use spanlint_analyzer::Mode;
+use spanlint_graph::resolve::environments;
+use spanlint_graph::{TraceId, Waterfall, file, resolve};
+use spanlint_tui::{Live, Source};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use self::remote::Remote;
+use crate::judge::Judge;
+use crate::session::other_environments;
+
+/// How often the other collector is asked whether it has news.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The pictures of another collector, and the task that fetches them.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    remote: Remote,
+    judge: Judge,
+    pictures: watch::Sender<Arc<Live>>,
+    runtime: Handle,
+}
+
+impl Attached {
+    /// Fetches the first picture and goes on until this is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When nothing answers there, or something that is not a spanlint whose snapshots can be read.
+    pub(crate) async fn connect(url: &str, judge: Judge) -> anyhow::Result<Arc<Self>> {
+        let remote = Remote::new(url)?;
+        let attached = Arc::new(Self { remote, judge, pictures: watch::Sender::default(), runtime: Handle::current() });
+        attached.update(true).await.with_context(|| format!("cannot attach to {url}"))?;
+        tokio::spawn(Self::follow(Arc::downgrade(&attached)));
+        Ok(attached)
+    }
+
+    async fn follow(attached: Weak<Self>) {
+        let mut ticks = tokio::time::interval(POLL_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_gone = false;
+        loop {
+            ticks.tick().await;
+            let Some(attached) = attached.upgrade() else { return };
+            // Whoever comes back may be another version.
+            match attached.update(is_gone).await {
+                Ok(()) => is_gone = false,
+                Err(error) => {
+                    is_gone = true;
+                    attached.say_gone(&crate::failure::message(&error));
+                }
+            }
+        }
+    }
+
+    /// Fetches what is new. A first contact begins with the version of the other side.
+    async fn update(self: &Arc<Self>, is_first: bool) -> anyhow::Result<()> {
+        if is_first {
+            self.remote.check_version().await?;
+        }
+        let status = self.remote.status().await?;
+        let at_ns: u64 = status.at_unix_ns.parse().context("its status has no time")?;
+        if !is_first && self.pictures.borrow().at_ns == at_ns {
+            return Ok(());
+        }
+        let snapshot = self.remote.snapshot().await?;
+        let attached = Arc::clone(self);
+        // A large graph takes the rules a while; the dashboard must not wait for them.
+        let made = tokio::task::spawn_blocking(move || {
+            let (facts, names) = file::read(&snapshot)?;
+            let all = environments(&facts, &names);
+            let graph = resolve(&facts, all.first().copied().unwrap_or_default(), &names);
+            let analysis = attached.judge.judge(&graph, Mode::Live);
+            let others = other_environments(&graph.environment, all.iter().skip(1).map(|&name| names.text(name)));
+            let notice = attached.remote.other_version().or(others);
+            let picture = Live {
+                at_ns,
+                graph: Arc::new(graph),
+                findings: analysis.findings.into(),
+                undecided: analysis.undecided.into(),
+                status: status.into_status(notice),
+            };
+            attached.pictures.send_replace(Arc::new(picture));
+            anyhow::Ok(())
+        });
+        made.await?
+    }
+
+    /// Keeps the last picture, and says that it is the last.
+    fn say_gone(&self, reason: &str) {
+        let notice = format!("this is the last picture: {reason}");
+        self.pictures.send_if_modified(|live| {
+            let is_news = live.status.notice.as_ref() != Some(&notice);
+            if is_news {
+                let mut shown = Live::clone(live);
+                shown.status.spans_per_second = 0.0;
+                shown.status.notice = Some(notice);
+                *live = Arc::new(shown);
+            }
+            is_news
+        });
+    }
+}
+
+impl Source for Attached {
+    fn live(&self) -> watch::Receiver<Arc<Live>> {
+        self.pictures.subscribe()
+    }
+
+    fn trace(&self, trace_id: TraceId) -> Option<Waterfall> {
+        // Whoever is gone has no trace; the notice of the picture tells why.
+        self.runtime.block_on(self.remote.trace(trace_id)).ok()?
+    }
+
+    fn set_scenario(&self, _name: &str, _is_on: bool) {}
+}
+
+#[cfg(test)]
+mod tests;
