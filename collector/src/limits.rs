@@ -20,6 +20,13 @@ pub const MAX_FILE_BYTES: u64 = 16 << 30;
 /// The most files that one call of the reader opens.
 pub const MAX_FILES: usize = 100_000;
 
+/// The most files that are read at the same time.
+pub const MAX_READERS: usize = 8;
+
+/// The most memory that reading back may take in a file compressed with zstd, as a power of two; what zstd itself allows
+/// where nobody asks for more.
+pub const MAX_ZSTD_WINDOW_LOG: u32 = 27;
+
 /// How deep folders are followed.
 pub const MAX_FOLDER_DEPTH: usize = 32;
 

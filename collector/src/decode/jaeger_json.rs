@@ -2,7 +2,7 @@
 //! sent them.
 //!
 //! Takes `{"data": [trace, ...]}`, one trace, an array of traces, and traces as the user interface holds them, where a
-//! span carries its process and a reference its whole span. Tags keep their names: the OpenTracing ones are known to
+//! span carries its process and a reference its whole span. Tags keep their names: those of `OpenTracing` are known to
 //! `spanlint_graph::semantics`. Logs, flags and warnings are not read.
 
 use std::borrow::Cow;
@@ -321,7 +321,7 @@ struct Tags<'a> {
 }
 
 impl Tags<'_> {
-    /// The kind that OpenTracing keeps in a tag.
+    /// The kind, which is a tag here.
     fn kind(&self) -> SpanKind {
         let kind = self.list.iter().find(|(key, _)| key == "span.kind").map(|(_, value)| value.to_text());
         match kind.as_deref() {

@@ -5,10 +5,10 @@ use std::fmt;
 use crate::decode::DecodeError;
 use crate::limits::MAX_BAD_RECORDS;
 
-/// A line or message that could not be read.
+/// A line, a message or what follows a byte that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRecord {
-    /// `line` or `message`.
+    /// `line`, `message` or `byte`.
     pub unit: &'static str,
     /// Which one, from 1.
     pub number: u64,

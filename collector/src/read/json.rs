@@ -1,14 +1,16 @@
-//! OTLP in JSON: a request per line, read line by line, or documents over many lines.
+//! JSON: a document per line, read line by line, or documents over many lines, each told by its own keys.
 
 use std::io::{self, BufRead};
 
 use serde_json::value::RawValue;
-use spanlint_graph::{BatchBuilder, SpanBatch};
+use spanlint_graph::BatchBuilder;
 
 use super::bad::BadRecord;
 use super::lines::{self, Line};
+use super::sniff::{self, Shape};
 use super::source::{self, Contents, Format};
-use crate::decode::{DecodeError, Decoded, otlp_json};
+use crate::decode::zipkin_json::Pieces;
+use crate::decode::{DecodeError, Decoded, jaeger_json, otlp_json};
 use crate::limits::Limits;
 
 /// Reads a source that starts like JSON.
@@ -16,30 +18,28 @@ use crate::limits::Limits;
 /// The first line decides: if it ends in the middle of a document, the documents of this source go over many lines and
 /// it is held as a whole.
 pub(super) fn read(reader: &mut impl BufRead, limits: &Limits) -> io::Result<Contents> {
-    let mut contents = Contents::new(Format::OtlpJson);
+    let mut documents = Documents::new();
     let mut line = Vec::new();
     let mut number = 0;
-    while let Some(read) = next_line(reader, limits, &mut line, number, &mut contents)? {
+    while let Some(read) = next_line(reader, limits, &mut line, number, &mut documents.contents)? {
         number += 1;
         if read == Line::TooLong {
             let reason = format!("is longer than {} bytes", limits.document_bytes);
-            contents.bad.push(BadRecord { unit: "line", number, reason });
+            documents.contents.bad.push(BadRecord { unit: "line", number, reason });
             continue;
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        match decode(&line) {
-            Ok((batch, decoded)) => contents.add(batch, decoded),
-            Err(error) if error.is_end_of_input() && !contents.decoded.is_recognized && contents.bad.count == 0 => {
+        match documents.add(&line) {
+            Err(error) if error.is_end_of_input() && documents.is_empty() => {
                 line.push(b'\n');
-                source::read_whole(reader, limits.document_bytes, &mut line)?;
-                return Ok(read_documents(&line, number));
+                return read_rest(reader, limits, &mut line, number);
             }
-            Err(error) => contents.bad.push(BadRecord::of_json(number, &error)),
+            outcome => documents.count(number, outcome),
         }
     }
-    Ok(contents)
+    Ok(documents.finish())
 }
 
 /// Reads the next line. A source whose compression is damaged behind good lines ends there, which is counted.
@@ -53,7 +53,7 @@ fn next_line(
     match lines::read(reader, limits.document_bytes, line) {
         Ok(Line::End) => Ok(None),
         Ok(read) => Ok(Some(read)),
-        Err(error) if error.kind() == io::ErrorKind::FileTooLarge || contents.batch.spans.is_empty() => Err(error),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge || !contents.decoded.is_recognized => Err(error),
         Err(error) => {
             contents.bad.push(BadRecord { unit: "line", number: number + 1, reason: error.to_string() });
             Ok(None)
@@ -61,33 +61,43 @@ fn next_line(
     }
 }
 
+/// Reads documents over many lines, of which `bytes` holds the first `number` lines.
+fn read_rest(reader: &mut impl BufRead, limits: &Limits, bytes: &mut Vec<u8>, number: u64) -> io::Result<Contents> {
+    let damage = source::read_whole(reader, limits.document_bytes, bytes)?;
+    let mut contents = read_documents(bytes, number);
+    match damage {
+        Some(damage) if !contents.decoded.is_recognized => return Err(damage),
+        Some(damage) => {
+            let number = number + newlines(bytes);
+            contents.bad.push(BadRecord { unit: "line", number, reason: damage.to_string() });
+        }
+        None => {}
+    }
+    Ok(contents)
+}
+
 /// Reads documents that follow each other, the first of which starts in line `first_line`. If they turn out not to be
 /// documents, they are lines of which the first is bad.
 fn read_documents(bytes: &[u8], first_line: u64) -> Contents {
-    let mut contents = Contents::new(Format::OtlpJson);
-    let mut documents = serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>();
+    let mut documents = Documents::new();
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>();
     let mut start = 0;
-    while let Some(document) = documents.next() {
+    while let Some(value) = values.next() {
         let line = first_line + newlines(&bytes[..start]);
-        let document = match document {
+        let document = match value {
             Ok(document) => document.get(),
             Err(_) if start == 0 => return read_lines(bytes, first_line),
             Err(error) => {
-                contents.bad.push(BadRecord::of_json(first_line, &error.into()));
+                documents.contents.bad.push(BadRecord::of_json(first_line, &error.into()));
                 break;
             }
         };
-        match decode(document.as_bytes()) {
-            Ok((batch, decoded)) => contents.add(batch, decoded),
-            Err(error) => {
-                let leading = bytes[start..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-                let line = line + newlines(&bytes[start..start + leading]);
-                contents.bad.push(BadRecord::of_json(line, &error));
-            }
-        }
-        start = documents.byte_offset();
+        let leading = bytes[start..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let outcome = documents.add(document.as_bytes());
+        documents.count(line + newlines(&bytes[start..start + leading]), outcome);
+        start = values.byte_offset();
     }
-    contents
+    documents.finish()
 }
 
 fn newlines(bytes: &[u8]) -> u64 {
@@ -95,22 +105,64 @@ fn newlines(bytes: &[u8]) -> u64 {
 }
 
 fn read_lines(bytes: &[u8], first_line: u64) -> Contents {
-    let mut contents = Contents::new(Format::OtlpJson);
+    let mut documents = Documents::new();
     for (number, line) in (first_line..).zip(bytes.split(|&byte| byte == b'\n')) {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        match decode(line) {
-            Ok((batch, decoded)) => contents.add(batch, decoded),
-            Err(error) => contents.bad.push(BadRecord::of_json(number, &error)),
+        if !line.iter().all(u8::is_ascii_whitespace) {
+            let outcome = documents.add(line);
+            documents.count(number, outcome);
         }
     }
-    contents
+    documents.finish()
 }
 
-/// Decodes one document into a batch of its own: of a bad one nothing is kept.
-fn decode(bytes: &[u8]) -> Result<(SpanBatch, Decoded), DecodeError> {
-    let mut builder = BatchBuilder::default();
-    let decoded = otlp_json::decode(bytes, &mut builder)?;
-    Ok((builder.finish(), decoded))
+/// The documents of one source.
+struct Documents {
+    contents: Contents,
+    /// A span of Zipkin may come in pieces, in several documents.
+    zipkin: Pieces,
+}
+
+impl Documents {
+    fn new() -> Self {
+        Self { contents: Contents::new(Format::OtlpJson), zipkin: Pieces::default() }
+    }
+
+    /// Whether nothing was read yet, neither good nor bad.
+    fn is_empty(&self) -> bool {
+        !self.contents.decoded.is_recognized && self.contents.bad.count == 0
+    }
+
+    /// Decodes one document into a batch of its own: of a bad one nothing is kept.
+    fn add(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        let mut builder = BatchBuilder::default();
+        let (format, decoded) = match sniff::shape(bytes) {
+            Shape::Jaeger => (Format::JaegerJson, jaeger_json::decode(bytes, &mut builder)?),
+            Shape::TempoAnswer => (Format::TempoJson, otlp_json::decode_tempo(bytes, &mut builder)?),
+            Shape::Zipkin => {
+                self.zipkin.add(bytes)?;
+                (Format::ZipkinJson, Decoded { is_recognized: true, ..Decoded::default() })
+            }
+            _ => (Format::OtlpJson, otlp_json::decode(bytes, &mut builder)?),
+        };
+        if decoded.is_recognized && !self.contents.decoded.is_recognized {
+            self.contents.format = format;
+        }
+        self.contents.add(builder.finish(), decoded);
+        Ok(())
+    }
+
+    /// Counts the document that starts in line `number` if it is bad.
+    fn count(&mut self, number: u64, outcome: Result<(), DecodeError>) {
+        if let Err(error) = outcome {
+            self.contents.bad.push(BadRecord::of_json(number, &error));
+        }
+    }
+
+    /// What all documents hold.
+    fn finish(mut self) -> Contents {
+        let mut builder = BatchBuilder::default();
+        let decoded = self.zipkin.show(&mut builder);
+        self.contents.add(builder.finish(), decoded);
+        self.contents
+    }
 }

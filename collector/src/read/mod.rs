@@ -1,14 +1,17 @@
 //! Recordings of traces: files, folders and standard input, told apart by content and never by name.
 //!
 //! Reads OTLP as JSON (one object, an array, lines) and as protobuf (one request, or requests each behind its length),
-//! also compressed with gzip. A bad record among good ones is counted with its place; a file named directly that gives
-//! no span is an error, a file inside a folder is skipped with a reason. It does not follow links to folders, and what
-//! it returns depends on the input alone.
+//! answers of Tempo, JSON of Jaeger and of Zipkin v2, and snapshots, also compressed with gzip or zstd. A bad record
+//! among good ones is counted with its place; a file named directly that gives no span is an error, a file inside a
+//! folder is skipped with a reason. Several files are read at the same time, but what is returned depends on the input
+//! alone. It does not follow links to folders, and it does not merge snapshots: whether their traces are disjoint is
+//! for the caller to know.
 
 mod bad;
 mod folder;
 mod json;
 mod lines;
+mod parallel;
 mod protobuf;
 mod sniff;
 mod source;
@@ -17,7 +20,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use spanlint_graph::SpanBatch;
+use spanlint_graph::{Facts, NameTable, SpanBatch};
 
 pub use bad::{BadRecord, BadRecords};
 pub use source::{Format, SourceError};
@@ -43,10 +46,23 @@ pub enum Input {
 pub struct ReadResult {
     /// The spans of all files, in the order of the inputs and, within a folder, of the paths.
     pub batch: SpanBatch,
-    /// The files that gave spans.
+    /// The snapshots, in the same order.
+    pub snapshots: Vec<Snapshot>,
+    /// The files that gave spans or are snapshots.
     pub files: Vec<FileSummary>,
     /// The files of folders that gave none.
     pub skipped: Vec<Skipped>,
+}
+
+/// The facts that were saved in one file.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Where it is.
+    pub path: String,
+    /// The facts.
+    pub facts: Facts,
+    /// The names that they refer to.
+    pub names: NameTable,
 }
 
 /// What one file gave.
@@ -56,7 +72,7 @@ pub struct FileSummary {
     pub path: String,
     /// What it is.
     pub format: Format,
-    /// How many spans were taken.
+    /// How many spans were taken; none of a snapshot, which has facts instead.
     pub spans: u64,
     /// How many spans were refused by name.
     pub refused: u64,
@@ -118,45 +134,91 @@ pub enum ReadError {
 
 /// Reads everything that `inputs` name, in their order.
 pub fn read(inputs: Vec<Input>, limits: &Limits) -> Result<ReadResult, ReadError> {
-    let mut result = ReadResult::default();
-    for input in inputs {
-        match input {
-            Input::Path(path) if path.is_dir() => read_folder(&path, limits, &mut result)?,
-            Input::Path(path) => {
-                let contents = open(&path)
-                    .map_err(|source| ReadError::Unreadable { path: path.display().to_string(), source })
-                    .map(|file| source::read(file, limits))?;
-                result.take_named(path.display().to_string(), contents)?;
+    let parts = inputs.into_iter().map(Part::of).collect::<Result<Vec<_>, _>>()?;
+    let paths: Vec<PathBuf> = parts.iter().flat_map(Part::files).cloned().collect();
+    let read_file = |index: usize| match open(&paths[index]) {
+        Ok(file) => Ok(source::read(file, limits)),
+        Err(error) => Err(error),
+    };
+    parallel::in_order(paths.len(), read_file, |mut contents| {
+        let mut result = ReadResult::default();
+        let mut next = || contents.next().expect("every file is read");
+        for part in parts {
+            match part {
+                Part::File(path) => result.take_file(&path, next())?,
+                Part::Folder { path, files } => result.take_folder(&path, &files, &mut next)?,
+                Part::Stream { name, reader } => result.take_named(name, source::read(reader, limits))?,
             }
-            Input::Stream { name, reader } => result.take_named(name, source::read(reader, limits))?,
         }
-    }
-    Ok(result)
+        Ok(result)
+    })
 }
 
-fn read_folder(folder: &Path, limits: &Limits, result: &mut ReadResult) -> Result<(), ReadError> {
-    let paths = folder::files(folder)?;
-    let (files_before, skipped_before) = (result.files.len(), result.skipped.len());
-    for path in &paths {
-        let contents = open(path).map_err(SourceError::Io).and_then(|file| source::read(file, limits));
-        let path = path.display().to_string();
-        match contents {
-            Ok(contents) => result.take(path, contents),
-            Err(reason) => result.skipped.push(Skipped { path, reason }),
+/// An input, with the files that it stands for.
+enum Part {
+    File(PathBuf),
+    Folder { path: PathBuf, files: Vec<PathBuf> },
+    Stream { name: String, reader: Box<dyn Read> },
+}
+
+impl Part {
+    fn of(input: Input) -> Result<Self, ReadError> {
+        Ok(match input {
+            Input::Path(path) if path.is_dir() => {
+                let files = folder::files(&path)?;
+                Self::Folder { path, files }
+            }
+            Input::Path(path) => Self::File(path),
+            Input::Stream { name, reader } => Self::Stream { name, reader },
+        })
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        match self {
+            Self::File(path) => std::slice::from_ref(path),
+            Self::Folder { files, .. } => files,
+            Self::Stream { .. } => &[],
         }
     }
-    if result.files.len() == files_before {
-        let first = result.skipped.drain(skipped_before..).next().map(Box::new);
-        return Err(ReadError::Folder { path: folder.display().to_string(), files: paths.len(), first });
-    }
-    Ok(())
 }
+
+/// What reading one file gave: the outer error says that it cannot be opened.
+type FileOutcome = io::Result<Result<Contents, SourceError>>;
 
 fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
 impl ReadResult {
+    fn take_file(&mut self, path: &Path, outcome: FileOutcome) -> Result<(), ReadError> {
+        let path = path.display().to_string();
+        match outcome {
+            Ok(contents) => self.take_named(path, contents),
+            Err(source) => Err(ReadError::Unreadable { path, source }),
+        }
+    }
+
+    fn take_folder(
+        &mut self,
+        folder: &Path,
+        files: &[PathBuf],
+        next: &mut impl FnMut() -> FileOutcome,
+    ) -> Result<(), ReadError> {
+        let (files_before, skipped_before) = (self.files.len(), self.skipped.len());
+        for path in files {
+            let path = path.display().to_string();
+            match next().unwrap_or_else(|error| Err(SourceError::Io(error))) {
+                Ok(contents) => self.take(path, contents),
+                Err(reason) => self.skipped.push(Skipped { path, reason }),
+            }
+        }
+        if self.files.len() == files_before {
+            let first = self.skipped.drain(skipped_before..).next().map(Box::new);
+            return Err(ReadError::Folder { path: folder.display().to_string(), files: files.len(), first });
+        }
+        Ok(())
+    }
+
     fn take_named(&mut self, path: String, contents: Result<Contents, SourceError>) -> Result<(), ReadError> {
         match contents {
             Ok(contents) => {
@@ -168,6 +230,9 @@ impl ReadResult {
     }
 
     fn take(&mut self, path: String, contents: Contents) {
+        if let Some((facts, names)) = contents.snapshot {
+            self.snapshots.push(Snapshot { path: path.clone(), facts, names });
+        }
         self.files.push(FileSummary {
             path,
             format: contents.format,

@@ -23,20 +23,32 @@ enum Framing {
 /// record.
 pub(super) fn read(reader: &mut impl BufRead, limits: &Limits) -> io::Result<Contents> {
     let mut bytes = Vec::new();
-    source::read_whole(reader, limits.document_bytes, &mut bytes)?;
+    let damage = source::read_whole(reader, limits.document_bytes, &mut bytes)?;
+    let mut contents = read_messages(&bytes);
+    match damage {
+        Some(damage) if contents.batch.spans.is_empty() => return Err(damage),
+        Some(damage) => {
+            contents.bad.push(BadRecord { unit: "byte", number: bytes.len() as u64 + 1, reason: damage.to_string() });
+        }
+        None => {}
+    }
+    Ok(contents)
+}
+
+fn read_messages(bytes: &[u8]) -> Contents {
     let mut contents = Contents::new(Format::OtlpProtobuf);
-    match decode(&bytes) {
+    match decode(bytes) {
         Ok((batch, decoded)) => contents.add(batch, decoded),
         Err(error) => {
             let framed =
-                [Framing::Varint, Framing::BigEndian].into_iter().find_map(|framing| read_framed(&bytes, framing));
+                [Framing::Varint, Framing::BigEndian].into_iter().find_map(|framing| read_framed(bytes, framing));
             if let Some(framed) = framed {
-                return Ok(framed);
+                return framed;
             }
             contents.bad.push(BadRecord { unit: "message", number: 1, reason: error.to_string() });
         }
     }
-    Ok(contents)
+    contents
 }
 
 /// Reads requests behind their lengths; none if the first one cannot be read so.

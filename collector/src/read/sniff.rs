@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// How many bytes from the start of a file are looked at.
 pub(super) const HEAD_BYTES: usize = 64 << 10;
@@ -11,7 +11,7 @@ pub(super) const HEAD_BYTES: usize = 64 << 10;
 const MAX_KEYS: usize = 16;
 
 /// The bytes that a zstd frame starts with.
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// What a file looks like that is nothing else.
 pub(super) const BINARY: &str = "binary data";
@@ -34,12 +34,10 @@ pub(super) fn is_json(head: &[u8]) -> bool {
 
 /// What a file that starts with `head` looks like, as words for a message.
 pub(super) fn looks_like(head: &[u8]) -> &'static str {
-    if head.starts_with(&ZSTD_MAGIC) {
-        "zstd-compressed data"
-    } else if head.starts_with(b"PK\x03\x04") {
+    if head.starts_with(b"PK\x03\x04") {
         "a zip archive"
     } else if is_json(head) {
-        json_looks_like(head)
+        shape(head).looks_like()
     } else if is_text(head) {
         "text"
     } else {
@@ -57,30 +55,62 @@ fn is_text(head: &[u8]) -> bool {
     is_utf8 && !head.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
 }
 
-fn json_looks_like(head: &[u8]) -> &'static str {
-    let mut keys = Vec::new();
-    // The head may be cut anywhere: the keys seen until then are what counts.
-    let _ = Keys(&mut keys).deserialize(&mut serde_json::Deserializer::from_slice(head));
-    let has = |wanted: &[&str]| wanted.iter().all(|key| keys.iter().any(|found| found == key));
-    if has(&["traceID", "spans"]) || has(&["data"]) {
-        "Jaeger JSON"
-    } else if has(&["batches"]) || has(&["trace"]) {
-        "an answer of Tempo's API"
-    } else if has(&["parent", "child", "callCount"]) {
-        "Jaeger's dependency list, which has no spans"
-    } else if has(&["SpanContext"]) {
-        "the console output of a Go SDK"
-    } else if has(&["traceId", "id"]) {
-        "Zipkin JSON"
-    } else {
-        "JSON without resourceSpans"
+/// What a JSON document is, judged by its first keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Otlp,
+    TempoAnswer,
+    Jaeger,
+    JaegerDependencies,
+    Zipkin,
+    GoConsole,
+    Unknown,
+}
+
+impl Shape {
+    /// Judges an object by its keys, in the order in which they stand; none while that is not enough to tell.
+    fn of(keys: &[String]) -> Option<Self> {
+        let has = |key: &str| keys.iter().any(|found| found == key);
+        Some(match keys.last()?.as_str() {
+            "resourceSpans" | "resource_spans" | "resourceLogs" | "resource_logs" | "resourceMetrics"
+            | "resource_metrics" => Self::Otlp,
+            "batches" | "trace" | "result" => Self::TempoAnswer,
+            "data" | "traceID" | "spans" | "processes" => Self::Jaeger,
+            "SpanContext" => Self::GoConsole,
+            _ if has("traceId") && has("id") => Self::Zipkin,
+            _ if has("parent") && has("child") && has("callCount") => Self::JaegerDependencies,
+            _ => return None,
+        })
+    }
+
+    /// Words for a message about a document of this shape that gives no span.
+    fn looks_like(self) -> &'static str {
+        match self {
+            Self::Otlp | Self::Unknown => "JSON without resourceSpans",
+            Self::TempoAnswer => "an answer of Tempo's API without batches",
+            Self::Jaeger => "an answer of Jaeger's API without spans",
+            Self::JaegerDependencies => "Jaeger's dependency list, which has no spans",
+            Self::Zipkin => "Zipkin JSON without spans",
+            Self::GoConsole => "the console output of a Go SDK",
+        }
     }
 }
 
-/// Collects the first keys of an object, or of the first object in an array.
-struct Keys<'k>(&'k mut Vec<String>);
+/// What a document, or the beginning of one, is. Reads no further than it must.
+pub(super) fn shape(json: &[u8]) -> Shape {
+    let mut keys = Keys { seen: Vec::new(), shape: None };
+    // The document may be cut anywhere: what was seen until then is what counts.
+    let _ = keys.deserialize(&mut serde_json::Deserializer::from_slice(json));
+    keys.shape.unwrap_or(Shape::Unknown)
+}
 
-impl<'de> DeserializeSeed<'de> for Keys<'_> {
+/// Collects the first keys of an object, or of the first object in an array, until they tell its shape.
+struct Keys {
+    seen: Vec<String>,
+    shape: Option<Shape>,
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Keys {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -88,7 +118,7 @@ impl<'de> DeserializeSeed<'de> for Keys<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Keys<'_> {
+impl<'de> Visitor<'de> for &mut Keys {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,19 +126,22 @@ impl<'de> Visitor<'de> for Keys<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key()? {
-            if self.0.len() < MAX_KEYS {
-                self.0.push(key);
+        while self.seen.len() < MAX_KEYS
+            && let Some(key) = map.next_key()?
+        {
+            self.seen.push(key);
+            self.shape = Shape::of(&self.seen);
+            if self.shape.is_some() {
+                break;
             }
             map.next_value::<IgnoredAny>()?;
         }
-        Ok(())
+        Err(de::Error::custom("the rest is not looked at"))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
         sequence.next_element_seed(self)?;
-        while sequence.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
+        Err(de::Error::custom("the rest is not looked at"))
     }
 }
 
@@ -123,15 +156,34 @@ mod tests {
 
     #[test]
     fn files_are_told_by_their_content() {
-        check(br#"{"data":[{"traceID":"1","spans":[{"#, "Jaeger JSON");
-        check(br#" [{"traceId":"1","id":"2"},{"#, "Zipkin JSON");
-        check(br#"{"batches":["#, "an answer of Tempo's API");
+        check(br#"{"data":[{"traceID":"1","spans":[{"#, "an answer of Jaeger's API without spans");
+        check(br#" [{"traceId":"1","id":"2"},{"#, "Zipkin JSON without spans");
+        check(br#"{"batches":["#, "an answer of Tempo's API without batches");
         check(br#"[{"parent":"a","child":"b","callCount":1}]"#, "Jaeger's dependency list, which has no spans");
         check(br#"{"a":1}"#, "JSON without resourceSpans");
         check(b"hello, world\n", "text");
         check("caf\u{e9}".as_bytes().split_last().unwrap().1, "text");
         check(&[0x7f, b'E', b'L', b'F', 0, 1], "binary data");
-        check(&[0x28, 0xb5, 0x2f, 0xfd, 0], "zstd-compressed data");
+        check(b"PK\x03\x04", "a zip archive");
+    }
+
+    #[track_caller]
+    fn check_shape(json: &str, expected: Shape) {
+        assert_eq!(shape(json.as_bytes()), expected, "{json}");
+    }
+
+    #[test]
+    fn documents_are_told_by_their_keys_wherever_they_stand() {
+        check_shape(r#"{"resourceSpans":"#, Shape::Otlp);
+        check_shape(r#"[{"resource_logs":[]}]"#, Shape::Otlp);
+        check_shape(r#"{"_comment":{"resourceSpans":1},"processes":{}}"#, Shape::Jaeger);
+        check_shape(r#"[{"traceID":"#, Shape::Jaeger);
+        check_shape(r#"{"trace":{"resourceSpans":[]}}"#, Shape::TempoAnswer);
+        check_shape(r#"{"id":"1","tags":{},"traceId":"2"}"#, Shape::Zipkin);
+        check_shape(r#"[[{"traceId":"1","id":"2"#, Shape::Zipkin);
+        check_shape(r#"{"traceId":"1","spanId":"2"}"#, Shape::Unknown);
+        check_shape("[]", Shape::Unknown);
+        check_shape(&"[".repeat(100_000), Shape::Unknown);
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
-use spanlint_graph::SpanBatch;
+use spanlint_graph::file::{self, SnapshotError};
+use spanlint_graph::{Facts, NameTable, SpanBatch};
 
 use super::bad::BadRecords;
 use super::{json, protobuf, sniff};
 use crate::decode::{Decoded, gzip};
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_ZSTD_WINDOW_LOG};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,14 @@ pub enum Format {
     OtlpJson,
     /// OTLP in protobuf: one request, or several.
     OtlpProtobuf,
+    /// An answer of Tempo's API, which is OTLP in JSON but for its envelope and its ids.
+    TempoJson,
+    /// Jaeger's JSON, as its API and its user interface export it.
+    JaegerJson,
+    /// Zipkin's v2 JSON.
+    ZipkinJson,
+    /// A snapshot of spanlint: facts, not spans.
+    Snapshot,
 }
 
 /// Why a source gives no span.
@@ -30,19 +39,22 @@ pub enum SourceError {
     Empty,
     /// It is something else.
     #[error(
-        "is not a recording of traces, it looks like {looks_like}; spanlint reads OTLP as JSON (an object, an array, \
-         lines) or protobuf, also compressed with gzip"
+        "is not a recording of traces, it looks like {looks_like}; spanlint reads OTLP (JSON or protobuf), Jaeger and \
+         Zipkin v2 JSON, answers of Tempo, and its own snapshots, also compressed with gzip or zstd"
     )]
     NotTraces {
         /// What it looks like.
         looks_like: String,
     },
-    /// It is OTLP, but no span of it can be read.
+    /// It is a recording, but no span of it can be read.
     #[error("has no readable span: {reason}")]
     NoSpans {
         /// Where and why.
         reason: String,
     },
+    /// It is a snapshot of another version, or a damaged one.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// It is larger than the bound.
     #[error("is larger than {limit} bytes")]
     TooLarge {
@@ -56,6 +68,8 @@ pub enum SourceError {
 pub(super) struct Contents {
     pub(super) format: Format,
     pub(super) batch: SpanBatch,
+    /// The facts and names of a snapshot, which has no spans.
+    pub(super) snapshot: Option<(Facts, NameTable)>,
     pub(super) decoded: Decoded,
     pub(super) bad: BadRecords,
 }
@@ -63,7 +77,8 @@ pub(super) struct Contents {
 impl Contents {
     /// Nothing yet.
     pub(super) fn new(format: Format) -> Self {
-        Self { format, batch: SpanBatch::default(), decoded: Decoded::default(), bad: BadRecords::default() }
+        let (batch, decoded, bad) = Default::default();
+        Self { format, batch, snapshot: None, decoded, bad }
     }
 
     /// Adds what one record holds.
@@ -85,19 +100,22 @@ impl Contents {
             let looks_like = format!("OTLP logs or metrics ({other_records} records)");
             Err(SourceError::NotTraces { looks_like })
         } else {
-            Err(SourceError::NoSpans { reason: "its requests hold none".to_owned() })
+            Err(SourceError::NoSpans { reason: "it holds none".to_owned() })
         }
     }
 }
 
-/// Reads a whole source; never empty of spans.
+/// Reads a whole source; never empty of spans, unless it is a snapshot.
 pub(super) fn read(reader: impl Read, limits: &Limits) -> Result<Contents, SourceError> {
-    let (head, reader) = with_head(reader, gzip::MAGIC.len()).map_err(SourceError::Io)?;
+    let (head, reader) = with_head(reader, sniff::ZSTD_MAGIC.len()).map_err(SourceError::Io)?;
     if head.is_empty() {
-        return Err(SourceError::Empty);
-    }
-    if head == gzip::MAGIC {
+        Err(SourceError::Empty)
+    } else if head.starts_with(&gzip::MAGIC) {
         read_decompressed(MultiGzDecoder::new(BufReader::new(reader)), limits)
+    } else if head == sniff::ZSTD_MAGIC {
+        let mut decoder = zstd::Decoder::new(reader).map_err(SourceError::Io)?;
+        decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).map_err(SourceError::Io)?;
+        read_decompressed(decoder, limits)
     } else {
         read_decompressed(reader, limits)
     }
@@ -107,6 +125,9 @@ fn read_decompressed(reader: impl Read, limits: &Limits) -> Result<Contents, Sou
     let limit = limits.file_bytes;
     let (head, reader) = with_head(Bounded { reader, limit, left: limit }, sniff::HEAD_BYTES).map_err(bounded)?;
     let mut reader = BufReader::with_capacity(sniff::HEAD_BYTES, reader);
+    if file::is_snapshot(&head) {
+        return read_snapshot(&mut reader, limits);
+    }
     let is_blank = head.iter().all(u8::is_ascii_whitespace);
     let is_json = is_blank || sniff::is_json(&head);
     let contents = if is_json { json::read(&mut reader, limits) } else { protobuf::read(&mut reader, limits) };
@@ -120,6 +141,14 @@ fn read_decompressed(reader: impl Read, limits: &Limits) -> Result<Contents, Sou
         Err(SourceError::Empty)
     } else {
         Err(SourceError::NotTraces { looks_like: looks_like.to_owned() })
+    }
+}
+
+fn read_snapshot(reader: &mut impl BufRead, limits: &Limits) -> Result<Contents, SourceError> {
+    let mut bytes = Vec::new();
+    match read_whole(reader, limits.document_bytes, &mut bytes).map_err(bounded)? {
+        Some(damage) => Err(SourceError::Io(damage)),
+        None => Ok(Contents { snapshot: Some(file::read(&bytes)?), ..Contents::new(Format::Snapshot) }),
     }
 }
 
@@ -183,9 +212,13 @@ fn bounded(error: io::Error) -> SourceError {
     }
 }
 
-/// Reads the rest of a source that must be held as a whole.
-pub(super) fn read_whole(reader: &mut impl BufRead, limit: usize, into: &mut Vec<u8>) -> io::Result<()> {
+/// Reads the rest of a source that must be held as a whole. Where its compression is damaged the bytes before that are
+/// kept, and the damage is the answer.
+pub(super) fn read_whole(reader: &mut impl BufRead, limit: usize, into: &mut Vec<u8>) -> io::Result<Option<io::Error>> {
     let room = limit.saturating_sub(into.len()) as u64;
-    reader.take(room + 1).read_to_end(into)?;
-    if into.len() > limit { Err(over_limit(limit as u64)) } else { Ok(()) }
+    let damage = match reader.take(room + 1).read_to_end(into) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(error),
+        outcome => outcome.err(),
+    };
+    if into.len() > limit { Err(over_limit(limit as u64)) } else { Ok(damage) }
 }

@@ -6,11 +6,14 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use proptest::prelude::*;
 use prost::Message as _;
+use spanlint_graph::span::{SpanId, SpanKind};
+use spanlint_graph::{Name, Trace, TraceId, file};
 use tempfile::TempDir;
 
 use super::*;
-use crate::decode::oracle::one_span;
+use crate::decode::oracle::{Random, mutate, one_span};
 
 /// A request of one span, as a line of JSON.
 fn line(name: &str) -> String {
@@ -26,6 +29,20 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+fn compress_zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 1).unwrap()
+}
+
+/// A trace of one span, as Jaeger's API answers.
+fn jaeger(name: &str) -> String {
+    format!(r#"{{"data":[{{"traceID":"a","spans":[{{"spanID":"1","operationName":"{name}"}}]}}]}}"#)
+}
+
+/// A span of Zipkin.
+fn zipkin(name: &str) -> String {
+    format!(r#"{{"traceId":"a","id":"{:x}","name":"{name}","timestamp":7}}"#, u64::from(name.as_bytes()[0]))
 }
 
 fn read_bytes(bytes: &[u8], limits: &Limits) -> Result<ReadResult, ReadError> {
@@ -83,13 +100,41 @@ fn protobuf_comes_alone_and_behind_lengths() {
 }
 
 #[test]
-fn gzip_is_told_by_content_and_may_have_members() {
-    check(
-        &[compress(format!("{}\n", line("a")).as_bytes()), compress(line("b").as_bytes())].concat(),
-        &["a", "b"],
-        &[],
-    );
-    check(&compress(&message("a")), &["a"], &[]);
+fn compression_is_told_by_content_and_may_have_members() {
+    let (first, second) = (format!("{}\n", line("a")), line("b"));
+    for compress in [compress, compress_zstd] {
+        check(&[compress(first.as_bytes()), compress(second.as_bytes())].concat(), &["a", "b"], &[]);
+        check(&compress(&message("a")), &["a"], &[]);
+        check(&compress(jaeger("a").as_bytes()), &["a"], &[]);
+    }
+}
+
+#[test]
+fn other_formats_come_as_objects_lines_and_arrays() {
+    let pretty = |json: &str| {
+        let value: serde_json::Value = serde_json::from_str(json).unwrap();
+        serde_json::to_string_pretty(&value).unwrap()
+    };
+    let check_format = |text: &str, spans: &[&str], format: Format| {
+        check(text.as_bytes(), spans, &[]);
+        assert_eq!(read_bytes(text.as_bytes(), &Limits::default()).unwrap().files[0].format, format);
+    };
+    let batches = |name: &str| line(name).replace("resourceSpans", "batches");
+    check_format(&format!("{}\n{}", jaeger("a"), jaeger("b")), &["a", "b"], Format::JaegerJson);
+    check_format(&format!("{}\n{}", pretty(&jaeger("a")), jaeger("b")), &["a", "b"], Format::JaegerJson);
+    check_format(&format!("[{},{}]", zipkin("a"), zipkin("b")), &["a", "b"], Format::ZipkinJson);
+    check_format(&pretty(&format!("[{}]", zipkin("a"))), &["a"], Format::ZipkinJson);
+    check_format(&format!("{}\n[{}]", zipkin("a"), zipkin("b")), &["a", "b"], Format::ZipkinJson);
+    check_format(&pretty(&batches("a")), &["a"], Format::TempoJson);
+    check_format(&format!("{}\n{}", line("a"), jaeger("b")), &["a", "b"], Format::OtlpJson);
+}
+
+#[test]
+fn a_zipkin_span_in_pieces_on_several_lines_is_one() {
+    let piece = zipkin("a").replace("\"timestamp\":7", "\"duration\":5");
+    let result = read_bytes(format!("{}\n{piece}\n", zipkin("a")).as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(result.batch.spans.len(), 1);
+    assert_eq!(result.batch.spans[0].duration_ns(), 5000);
 }
 
 #[test]
@@ -119,12 +164,25 @@ fn a_bad_request_leaves_nothing_of_itself() {
 }
 
 #[test]
-fn torn_gzip_gives_what_was_whole() {
-    let lines: String = (0..5000).map(|number| line(&number.to_string()) + "\n").collect();
-    let compressed = compress(lines.as_bytes());
-    let result = read_bytes(&compressed[..compressed.len() / 2], &Limits::default()).unwrap();
-    assert_eq!(result.files[0].bad.count, 1);
-    assert!((1000..4000).contains(&result.batch.spans.len()), "{}", result.batch.spans.len());
+fn torn_compression_gives_what_was_whole() {
+    // Text that does not compress well, so that half of the bytes hold about half of the spans.
+    let name = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string();
+    let lines: String = (0..5000).map(|number| line(&name(number)) + "\n").collect();
+    let messages: Vec<u8> =
+        (0..5000).map(|number| message(&name(number))).flat_map(|it| [vec![it.len() as u8], it].concat()).collect();
+    let pretty = (0..5000).map(|number| jaeger(&name(number)).replace(',', ",\n")).collect::<String>();
+    for compress in [compress, compress_zstd] {
+        for whole in [lines.as_bytes(), &messages, pretty.as_bytes()] {
+            let compressed = compress(whole);
+            let result = read_bytes(&compressed[..compressed.len() / 2], &Limits::default()).unwrap();
+            let found = &result.files[0];
+            assert!((500..4500).contains(&found.spans), "{} {:?}", found.spans, found.format);
+            // The damage, and the record that it cut, unless it came between two.
+            assert!((1..=2).contains(&found.bad.count), "{:?}", found.bad);
+        }
+    }
+    let torn = compress(&message("a"));
+    check_error(&torn[..torn.len() - 12], "cannot be read");
 }
 
 #[test]
@@ -133,17 +191,21 @@ fn what_is_not_a_recording_says_what_it_looks_like() {
     check_error(b" \n\n", "is empty");
     check_error(b"hello, world\n", "looks like text");
     check_error(b"\x7fELF\x02\x01\x01\x00\x00", "looks like binary data");
-    check_error(b"{\"data\":[{\"traceID\":\"1\",\"spans\":[]}]}", "looks like Jaeger JSON");
-    check_error(b"{\n\"batches\":[]\n}", "an answer of Tempo's API");
+    check_error(br#"{"data":null,"errors":[{"code":404}]}"#, "looks like an answer of Jaeger's API without spans");
+    check_error(b"{\n\"trace\":{}\n}", "an answer of Tempo's API without batches");
+    check_error(br#"[{"parent":"a","child":"b","callCount":1}]"#, "Jaeger's dependency list, which has no spans");
     check_error(br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}"#, "OTLP logs or metrics (1 records)");
     check_error(&[0x1f, 0x8b, 1, 2, 3], "cannot be read");
+    check_error(&[0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff], "cannot be read");
 }
 
 #[test]
 fn a_recording_without_one_readable_span_says_where_and_why() {
     check_error(&line("a").as_bytes()[..50], "has no readable span: line 1: EOF while parsing");
     check_error(&message("a")[..20], "has no readable span: message 1: the protobuf message ends");
-    check_error(br#"{"resourceSpans":[]}"#, "has no readable span: its requests hold none");
+    check_error(br#"{"resourceSpans":[]}"#, "has no readable span: it holds none");
+    check_error(br#"{"data":[{"traceID":"1","spans":[]}]}"#, "has no readable span: it holds none");
+    check_error(br#"[{"traceId":"1","id":"2","binaryAnnotations":[]}]"#, "no readable span: line 1: this is Zipkin v1");
     let short = line("a").replace("01010101", "01");
     check_error(short.as_bytes(), "has no readable span: span \"a\": trace id has 8 hexadecimal digits, wants 32");
     check_error("[".repeat(1_000_000).as_bytes(), "has no readable span: line 1: ");
@@ -152,8 +214,12 @@ fn a_recording_without_one_readable_span_says_where_and_why() {
 #[test]
 fn bombs_and_giants_stop_at_their_bounds() {
     let limits = Limits { file_bytes: 4000, document_bytes: 500, ..Limits::default() };
-    let bomb = compress(&vec![b' '; 1 << 20]);
-    assert!(read_bytes(&bomb, &limits).unwrap_err().to_string().contains("is larger than 4000 bytes"));
+    for compress in [compress, compress_zstd] {
+        let bomb = compress(&vec![b' '; 1 << 20]);
+        assert!(read_bytes(&bomb, &limits).unwrap_err().to_string().contains("is larger than 4000 bytes"));
+        let members = compress(&[b' '; 3000]).repeat(2);
+        assert!(read_bytes(&members, &limits).unwrap_err().to_string().contains("is larger than 4000 bytes"));
+    }
     let giant = format!("{}\n{}{}\n", line("a"), line("b"), " ".repeat(400));
     let result = read_bytes(giant.as_bytes(), &limits).unwrap();
     assert_eq!(names(&result), ["a"]);
@@ -181,6 +247,70 @@ fn folders_are_read_in_order_and_what_is_no_recording_is_skipped() {
     assert_eq!(skipped.len(), 2);
     assert!(skipped[0].contains("looks like text"), "{skipped:?}");
     assert_eq!(skipped[1], "is empty");
+}
+
+#[test]
+fn many_files_are_read_in_their_order() {
+    let folder = TempDir::new().unwrap();
+    let numbers: Vec<String> = (0..200).map(|number| format!("{number:03}")).collect();
+    for number in &numbers {
+        fs::write(folder.path().join(number), line(number)).unwrap();
+    }
+    let last = Input::Path(folder.path().join("199"));
+    let stream = Input::Stream { name: "input".to_owned(), reader: Box::new(io::Cursor::new(message("stream"))) };
+    let result = read(vec![last, stream, Input::Path(folder.path().to_owned())], &Limits::default()).unwrap();
+    let expected: Vec<_> = ["199", "stream"].into_iter().chain(numbers.iter().map(String::as_str)).collect();
+    assert_eq!(names(&result), expected);
+}
+
+/// The facts of one span.
+fn facts() -> (Facts, NameTable) {
+    let mut batch = read_bytes(line("a").as_bytes(), &Limits::default()).unwrap().batch;
+    let mut facts = Facts::default();
+    facts.add_trace(&Trace::new(std::mem::take(&mut batch.spans)), &batch.vocabulary);
+    (facts, batch.vocabulary.names)
+}
+
+#[test]
+fn snapshots_are_read_beside_recordings() {
+    let (facts, names) = facts();
+    let saved = file::write(&facts, &names);
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("a.graph"), &saved).unwrap();
+    fs::write(folder.path().join("b.anything"), compress_zstd(&saved)).unwrap();
+    fs::write(folder.path().join("c.jsonl"), line("c")).unwrap();
+    fs::write(folder.path().join("d.graph"), &saved[..saved.len() - 1]).unwrap();
+    let result = read(vec![Input::Path(folder.path().to_owned())], &Limits::default()).unwrap();
+    assert_eq!(names_of(&result.snapshots), ["a.graph", "b.anything"]);
+    for snapshot in &result.snapshots {
+        assert_eq!(snapshot.facts, facts);
+        assert_eq!(file::write(&snapshot.facts, &snapshot.names), saved);
+    }
+    let formats: Vec<_> = result.files.iter().map(|file| (file.format, file.spans)).collect();
+    assert_eq!(formats, [(Format::Snapshot, 0), (Format::Snapshot, 0), (Format::OtlpJson, 1)]);
+    assert_eq!(result.skipped[0].reason.to_string(), "damaged snapshot: its checksum does not match");
+    check_error(b"SPLG\xff\xff and more than a header", "snapshot format 65535, this spanlint reads 1");
+}
+
+fn names_of(snapshots: &[Snapshot]) -> Vec<String> {
+    let name = |snapshot: &Snapshot| Path::new(&snapshot.path).file_name().unwrap().to_str().unwrap().to_owned();
+    snapshots.iter().map(name).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mutated_files_never_panic(seed in any::<u64>()) {
+        let (facts, names) = facts();
+        let batches = line("a").replace("resourceSpans", "batches");
+        let texts = [line("a"), jaeger("a"), zipkin("a"), batches].map(String::into_bytes);
+        let files = texts.into_iter().chain([message("a"), file::write(&facts, &names)]);
+        let mut random = Random(seed);
+        for file in files.flat_map(|file| [compress(&file), compress_zstd(&file), file]) {
+            let _ = read_bytes(&mutate(&file, &mut random), &Limits::default());
+        }
+    }
 }
 
 #[test]
@@ -218,12 +348,63 @@ fn check_dataset(file: &str, traces: usize, spans: usize, services: usize) {
 fn real_recordings_have_the_spans_that_their_list_says() {
     check_dataset("hotrod/hotrod.otlp.jsonl", 14, 379, 6);
     check_dataset("hotrod/hotrod.otlp.pb", 14, 379, 6);
+    check_dataset("hotrod/hotrod.jaeger.json", 14, 379, 6);
     check_dataset("online-boutique/faultfree.otlp.jsonl.gz", 502, 22_969, 10);
     check_dataset("train-ticket/faultfree-0850.otlp.jsonl.gz", 71, 4890, 25);
     check_dataset("deathstarbench/socialnetwork.otlp.jsonl", 20, 660, 12);
+    check_dataset("deathstarbench/socialnetwork.jaeger.json.gz", 20, 660, 12);
+    check_dataset("traceweaver/hotel-reservation.jaeger.json", 150, 1650, 6);
+    check_dataset("traceweaver/nodejs.jaeger.json", 150, 900, 6);
     check_dataset("otel-demo/startup.otlp.jsonl", 141, 547, 8);
     check_dataset("otlp-proto/trace.json", 1, 1, 1);
     check_dataset("terrarium/traces.otlp.jsonl", 6, 11, 1);
+    check_dataset("bookinfo/tempo-response.json", 1, 8, 5);
+}
+
+#[test]
+fn real_zipkin_recordings_are_read() {
+    check_dataset("zipkin/ascend.json", 1, 8, 3);
+    check_dataset("zipkin/envoy.json", 1, 1, 1);
+    check_dataset("zipkin/messaging-kafka.json", 1, 28, 2);
+    check_dataset("zipkin/messaging.json", 1, 4, 2);
+    check_dataset("zipkin/messaging2.json", 1, 11, 4);
+    check_dataset("zipkin/simple-db-p6.json", 1, 5, 1);
+    check_dataset("zipkin/skew.json", 1, 4, 2);
+    check_dataset("zipkin/smartthings-oauth-authorization.json", 1, 175, 8);
+    check_dataset("zipkin/yelp.json", 1, 16, 6);
+}
+
+/// What a call graph sees of a span.
+type Essence = (TraceId, SpanId, SpanId, Name, SpanKind, u64, u64, bool);
+
+fn essence(file: &Path) -> Vec<Essence> {
+    let result = read(vec![Input::Path(file.to_owned())], &Limits::default()).unwrap();
+    let mut spans: Vec<Essence> = result
+        .batch
+        .spans
+        .iter()
+        .map(|span| {
+            let failed = span.outcome.is_failure();
+            let ids = (span.trace_id, span.span_id, span.parent_id);
+            (ids.0, ids.1, ids.2, span.service.name, span.kind, span.start_ns, span.end_ns, failed)
+        })
+        .collect();
+    spans.sort_unstable();
+    spans
+}
+
+#[test]
+fn recordings_in_several_formats_give_the_same_spans() {
+    let Some(folder) = datasets() else { return };
+    let hotrod = folder.join("hotrod");
+    let jaeger = essence(&hotrod.join("hotrod.jaeger.json"));
+    assert_eq!(jaeger, essence(&hotrod.join("hotrod.otlp.jsonl")));
+    assert_eq!(jaeger, essence(&hotrod.join("hotrod.otlp.pb")));
+    let social = folder.join("deathstarbench");
+    assert_eq!(
+        essence(&social.join("socialnetwork.jaeger.json.gz")),
+        essence(&social.join("socialnetwork.otlp.jsonl"))
+    );
 }
 
 #[test]
@@ -256,6 +437,14 @@ fn every_folder_of_datasets_can_be_read_or_says_why_not() {
     };
     assert_eq!(spans_below("sentry"), 1042);
     assert_eq!(spans_below("captures"), 2 * 434);
+    assert_eq!(spans_below("jaeger-ui"), 167);
+    assert_eq!(spans_below("crisp"), 120);
+    assert_eq!(spans_below("zipkin"), 252);
+    assert_eq!(result.batch.refused, 0, "{:?}", result.batch.refusals);
+    let is_other = |path: &str| !path.contains("captures/") && path.contains(".json");
+    let others = result.skipped.iter().map(|skipped| skipped.path.as_str()).filter(|path| is_other(path));
+    let names: Vec<_> = others.map(|path| path.split("datasets/").nth(1).unwrap()).collect();
+    assert_eq!(names, ["dependencies/large.json", "terrarium/traces.json"]);
     for skipped in &result.skipped {
         assert!(matches!(skipped.reason, SourceError::NotTraces { .. }), "{}: {}", skipped.path, skipped.reason);
     }

@@ -6,9 +6,12 @@ use spanlint_graph::span::{Attribute, SpanKind, Value};
 
 use super::{Endpoint, Piece};
 
+/// Key and text of an attribute.
+type Implied = (&'static str, &'static str);
+
 /// Tags that have another name in OpenTelemetry, and the attribute that their presence implies. Of several tags that
 /// would get one name the first here gets it.
-const RENAMED: [(&str, &str, Option<(&str, &str)>); 11] = [
+const RENAMED: [(&str, &str, Option<Implied>); 11] = [
     ("http.path", "url.path", None),
     ("sql.query", "db.query.text", Some(("db.system.name", "other_sql"))),
     ("cassandra.query", "db.query.text", Some(("db.system.name", "cassandra"))),
