@@ -13,6 +13,7 @@ pub mod clock;
 mod collector;
 pub mod config;
 pub mod decode;
+pub mod durable;
 pub mod limits;
 pub mod live;
 pub mod read;

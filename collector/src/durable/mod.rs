@@ -1,0 +1,190 @@
+//! Durable mode: requests are on disk before they are acknowledged, and are lived through again after a restart.
+//!
+//! ```text
+//! receiver -> Durable::append ... waits ... -> acknowledged
+//!                 | bounded queue        ^
+//!                 +-> writer thread: group -> one record -> append -> fdatasync
+//! ```
+//!
+//! Whatever waits while the disk is busy becomes the next group, so one sync serves many requests under load, and a
+//! single one does not wait for company. When the disk is full or fails, senders are told to come again; that is tried
+//! anew with every group, so room on the disk is all it takes to go on.
+//!
+//! What is kept are the requests as they arrived, not what was made of them. There is no index: a restart reads
+//! everything that is kept, and nobody reads the log in between.
+
+mod disk;
+mod log;
+mod record;
+#[cfg(test)]
+mod simulated;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use self::disk::{Disk, Folder};
+pub use self::disk::FolderError;
+use self::log::Log;
+pub use self::log::{LogError, MAX_LOG_AGE, MAX_LOG_BYTES, Recovery, Retention};
+pub use self::record::Content;
+use crate::clock::Clock;
+use crate::live::Busy;
+
+/// The most requests that wait to be written.
+pub const MAX_UNWRITTEN_REQUESTS: usize = 1024;
+
+/// The most bytes of requests that wait to be written, or are being written. A greater request is taken when it is
+/// alone, as it would never fit otherwise.
+pub const MAX_UNWRITTEN_BYTES: usize = 64 << 20;
+
+/// The size from which a group takes no more requests.
+const MAX_GROUP_BYTES: usize = 8 << 20;
+
+/// When a sender should come again whose request could not be written.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How often old segments are looked for while nothing arrives.
+const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Why durable mode cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum DurableError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The log in it cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The system gives no thread.
+    #[error("cannot start the writer of the log: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Where requests are made durable. The log is closed when the last of these is dropped.
+#[derive(Debug, Clone)]
+pub struct Durable {
+    appends: SyncSender<Append>,
+    room: Arc<Semaphore>,
+}
+
+/// A request that waits to be written.
+#[derive(Debug)]
+struct Append {
+    content: Content,
+    request: Bytes,
+    /// Given back before the sender is told, so that the next request finds it.
+    room: OwnedSemaphorePermit,
+    /// Told once it is on disk; dropped when it could not be written.
+    written: oneshot::Sender<()>,
+}
+
+impl Durable {
+    /// Opens the log in `folder`, which the user chose with `flag`; shows every request that it kept to `replay`, with
+    /// the Unix time of its arrival in nanoseconds; then starts the thread that writes. Blocks until all of it is read.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is in use or cannot be used, when the disk fails, or a later version wrote the log.
+    pub fn open(
+        folder: &Path,
+        flag: &'static str,
+        retention: Retention,
+        clock: Clock,
+        replay: impl FnMut(u64, Content, &[u8]),
+    ) -> Result<(Self, Writer, Recovery), DurableError> {
+        let folder = Folder::open(folder, flag)?;
+        let (log, recovery) = Log::recover(folder, retention, clock().unix_ns, replay)?;
+        let (durable, writer) = start(log, clock)?;
+        Ok((durable, writer, recovery))
+    }
+
+    /// Makes a request durable. Once this returns `Ok`, it survives the end of the process and a power cut.
+    pub async fn append(&self, content: Content, request: Bytes) -> Result<(), Busy> {
+        let bytes = request.len().min(MAX_UNWRITTEN_BYTES) as u32;
+        let busy = Busy { retry_after: RETRY_AFTER };
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| busy)?;
+        let (written, is_written) = oneshot::channel();
+        self.appends.try_send(Append { content, request, room, written }).map_err(|_| busy)?;
+        is_written.await.map_err(|_| busy)
+    }
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+pub struct Writer {
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Waits until every [`Durable`] is dropped and the folder is free for others. Blocks.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the writer of the log has panicked");
+        }
+    }
+}
+
+fn start(log: Log<impl Disk>, clock: Clock) -> io::Result<(Durable, Writer)> {
+    let (appends, waiting) = mpsc::sync_channel(MAX_UNWRITTEN_REQUESTS);
+    let room = Arc::new(Semaphore::new(MAX_UNWRITTEN_BYTES));
+    let thread = std::thread::Builder::new()
+        .name("spanlint-log".to_owned())
+        .spawn(move || write_groups(log, &waiting, &clock))?;
+    Ok((Durable { appends, room }, Writer { thread }))
+}
+
+/// Writes group after group until nobody can hand in any more.
+fn write_groups(mut log: Log<impl Disk>, waiting: &mpsc::Receiver<Append>, clock: &Clock) {
+    let mut is_failing = false;
+    loop {
+        match waiting.recv_timeout(RETENTION_INTERVAL) {
+            Ok(first) => {
+                let written = write_group(&mut log, take_group(first, waiting), clock().unix_ns);
+                if let Err(error) = &written
+                    && !is_failing
+                {
+                    tracing::warn!(%error, "the log cannot be written; senders are asked to come again");
+                }
+                is_failing = written.is_err();
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if let Err(error) = log.retain(clock().unix_ns) {
+            tracing::debug!(%error, "an old segment of the log cannot be removed");
+        }
+    }
+}
+
+/// What waits now, up to the size of a group.
+fn take_group(first: Append, waiting: &mpsc::Receiver<Append>) -> Vec<Append> {
+    let mut bytes = first.request.len();
+    let mut group = vec![first];
+    while bytes < MAX_GROUP_BYTES
+        && let Ok(next) = waiting.try_recv()
+    {
+        bytes += next.request.len();
+        group.push(next);
+    }
+    group
+}
+
+fn write_group(log: &mut Log<impl Disk>, group: Vec<Append>, now_ns: u64) -> io::Result<()> {
+    log.write(group.iter().map(|append| (append.content, &*append.request)), now_ns)?;
+    for Append { room, written, .. } in group {
+        drop(room);
+        // Whoever sent it may have gone.
+        let _ = written.send(());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

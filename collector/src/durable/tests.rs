@@ -1,0 +1,82 @@
+//! The writer thread between senders and log.
+
+use super::simulated::{Fault, Random, SimulatedDisk};
+use super::*;
+use crate::clock::Moment;
+
+const TRACES: Content = Content::TracesProtobuf;
+
+fn no_clock() -> Clock {
+    Arc::new(Moment::default)
+}
+
+/// A writer on a disk, and what the disk held.
+fn open(disk: &SimulatedDisk) -> (Durable, Writer, Vec<Vec<u8>>) {
+    let mut requests = Vec::new();
+    let replay = |_, _, request: &[u8]| requests.push(request.to_vec());
+    let (log, _) = Log::recover(disk.clone(), Retention::default(), 0, replay).unwrap();
+    let (durable, writer) = start(log, no_clock()).unwrap();
+    (durable, writer, requests)
+}
+
+fn text(request: &'static str) -> Bytes {
+    Bytes::from_static(request.as_bytes())
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_is_on_disk() {
+    let disk = SimulatedDisk::new(1);
+    let (durable, writer, _) = open(&disk);
+    let all: Vec<Bytes> = (0..200u32).map(|id| Bytes::from(id.to_le_bytes().to_vec())).collect();
+    let mut appends = tokio::task::JoinSet::new();
+    for request in all.clone() {
+        let durable = durable.clone();
+        appends.spawn(async move { durable.append(TRACES, request).await });
+    }
+    assert!(appends.join_all().await.iter().all(Result::is_ok));
+    disk.restart();
+    let (_, _, mut found) = open(&disk);
+    found.sort();
+    let mut expected: Vec<Vec<u8>> = all.iter().map(|request| request.to_vec()).collect();
+    expected.sort();
+    assert_eq!(found, expected);
+    drop(durable);
+    tokio::task::spawn_blocking(|| writer.join()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_or_failing_disk_says_retry_later_and_recovers() {
+    let disk = SimulatedDisk::new(1);
+    let (durable, ..) = open(&disk);
+    durable.append(TRACES, text("first")).await.unwrap();
+    disk.set_capacity(disk.used_bytes());
+    for _ in 0..3 {
+        assert_eq!(durable.append(TRACES, text("full")).await, Err(Busy { retry_after: RETRY_AFTER }));
+    }
+    disk.set_capacity(usize::MAX);
+    durable.append(TRACES, text("second")).await.unwrap();
+    // The append to the segment works, the sync does not.
+    disk.plan(1, Fault::Error);
+    durable.append(TRACES, text("failed")).await.unwrap_err();
+    durable.append(TRACES, text("third")).await.unwrap();
+    let (_, _, found) = open(&disk);
+    assert_eq!(found, [b"first".to_vec(), b"second".to_vec(), b"third".to_vec()]);
+}
+
+#[tokio::test]
+async fn without_power_nothing_is_acknowledged() {
+    let disk = SimulatedDisk::new(1);
+    let (durable, ..) = open(&disk);
+    disk.plan(Random(1).below(4), Fault::PowerCut);
+    durable.append(TRACES, text("lost")).await.unwrap_err();
+    durable.append(TRACES, text("lost")).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_request_greater_than_all_room_is_taken_when_alone() {
+    let (durable, ..) = open(&SimulatedDisk::new(1));
+    durable.append(TRACES, Bytes::from(vec![0; MAX_UNWRITTEN_BYTES + 1])).await.unwrap();
+    let waiting = Arc::clone(&durable.room).try_acquire_owned().unwrap();
+    durable.append(TRACES, Bytes::from(vec![0; MAX_UNWRITTEN_BYTES])).await.unwrap_err();
+    drop(waiting);
+}
