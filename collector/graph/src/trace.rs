@@ -8,6 +8,10 @@ use crate::resolve::node_id;
 use crate::span::{NodeKey, Span, SpanId, SpanKind, TraceId, Vocabulary};
 use crate::waterfall::{Row, Waterfall};
 
+/// How many spans of one id are looked at for a parent. Client and server may share one; more is rubbish, which must not
+/// cost the square of its size.
+const MAX_SAME_ID: usize = 8;
+
 /// The spans of one trace, sorted by (start, id, kind, service).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
@@ -175,7 +179,7 @@ impl Tree {
 fn parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<usize> {
     let with_id = |id: SpanId| {
         let from = by_id.partition_point(|entry| entry.0 < id);
-        by_id[from..].iter().take_while(move |entry| entry.0 == id).map(|entry| entry.1)
+        by_id[from..].iter().take_while(move |entry| entry.0 == id).take(MAX_SAME_ID).map(|entry| entry.1)
     };
     let span = &spans[index];
     let sender = match span.kind {

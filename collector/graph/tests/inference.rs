@@ -1,5 +1,6 @@
 //! Who calls whom: the points of the design's node and edge inference, each by a trace that shows it.
 
+use spanlint_graph::Name;
 use spanlint_graph::span::{EdgeKind, Outcome};
 
 use crate::notation;
@@ -209,6 +210,29 @@ b client \"migrate\" 0+5 db.system=mysql db.name=shop db.operation=INSERT db.sql
     let usages: Vec<_> =
         graph.usages.iter().map(|usage| (usage.table.as_str(), usage.facts.reads, usage.facts.writes)).collect();
     assert_eq!(usages, [("orders", 1, 1)]);
+}
+
+#[test]
+fn a_service_that_calls_itself_is_no_edge_and_no_loop() {
+    let graph = notation::graph(
+        "a server \"x\" 0+99
+  a client \"y\" 1+90
+    a server \"y\" 2+80",
+    );
+    assert_eq!(notation::edges(&graph), "client -> a other 1");
+    assert_eq!((graph.operations.len(), graph.loops.len()), (2, 0));
+}
+
+#[test]
+fn rubbish_does_not_cost_the_square_of_its_size() {
+    let mut batch = notation::spans("a server \"x\" 0+99 parent=1");
+    for number in 0..30_000u64 {
+        let mut span = batch.spans[0].clone();
+        span.service.name = Name(number);
+        span.parent_id = span.span_id;
+        batch.spans.push(span);
+    }
+    assert_eq!(notation::facts(&batch).environments.get(&Name::EMPTY).unwrap().counts.spans, 30_001);
 }
 
 #[test]

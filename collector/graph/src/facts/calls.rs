@@ -14,7 +14,7 @@ pub(super) struct Request {
     /// The span that opens it.
     pub(super) span: usize,
     pub(super) entry: Entry,
-    /// The request that caused it, where another service's span is its parent.
+    /// The request that caused it; of the same service where that calls itself.
     pub(super) caller: Option<usize>,
     /// Whether the caller waits for it.
     pub(super) is_synchronous: bool,
@@ -103,8 +103,7 @@ impl Reader<'_, '_> {
             self.request_of[index] = self.request_of[parent.expect("a root opens a request")];
             return;
         }
-        let caller =
-            parent.filter(|&parent| self.spans[parent].service != span.service && calls(&self.spans[parent], span));
+        let caller = parent.filter(|&parent| calls(&self.spans[parent], span));
         let is_message = span.kind == SpanKind::Consumer
             || caller.is_some_and(|parent| self.spans[parent].kind == SpanKind::Producer);
         let entry = match span.kind {
@@ -230,7 +229,7 @@ fn opens_request(parent: &Span, span: &Span) -> bool {
         )
 }
 
-/// Whether a child in another service was called by its parent. A server directly under a server is only within its
+/// Whether a span that opens a request was called by its parent. A server directly under a server is only within its
 /// parent's time: a browser that follows a redirect carries the context on, too.
 fn calls(parent: &Span, span: &Span) -> bool {
     let is_direct = span.kind == SpanKind::Server && parent.kind == SpanKind::Server;

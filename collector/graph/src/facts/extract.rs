@@ -12,6 +12,9 @@ use crate::name::Name;
 use crate::span::{Access, NodeKey, ServiceKey, Span, TraceId, Vocabulary};
 use crate::trace::{Trace, Tree};
 
+/// How many failures of one group of calls wait for the attempt that follows them.
+const MAX_OPEN_FAILURES: usize = 256;
+
 impl Facts {
     /// Adds the facts of one settled trace.
     pub fn add_trace(&mut self, trace: &Trace, vocabulary: &Vocabulary) {
@@ -204,12 +207,14 @@ impl EnvironmentFacts {
         for (index, _) in calls.requests.iter().enumerate().filter(|(_, request)| !request.is_probe) {
             let mut path: Vec<ServiceKey> = Vec::new();
             for caller in calls.synchronous_path(index).map(service) {
-                if caller == service(index) {
+                if caller == service(index) && !path.is_empty() {
                     path.push(caller);
                     walked.extend(loop_key(path));
                     break;
                 }
-                path.push(caller);
+                if caller != service(index) {
+                    path.push(caller);
+                }
             }
         }
         walked.sort_unstable();
@@ -256,7 +261,7 @@ fn mark_retries(group: &[&Made<'_>]) -> Vec<bool> {
         };
         let excused = open_failures.iter().position(repeats).map(|place| open_failures.remove(place)).is_some();
         is_retry.push(excused || call.is_retry);
-        if call.outcome.is_failure() {
+        if call.outcome.is_failure() && open_failures.len() < MAX_OPEN_FAILURES {
             open_failures.push(call);
         }
     }
