@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use spanlint_graph::span::{Attribute, SpanKind, Value};
 
-use super::{Endpoint, Piece};
+use super::pieces::{Endpoint, Piece};
 
 /// Key and text of an attribute.
 type Implied = (&'static str, &'static str);

@@ -1,7 +1,8 @@
 //! What Zipkin's tracers really send: short ids, shared spans, pieces, endpoints that say little.
 
 use proptest::prelude::*;
-use spanlint_graph::{BatchBuilder, Name};
+use spanlint_graph::span::SpanId;
+use spanlint_graph::{BatchBuilder, Name, TraceId};
 
 use super::*;
 use crate::decode::oracle;
