@@ -7,7 +7,7 @@ use anyhow::bail;
 use spanlint_collector::limits::Limits;
 use spanlint_collector::read::{self, Input, ReadResult};
 use spanlint_graph::resolve::environments;
-use spanlint_graph::{CallGraph, Facts, Trace, TraceId, Vocabulary, Waterfall, resolve};
+use spanlint_graph::{CallGraph, Facts, Fold, Trace, TraceId, Vocabulary, Waterfall, resolve};
 
 use crate::output;
 
@@ -39,10 +39,19 @@ impl Recording {
             traces.push(Trace::new(spans.split_off(start)));
         }
         traces.reverse();
-        let vocabulary = result.batch.vocabulary;
+        let mut vocabulary = result.batch.vocabulary;
         let mut facts = Facts::default();
         for trace in &traces {
             facts.add_trace(trace, &vocabulary);
+        }
+        for (index, snapshot) in result.snapshots.iter().enumerate() {
+            // Snapshots add up where their traces are disjoint. That one is not given twice is all that can be told.
+            if let Some(same) = result.snapshots[..index].iter().find(|other| other.facts == snapshot.facts) {
+                output::say(&format!("note: {} holds the same as {}, left out", snapshot.path, same.path));
+                continue;
+            }
+            facts.fold(&snapshot.facts);
+            vocabulary.names.merge(&snapshot.names);
         }
         Ok(Self { traces, vocabulary, facts, sources, rejected_spans: result.batch.refused })
     }
