@@ -134,7 +134,8 @@ fn traces_of(edge: &Edge) -> Vec<Link> {
     ];
     let mut links: Vec<Link> = Vec::new();
     for (trace, word) in found {
-        let is_new = |trace: &TraceId| !links.iter().any(|link| matches!(link, Link::Trace(known, _) if known == trace));
+        let is_new =
+            |trace: &TraceId| !links.iter().any(|link| matches!(link, Link::Trace(known, _) if known == trace));
         links.extend(trace.filter(is_new).map(|trace| Link::Trace(trace, word)).into_iter().collect::<Vec<_>>());
     }
     links

@@ -1,7 +1,8 @@
 //! A layered layout of any graph, from left to right: layers, order within a layer, and the lanes that lines share.
 //!
 //! The steps are Sugiyama's: turn the edges that close a cycle around, put every node right of its callers, order each
-//! layer so that few lines cross. All lines that leave a node share one lane, which passes through the layers between
+//! layer so that few lines cross. Layers tell how deep calls go that are waited for, so *soft* edges, those from a topic to
+//! its consumers, do not push their ends apart; they run back where it falls out so. All lines that leave a node share one lane, which passes through the layers between
 //! (*through* slots) and branches at each callee; so a picture has as many lanes as callers and not as edges, and a
 //! branch is never mistaken for a crossing. Deterministic: ties go to the smaller index. This module knows no
 //! cells; [`place`] turns the layout into them.
@@ -58,14 +59,20 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// Lays out nodes `0..nodes`; `edges` has no loops of one node. `roots` are put leftmost where that is possible.
-    pub(crate) fn of(nodes: usize, edges: &[(usize, usize)], roots: &[usize]) -> Self {
-        let reversed = closing_edges(nodes, edges, roots);
+    pub(crate) fn of(
+        nodes: usize,
+        edges: &[(usize, usize)],
+        roots: &[usize],
+        is_soft: impl Fn((usize, usize)) -> bool,
+    ) -> Self {
+        let (soft, hard): (Vec<_>, Vec<_>) = edges.iter().copied().partition(|&edge| is_soft(edge));
+        let layer_of = layers_with_soft(nodes, &hard, &soft, roots)
+            .unwrap_or_else(|| layers_of(nodes, &turned(nodes, edges, roots), roots));
+        let reversed: Vec<bool> = edges.iter().map(|&(from, to)| layer_of[from] > layer_of[to]).collect();
         let forward: Vec<(usize, usize)> = edges
             .iter()
-            .zip(&reversed)
-            .map(|(&(from, to), &is_reversed)| if is_reversed { (to, from) } else { (from, to) })
+            .map(|&(from, to)| if layer_of[from] > layer_of[to] { (to, from) } else { (from, to) })
             .collect();
-        let layer_of = layers_of(nodes, &forward, roots);
         let mut layout = Self::with_lanes(&layer_of, &forward, &reversed);
         layout.order();
         layout
@@ -232,17 +239,42 @@ fn closing_edges(nodes: usize, edges: &[(usize, usize)], roots: &[usize]) -> Vec
     reversed
 }
 
-/// The layer of each node: right of all its callers; one that nobody calls stands just left of its callees.
+/// The edges, those that close a cycle turned around.
+fn turned(nodes: usize, edges: &[(usize, usize)], roots: &[usize]) -> Vec<(usize, usize)> {
+    let closing = closing_edges(nodes, edges, roots);
+    edges
+        .iter()
+        .zip(closing)
+        .map(|(&(from, to), is_closing)| if is_closing { (to, from) } else { (from, to) })
+        .collect()
+}
+
+/// The layer of each node: right of all its callers; one that nobody calls stands just left of the nearest callee that
+/// others call too.
 fn layers_of(nodes: usize, forward: &[(usize, usize)], roots: &[usize]) -> Vec<usize> {
-    let mut outgoing = vec![Vec::new(); nodes];
+    let mut layers = vec![0; nodes];
+    push_right(&mut layers, forward);
     let mut callers = vec![0usize; nodes];
-    for &(from, to) in forward {
-        outgoing[from].push(to);
+    for &(_, to) in forward {
         callers[to] += 1;
     }
-    let mut open = callers.clone();
-    let mut ready: Vec<usize> = (0..nodes).rev().filter(|&node| callers[node] == 0).collect();
-    let mut layers = vec![0; nodes];
+    for node in (0..nodes).filter(|&node| callers[node] == 0 && !roots.contains(&node)) {
+        let callees = forward.iter().filter(|&&(from, to)| from == node && callers[to] > 1).map(|&(_, to)| layers[to]);
+        layers[node] = callees.min().map_or(0, |nearest| nearest - 1);
+    }
+    push_right(&mut layers, forward);
+    layers
+}
+
+/// Moves nodes to the right until each stands right of its callers. `forward` has no cycle.
+fn push_right(layers: &mut [usize], forward: &[(usize, usize)]) {
+    let mut outgoing = vec![Vec::new(); layers.len()];
+    let mut open = vec![0usize; layers.len()];
+    for &(from, to) in forward {
+        outgoing[from].push(to);
+        open[to] += 1;
+    }
+    let mut ready: Vec<usize> = (0..layers.len()).rev().filter(|&node| open[node] == 0).collect();
     while let Some(node) = ready.pop() {
         for &to in &outgoing[node] {
             layers[to] = layers[to].max(layers[node] + 1);
@@ -252,11 +284,40 @@ fn layers_of(nodes: usize, forward: &[(usize, usize)], roots: &[usize]) -> Vec<u
             }
         }
     }
-    for node in (0..nodes).filter(|node| callers[*node] == 0 && !roots.contains(node)) {
-        let nearest = outgoing[node].iter().map(|&to| layers[to]).min();
-        layers[node] = nearest.map_or(0, |nearest| nearest - 1);
+}
+
+/// The layers that hard edges alone ask for, with the ends of soft edges in different ones. None where that does not
+/// settle.
+fn layers_with_soft(
+    nodes: usize,
+    hard: &[(usize, usize)],
+    soft: &[(usize, usize)],
+    roots: &[usize],
+) -> Option<Vec<usize>> {
+    let forward = turned(nodes, hard, roots);
+    let mut layers = layers_of(nodes, &forward, roots);
+    let depth = layers.iter().max().map_or(0, |deepest| deepest + 1);
+    let calls = |end: fn(&(usize, usize)) -> usize, node: usize| forward.iter().filter(move |edge| end(edge) == node);
+    let is_shared = |node: usize| calls(|edge| edge.1, node).count() > 1;
+    let is_loose = |node: usize| {
+        let takes = soft.iter().any(|edge| edge.1 == node);
+        takes && calls(|edge| edge.1, node).count() == 0 && !calls(|edge| edge.0, node).any(|edge| is_shared(edge.1))
+    };
+    // What takes messages and depends on nothing that others use goes to the layer that is nearest to its topics, the right one of two.
+    for node in (0..nodes).filter(|&node| is_loose(node)) {
+        let topics: Vec<usize> = soft.iter().filter(|edge| edge.1 == node).map(|&(topic, _)| layers[topic]).collect();
+        let distance = |layer: usize| topics.iter().map(|topic| topic.abs_diff(layer)).sum::<usize>();
+        let free = (0..depth).rev().filter(|layer| !topics.contains(layer));
+        let nearest = free.min_by_key(|&layer| distance(layer));
+        layers[node] = nearest.unwrap_or(depth);
     }
-    layers
+    push_right(&mut layers, &forward);
+    for _ in 0..=nodes {
+        let Some(&(_, to)) = soft.iter().find(|&&(from, to)| layers[from] == layers[to]) else { return Some(layers) };
+        layers[to] += 1;
+        push_right(&mut layers, &forward);
+    }
+    None
 }
 
 #[cfg(test)]
@@ -264,7 +325,7 @@ mod tests {
     use super::*;
 
     fn layers(nodes: usize, edges: &[(usize, usize)]) -> Vec<usize> {
-        Layout::of(nodes, edges, &[0]).slots[..nodes].iter().map(|slot| slot.layer).collect()
+        Layout::of(nodes, edges, &[0], |_| false).slots[..nodes].iter().map(|slot| slot.layer).collect()
     }
 
     #[test]
@@ -274,15 +335,25 @@ mod tests {
 
     #[test]
     fn a_cycle_is_cut_where_it_closes() {
-        let layout = Layout::of(3, &[(0, 1), (1, 2), (2, 1)], &[0]);
+        let layout = Layout::of(3, &[(0, 1), (1, 2), (2, 1)], &[0], |_| false);
         let reversed: Vec<bool> = layout.routes.iter().map(|route| route.is_reversed).collect();
         assert_eq!(reversed, [false, false, true]);
         assert_eq!(layout.routes[2].slots, [1, 2]);
     }
 
     #[test]
+    fn messages_do_not_make_calls_deeper() {
+        // 0 calls 1, which calls 2 and publishes to 3; 4 takes from 3 and calls 2; 5 only takes from 3.
+        let edges = [(0, 1), (1, 2), (1, 3), (3, 4), (3, 5), (4, 2)];
+        let layout = Layout::of(6, &edges, &[0], |(from, _)| from == 3);
+        assert_eq!(layout.slots[..6].iter().map(|slot| slot.layer).collect::<Vec<_>>(), [0, 1, 2, 2, 1, 1]);
+        let reversed: Vec<bool> = layout.routes.iter().map(|route| route.is_reversed).collect();
+        assert_eq!(reversed, [false, false, false, true, true, false]);
+    }
+
+    #[test]
     fn lines_that_skip_layers_share_one_lane() {
-        let layout = Layout::of(5, &[(0, 1), (1, 2), (2, 3), (2, 4), (0, 3), (0, 4)], &[0]);
+        let layout = Layout::of(5, &[(0, 1), (1, 2), (2, 3), (2, 4), (0, 3), (0, 4)], &[0], |_| false);
         let through = layout.slots.iter().filter(|slot| slot.is_through);
         assert_eq!(through.map(|slot| (slot.node, slot.layer)).collect::<Vec<_>>(), [(0, 1), (0, 2)]);
         assert_eq!(layout.routes[4].slots[..3], layout.routes[5].slots[..3]);
@@ -290,7 +361,7 @@ mod tests {
 
     #[test]
     fn order_within_layers_avoids_crossings() {
-        let layout = Layout::of(6, &[(0, 5), (1, 4), (2, 3)], &[]);
+        let layout = Layout::of(6, &[(0, 5), (1, 4), (2, 3)], &[], |_| false);
         assert_eq!(layout.crossings(), 0);
     }
 }

@@ -31,6 +31,8 @@ pub use live::{Endpoint, Live, ScenarioState, Source, Status};
 pub use run::{Options, run};
 
 #[cfg(test)]
+extern crate self as spanlint_tui;
+#[cfg(test)]
 #[path = "../examples/sample/shop.rs"]
 mod sample;
 #[cfg(test)]

@@ -82,7 +82,10 @@ mod tests {
     #[test]
     fn numbers_take_few_cells() {
         assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!([0.0, 0.05, 0.44, 9.96, 1_234.0, 20_000.0].map(rate).join(" "), "0/s 0.05/s 0.4/s 10/s 1.2k/s 20k/s");
+        assert_eq!(
+            [0.0, 0.05, 0.44, 9.96, 1_234.0, 20_000.0].map(rate).join(" "),
+            "0/s 0.05/s 0.4/s 10/s 1.2k/s 20k/s"
+        );
         let durations = [12, 820_000, 999_999, 8_100_000, 120_000_000, 1_230_000_000, 120_000_000_000];
         assert_eq!(durations.map(duration).join(" "), "12ns 820µs 1.0ms 8.1ms 120ms 1.2s 120s");
         assert_eq!([share(0, 0), share(0, 9), share(1, 1000), share(1, 3)].join(" "), "- 0% <1% 33%");

@@ -10,7 +10,7 @@ use spanlint_graph::NodeKind;
 use crate::detail::{Detail, FindingKey};
 use crate::figures::{self, Figures};
 use crate::layout::Layout;
-use crate::layout::place::{FRAME_CELLS, Placement};
+use crate::layout::place::{Label, Placement};
 use crate::live::Live;
 use crate::table::{EdgeRow, Order};
 use crate::text;
@@ -51,8 +51,8 @@ pub(crate) struct State {
     pub(crate) node: Option<String>,
     /// Whether datastores fold into their users.
     pub(crate) is_folded: bool,
-    /// Id of the node to whose neighbours the drawing is narrowed.
-    pub(crate) neighbourhood: Option<String>,
+    /// Ids of the nodes to whose neighbours the drawing is narrowed; empty for everything.
+    pub(crate) centre: BTreeSet<String>,
     /// The drawing.
     pub(crate) drawing: Drawing,
     /// The edges as a table.
@@ -75,8 +75,8 @@ pub(crate) enum Screen {
 /// Something that lies over the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overlay {
-    /// The keys.
-    Help,
+    /// The keys, scrolled by so many rows.
+    Help(usize),
     /// The scenarios of the demo, one of them selected.
     Scenarios(usize),
     /// What could not be decided, scrolled by so many rows.
@@ -149,11 +149,12 @@ impl State {
             finding: 0,
             node: None,
             is_folded: true,
-            neighbourhood: None,
+            centre: BTreeSet::new(),
             drawing: Drawing::default(),
             table: Table::default(),
         };
         state.redraw();
+        state.reveal_finding();
         state
     }
 
@@ -176,7 +177,8 @@ impl State {
     pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
         let counted = self.live.findings.iter().filter(|finding| finding.suppressed.is_none());
         counted.filter(|finding| {
-            let mut texts = [finding.rule.name, &finding.title].into_iter().chain(finding.services.iter().map(|s| &**s));
+            let mut texts =
+                [finding.rule.name, &finding.title].into_iter().chain(finding.services.iter().map(|s| &**s));
             self.filter.is_empty() || texts.any(|text| self.is_match(text))
         })
     }
@@ -216,15 +218,17 @@ impl State {
     pub(crate) fn redraw(&mut self) {
         let selection = Selection {
             is_folded: self.is_folded,
-            neighbourhood: self.neighbourhood.clone(),
+            centre: self.centre.clone(),
             marked: self.live.findings.iter().filter_map(|finding| finding.subject.datastore.clone()).collect(),
         };
         let topology = Topology::of(&self.live.graph, &selection);
         let drawing = &mut self.drawing;
         if topology != drawing.topology {
-            let is_root = |place: &usize| topology.nodes[*place].kind == NodeKind::Client || topology.nodes[*place].is_entry;
+            let is_root =
+                |place: &usize| topology.nodes[*place].kind == NodeKind::Client || topology.nodes[*place].is_entry;
             let roots: Vec<usize> = (0..topology.nodes.len()).filter(is_root).collect();
-            drawing.layout = Layout::of(topology.nodes.len(), &topology.edges, &roots);
+            drawing.layout =
+                Layout::of(topology.nodes.len(), &topology.edges, &roots, |line| topology.is_consumption(line));
             drawing.topology = topology;
         }
         drawing.nodes = figures::of_nodes(&self.live, &drawing.topology);
@@ -243,8 +247,14 @@ impl State {
     /// Fits the drawing into its room.
     pub(crate) fn place(&mut self) {
         let (width, height) = self.graph_room();
-        let names: Vec<usize> = self.drawing.topology.nodes.iter().map(|node| text::width(&node.name)).collect();
-        self.drawing.placement = Placement::of(&self.drawing.layout, &names, width, height);
+        let nodes = self.drawing.topology.nodes.iter().zip(&self.drawing.nodes);
+        let labels = nodes.map(|(node, figures)| {
+            let signs = [node.is_entry, node.calls_itself, figures.severity.is_some()];
+            let brackets = if node.kind == NodeKind::Client { 0 } else { 2 };
+            Label { name: text::width(&node.name), frame: brackets + signs.iter().filter(|has| **has).count() }
+        });
+        let labels: Vec<Label> = labels.collect();
+        self.drawing.placement = Placement::of(&self.drawing.layout, &labels, width, height);
         self.limit_pan();
     }
 
@@ -262,9 +272,9 @@ impl State {
         let Drawing { layout, placement, pan, .. } = &mut self.drawing;
         for &place in places.iter().rev() {
             let (column, cells) = placement.columns[layout.slots[place].layer];
-            let rows = 1 + usize::from(placement.density.has_figures);
+            let rows = 1 + placement.density.figure_rows();
             let row = placement.rows[place];
-            pan.0 = pan.0.min(column).max((column + cells + FRAME_CELLS).saturating_sub(width));
+            pan.0 = pan.0.min(column).max((column + cells).saturating_sub(width));
             pan.1 = pan.1.min(row).max((row + rows).saturating_sub(height));
         }
         self.limit_pan();

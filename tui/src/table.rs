@@ -6,6 +6,7 @@ use spanlint_analyzer::finding::Severity;
 use spanlint_graph::span::EdgeKind;
 
 use crate::live::Live;
+use crate::topology::named;
 
 /// An edge as a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,8 +99,8 @@ pub(crate) fn rows(live: &Live, filter: &str, order: Order) -> Vec<EdgeRow> {
         let is_about = |pair: &(String, String)| pair.0 == from.id && pair.1 == to.id;
         let about = live.findings.iter().filter(|finding| finding.subject.edges.iter().any(is_about));
         rows.push(EdgeRow {
-            from: (from.id.clone(), from.name.clone()),
-            to: (to.id.clone(), to.name.clone()),
+            from: (from.id.clone(), named(from)),
+            to: (to.id.clone(), named(to)),
             kind: edge.kind,
             calls: edge.facts.calls,
             failures: edge.failures(),

@@ -85,7 +85,7 @@ impl Terminal {
     /// Draws the state, as one update of the screen.
     pub(crate) fn draw(&mut self, state: &State, theme: Theme) -> io::Result<()> {
         crossterm::queue!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
-        self.inner.draw(|frame| view(state, &theme, frame))?;
+        self.inner.draw(|frame| view(state, theme, frame))?;
         crossterm::queue!(self.inner.backend_mut(), EndSynchronizedUpdate)?;
         self.inner.backend_mut().flush()
     }

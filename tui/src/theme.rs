@@ -12,6 +12,7 @@ pub(crate) struct Theme {
     has_colour: bool,
 }
 
+#[expect(clippy::unused_self, reason = "that some styles look alike in every theme is the theme's own business")]
 impl Theme {
     /// With colours, or with modifiers (bold, reversed, dim) only.
     pub(crate) fn new(has_colour: bool) -> Self {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use spanlint_graph::snapshot::Node;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
 /// The most nodes that are drawn; of more, those with findings and then the busiest are drawn, and the rest is counted.
@@ -16,8 +17,8 @@ pub(crate) const MAX_DRAWN_NODES: usize = 200;
 pub(crate) struct Selection {
     /// Whether datastores with one user fold into it, and the client into its callees.
     pub(crate) is_folded: bool,
-    /// Only this node and those it calls or is called by.
-    pub(crate) neighbourhood: Option<String>,
+    /// Only these nodes and those they call or are called by; empty for all.
+    pub(crate) centre: BTreeSet<String>,
     /// Nodes that findings are about: never folded, never left out before others.
     pub(crate) marked: BTreeSet<String>,
 }
@@ -50,6 +51,23 @@ pub(crate) struct DrawnNode {
     pub(crate) calls_itself: bool,
 }
 
+/// A name in the shape of its kind: `[service]`, `(datastore)`, `{topic}`, `<external>`.
+pub(crate) fn shaped(kind: NodeKind, name: &str) -> String {
+    let (open, close) = match kind {
+        NodeKind::Service => ("[", "]"),
+        NodeKind::Datastore => ("(", ")"),
+        NodeKind::Topic => ("{", "}"),
+        NodeKind::External => ("<", ">"),
+        NodeKind::Client => ("", ""),
+    };
+    format!("{open}{name}{close}")
+}
+
+/// A name for running text: services, which are most, go without their brackets.
+pub(crate) fn named(node: &Node) -> String {
+    if node.kind == NodeKind::Service { node.name.clone() } else { shaped(node.kind, &node.name) }
+}
+
 impl Topology {
     /// What `selection` shows of `graph`.
     pub(crate) fn of(graph: &CallGraph, selection: &Selection) -> Self {
@@ -57,8 +75,11 @@ impl Topology {
         let folds = if selection.is_folded { folds(graph, &lines, selection) } else { BTreeMap::new() };
         let mut kept: Vec<NodeIndex> =
             graph.indexed_nodes().map(|(index, _)| index).filter(|index| !folds.contains_key(index)).collect();
-        if let Some(centre) = selection.neighbourhood.as_deref().and_then(|id| graph.node_by_id(id)) {
-            kept.retain(|&node| node == centre || lines.contains(&(centre, node)) || lines.contains(&(node, centre)));
+        let centre: BTreeSet<NodeIndex> = selection.centre.iter().filter_map(|id| graph.node_by_id(id)).collect();
+        if !centre.is_empty() {
+            let touching = lines.iter().filter(|(from, to)| centre.contains(from) || centre.contains(to));
+            let near: BTreeSet<NodeIndex> = touching.flat_map(|&(from, to)| [from, to]).chain(centre.clone()).collect();
+            kept.retain(|node| near.contains(node));
         }
         let left_out = kept.len().saturating_sub(MAX_DRAWN_NODES);
         if left_out > 0 {
@@ -71,6 +92,11 @@ impl Topology {
         Self { nodes, edges, left_out }
     }
 
+    /// Whether a line leads from a topic to one that takes its messages.
+    pub(crate) fn is_consumption(&self, line: (usize, usize)) -> bool {
+        self.nodes[line.0].kind == NodeKind::Topic
+    }
+
     /// The place of the node with this id, also where it folded into another.
     pub(crate) fn place(&self, id: &str) -> Option<usize> {
         let own = self.nodes.binary_search_by(|node| node.id.as_str().cmp(id)).ok();
@@ -80,7 +106,8 @@ impl Topology {
     /// The place of every node of `graph`, which is the graph that this was made of.
     pub(crate) fn places(&self, graph: &CallGraph) -> Vec<Option<usize>> {
         let own = self.nodes.iter().enumerate().map(|(place, node)| (&node.id, place));
-        let folded = self.nodes.iter().enumerate().flat_map(|(place, node)| node.folded.iter().map(move |id| (id, place)));
+        let folded =
+            self.nodes.iter().enumerate().flat_map(|(place, node)| node.folded.iter().map(move |id| (id, place)));
         let places: HashMap<&String, usize> = own.chain(folded).collect();
         graph.nodes.iter().map(|node| places.get(&node.id).copied()).collect()
     }
@@ -102,7 +129,7 @@ fn folds(
     }
     let mut folds = BTreeMap::new();
     for (index, node) in graph.indexed_nodes() {
-        if selection.marked.contains(&node.id) || selection.neighbourhood.as_ref() == Some(&node.id) {
+        if selection.marked.contains(&node.id) || selection.centre.contains(&node.id) {
             continue;
         }
         let into = match node.kind {

@@ -17,6 +17,8 @@ const PAGE_ROWS: usize = 10;
 const PAN_COLUMNS: usize = 8;
 /// Rows that one step moves the window of the drawing.
 const PAN_ROWS: usize = 2;
+/// Rows of the list of keys.
+pub(crate) const HELP_ROWS: usize = 19;
 /// The longest filter, in characters.
 const MAX_FILTER: usize = 40;
 
@@ -63,8 +65,11 @@ fn press(state: &mut State, key: Key) -> Option<Effect> {
     if key == Key::Interrupt {
         return Some(Effect::Quit);
     }
+    if state.overlay == Some(Overlay::Filter) {
+        return type_filter(state, key);
+    }
+    let key = arrow(key);
     match state.overlay {
-        Some(Overlay::Filter) => type_filter(state, key),
         Some(overlay) => press_overlay(state, overlay, key),
         None => match press_anywhere(state, key) {
             Outcome::Done(effect) => effect,
@@ -81,6 +86,21 @@ fn press(state: &mut State, key: Key) -> Option<Effect> {
     }
 }
 
+/// The arrow that a letter stands for, as in vi.
+fn arrow(key: Key) -> Key {
+    match key {
+        Key::Char('h') => Key::Move(Direction::Left),
+        Key::Char('j') => Key::Move(Direction::Down),
+        Key::Char('k') => Key::Move(Direction::Up),
+        Key::Char('l') => Key::Move(Direction::Right),
+        Key::Char('H') => Key::Pan(Direction::Left),
+        Key::Char('J') => Key::Pan(Direction::Down),
+        Key::Char('K') => Key::Pan(Direction::Up),
+        Key::Char('L') => Key::Pan(Direction::Right),
+        other => other,
+    }
+}
+
 /// Whether a key was taken.
 enum Outcome {
     Done(Option<Effect>),
@@ -90,7 +110,7 @@ enum Outcome {
 fn press_anywhere(state: &mut State, key: Key) -> Outcome {
     match key {
         Key::Char('q') => return Outcome::Done(Some(Effect::Quit)),
-        Key::Char('?') => state.overlay = Some(Overlay::Help),
+        Key::Char('?') => state.overlay = Some(Overlay::Help(0)),
         Key::Char('s') if !state.live.status.scenarios.is_empty() => state.overlay = Some(Overlay::Scenarios(0)),
         Key::Char(digit @ '1'..='9') => return Outcome::Done(switch(state, digit as usize - '1' as usize)),
         Key::Char('u') => state.overlay = Some(Overlay::Undecided(0)),
@@ -124,6 +144,10 @@ fn switch(state: &State, index: usize) -> Option<Effect> {
 
 fn press_overlay(state: &mut State, overlay: Overlay, key: Key) -> Option<Effect> {
     match (overlay, key) {
+        (Overlay::Help(row), Key::Move(_) | Key::Home | Key::End | Key::PageUp | Key::PageDown) => {
+            let hidden = (HELP_ROWS + 4).saturating_sub(usize::from(state.size.1));
+            state.overlay = Some(Overlay::Help(moved(row, key, hidden + 1, PAGE_ROWS)));
+        }
         (Overlay::Scenarios(row), Key::Move(_) | Key::Home | Key::End | Key::PageUp | Key::PageDown) => {
             let row = moved(row, key, state.live.status.scenarios.len(), PAGE_ROWS);
             state.overlay = Some(Overlay::Scenarios(row));
@@ -171,8 +195,8 @@ fn press_overview(state: &mut State, key: Key) -> Option<Effect> {
             state.redraw();
         }
         Key::Char('f') => focus_neighbourhood(state),
-        Key::Escape if state.neighbourhood.is_some() => {
-            state.neighbourhood = None;
+        Key::Escape if !state.centre.is_empty() => {
+            state.centre.clear();
             state.redraw();
         }
         Key::Escape => {
@@ -208,7 +232,8 @@ fn open(state: &mut State) -> Option<Effect> {
 /// The node of the selected finding, else the first one of the first layer.
 fn select_first_node(state: &mut State) {
     let (_, nodes) = state.highlighted();
-    let first = state.drawing.layout.layers.first().and_then(|layer| layer.iter().find(|slot| !is_through(state, **slot)));
+    let first =
+        state.drawing.layout.layers.first().and_then(|layer| layer.iter().find(|slot| !is_through(state, **slot)));
     let place = nodes.first().or(first).copied();
     state.node = place.map(|place| state.drawing.topology.nodes[place].id.clone());
     state.reveal(place.as_slice());
@@ -244,13 +269,14 @@ fn select_towards(state: &mut State, direction: Direction) {
     }
 }
 
-/// Narrows the drawing to the selected node, or to one of the selected finding; a second time widens it again.
+/// Narrows the drawing to the selected node, or to those of the selected finding; a second time widens it again.
 fn focus_neighbourhood(state: &mut State) {
-    state.neighbourhood = match state.neighbourhood.take() {
-        Some(_) => None,
-        None if state.focus == Focus::Graph => state.node.clone(),
-        None => state.highlighted().1.first().map(|&place| state.drawing.topology.nodes[place].id.clone()),
-    };
+    if state.centre.is_empty() {
+        let (_, places) = state.highlighted();
+        state.centre = places.iter().map(|&place| state.drawing.topology.nodes[place].id.clone()).collect();
+    } else {
+        state.centre.clear();
+    }
     state.redraw();
 }
 
@@ -298,8 +324,12 @@ fn press_detail(state: &mut State, key: Key) -> Option<Effect> {
             detail.link = moved(detail.link, key, links.len(), PAGE_ROWS);
         }
         Key::Char('f') => {
-            let (Part::Edge(id, _) | Part::Node(id)) = detail.part.clone() else { return None };
-            state.neighbourhood = Some(id);
+            let centre = match &detail.part {
+                Part::Edge(from, to) => [from.clone(), to.clone()].into(),
+                Part::Node(id) => [id.clone()].into(),
+                Part::Whole => return None,
+            };
+            state.centre = centre;
             state.screens.truncate(1);
             state.redraw();
         }

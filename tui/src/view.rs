@@ -19,7 +19,7 @@ use crate::text;
 use crate::theme::Theme;
 
 /// Draws everything.
-pub(crate) fn view(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
+pub(crate) fn view(state: &State, theme: Theme, frame: &mut Frame<'_>) {
     let area = frame.area();
     let buffer = frame.buffer_mut();
     if area.width < MIN_COLUMNS || area.height < MIN_ROWS {
@@ -27,23 +27,25 @@ pub(crate) fn view(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
             "spanlint needs {MIN_COLUMNS} columns and {MIN_ROWS} rows; this terminal has {} and {}.",
             area.width, area.height
         );
-        for (row, line) in text::wrap(&sentence, usize::from(area.width)).iter().take(usize::from(area.height)).enumerate() {
+        for (row, line) in
+            text::wrap(&sentence, usize::from(area.width)).iter().take(usize::from(area.height)).enumerate()
+        {
             buffer.set_string(area.x, area.y + row as u16, line, theme.text());
         }
         return;
     }
-    let body = frame::draw(state, *theme, area, buffer);
+    let body = frame::draw(state, theme, area, buffer);
     match state.screen() {
-        Screen::Overview if state.is_empty() => empty::draw(state, *theme, body, buffer),
-        Screen::Overview => overview::draw(state, *theme, body, buffer),
-        Screen::Edges => edges::draw(state, *theme, body, buffer),
-        Screen::Detail(detail) => detail::draw(state, detail, *theme, body, buffer),
-        Screen::Trace(view) => trace::draw(state, view, *theme, body, buffer),
+        Screen::Overview if state.is_empty() => empty::draw(state, theme, body, buffer),
+        Screen::Overview => overview::draw(state, theme, body, buffer),
+        Screen::Edges => edges::draw(state, theme, body, buffer),
+        Screen::Detail(detail) => detail::draw(state, detail, theme, body, buffer),
+        Screen::Trace(view) => trace::draw(state, view, theme, body, buffer),
     }
     match state.overlay {
-        Some(Overlay::Help) => overlay::help(state, *theme, body, buffer),
-        Some(Overlay::Scenarios(row)) => overlay::scenarios(state, row, *theme, body, buffer),
-        Some(Overlay::Undecided(row)) => overlay::undecided(state, row, *theme, body, buffer),
+        Some(Overlay::Help(row)) => overlay::help(row, theme, body, buffer),
+        Some(Overlay::Scenarios(row)) => overlay::scenarios(state, row, theme, body, buffer),
+        Some(Overlay::Undecided(row)) => overlay::undecided(state, row, theme, body, buffer),
         Some(Overlay::Filter) | None => {}
     }
 }

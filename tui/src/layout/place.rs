@@ -9,38 +9,44 @@ use super::{Layout, Net, SlotIndex};
 const ALIGNMENTS: usize = 3;
 /// How much more a lane wants to be straight than a node wants to be in the middle.
 const LANE_WEIGHT: f64 = 8.0;
-/// Cells of a channel besides its tracks: one before them and two, with the arrow, after them.
-const CHANNEL_MARGIN: usize = 3;
-/// The cells that figures want below a name.
-pub(crate) const FIGURES_CELLS: usize = 12;
-
 /// How much of each node is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Density {
     /// The most cells that a name takes.
     pub(crate) name_cells: usize,
-    /// Whether figures stand below the name.
-    pub(crate) has_figures: bool,
+    /// The cells that figures below a name may take, where the name takes fewer; 0 for no figures.
+    pub(crate) figure_cells: usize,
     /// Free rows between nodes.
     pub(crate) gap: usize,
+    /// Cells of a channel besides its tracks, the arrow among them.
+    margin: usize,
 }
 
 /// The densities, the most telling first.
-const DENSITIES: [Density; 8] = [
-    Density { name_cells: 24, has_figures: true, gap: 1 },
-    Density { name_cells: 16, has_figures: true, gap: 1 },
-    Density { name_cells: 24, has_figures: true, gap: 0 },
-    Density { name_cells: 16, has_figures: true, gap: 0 },
-    Density { name_cells: 10, has_figures: true, gap: 0 },
-    Density { name_cells: 16, has_figures: false, gap: 0 },
-    Density { name_cells: 10, has_figures: false, gap: 0 },
-    Density { name_cells: 7, has_figures: false, gap: 0 },
+const DENSITIES: [Density; 11] = [
+    Density { name_cells: 24, figure_cells: 16, gap: 2, margin: 4 },
+    Density { name_cells: 24, figure_cells: 16, gap: 1, margin: 3 },
+    Density { name_cells: 16, figure_cells: 12, gap: 1, margin: 2 },
+    Density { name_cells: 16, figure_cells: 12, gap: 0, margin: 2 },
+    Density { name_cells: 12, figure_cells: 12, gap: 1, margin: 2 },
+    Density { name_cells: 12, figure_cells: 12, gap: 0, margin: 2 },
+    Density { name_cells: 10, figure_cells: 10, gap: 1, margin: 2 },
+    Density { name_cells: 10, figure_cells: 10, gap: 0, margin: 2 },
+    Density { name_cells: 16, figure_cells: 0, gap: 0, margin: 2 },
+    Density { name_cells: 10, figure_cells: 0, gap: 0, margin: 2 },
+    Density { name_cells: 8, figure_cells: 0, gap: 0, margin: 2 },
 ];
 /// The density of a picture that fits nowhere.
-const PANNED: Density = Density { name_cells: 16, has_figures: true, gap: 0 };
+const PANNED: Density = Density { name_cells: 12, figure_cells: 10, gap: 0, margin: 2 };
 
-/// The cells that the frame of a node takes besides its name: brackets, the sign of a finding, the sign of an entry.
-pub(crate) const FRAME_CELLS: usize = 4;
+/// The cells that a node wants, in any density.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Label {
+    /// Of its name.
+    pub(crate) name: usize,
+    /// Of what stands around the name: brackets and signs.
+    pub(crate) frame: usize,
+}
 
 /// A layout in cells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,29 +65,36 @@ pub(crate) struct Placement {
     pub(crate) tracks: Vec<Vec<usize>>,
 }
 
+impl Density {
+    /// Rows of figures below a name.
+    pub(crate) fn figure_rows(self) -> usize {
+        usize::from(self.figure_cells > 0)
+    }
+}
+
 impl Placement {
-    /// Places `layout`, whose nodes have names of `name_widths` cells, in the most telling way that fits the room.
-    pub(crate) fn of(layout: &Layout, name_widths: &[usize], width: usize, height: usize) -> Self {
-        let fitting = DENSITIES.iter().map(|&density| Self::with(layout, name_widths, density));
+    /// Places `layout`, whose nodes have these labels, in the most telling way that fits the room.
+    pub(crate) fn of(layout: &Layout, labels: &[Label], width: usize, height: usize) -> Self {
+        let fitting = DENSITIES.iter().map(|&density| Self::with(layout, labels, density));
         let mut fitting = fitting.filter(|placement| placement.width <= width && placement.height <= height);
-        fitting.next().unwrap_or_else(|| Self::with(layout, name_widths, PANNED))
+        fitting.next().unwrap_or_else(|| Self::with(layout, labels, PANNED))
     }
 
-    fn with(layout: &Layout, name_widths: &[usize], density: Density) -> Self {
+    fn with(layout: &Layout, labels: &[Label], density: Density) -> Self {
         let heights: Vec<usize> = layout
             .slots
             .iter()
-            .map(|slot| if slot.is_through { 1 } else { 1 + usize::from(density.has_figures) + density.gap })
+            .map(|slot| if slot.is_through { 1 } else { 1 + density.figure_rows() + density.gap })
             .collect();
         let rows = rows(layout, &heights);
         let height = rows.iter().zip(&heights).map(|(row, height)| row + height).max().unwrap_or(0);
-        let spacing = 1 + density.gap;
+        let spacing = if density.margin > 2 { 2 } else { 1 };
         let (mut columns, mut tracks) = (Vec::new(), Vec::new());
         let mut column = 0;
         for (layer, slots) in layout.layers.iter().enumerate() {
             let cells = slots.iter().filter(|slot| !layout.slots[**slot].is_through).map(|&slot| {
-                let name = name_widths[slot].min(density.name_cells);
-                (name + FRAME_CELLS).max(if density.has_figures { FIGURES_CELLS } else { 0 })
+                let name = labels[slot].name.min(density.name_cells);
+                (name + labels[slot].frame).max(density.figure_cells)
             });
             let width = cells.max().unwrap_or(1);
             columns.push((column, width));
@@ -89,7 +102,7 @@ impl Placement {
             if let Some(nets) = layout.channels.get(layer) {
                 let (of_nets, count) = assign_tracks(nets, &rows);
                 tracks.push(of_nets.into_iter().map(|track| column + 1 + track * spacing).collect());
-                column += count * spacing + CHANNEL_MARGIN;
+                column += count * spacing + density.margin;
             }
         }
         Self { density, width: column, height: height - density.gap.min(height), rows, columns, tracks }
@@ -184,9 +197,8 @@ fn assign_tracks(nets: &[Net], rows: &[usize]) -> (Vec<usize>, usize) {
             ends.fold((usize::MAX, 0), |span, row| (span.0.min(row), span.1.max(row)))
         })
         .collect();
-    let must_precede = |before: usize, net: usize| {
-        before != net && nets[net].to.iter().any(|&to| rows[to] == rows[nets[before].from])
-    };
+    let must_precede =
+        |before: usize, net: usize| before != net && nets[net].to.iter().any(|&to| rows[to] == rows[nets[before].from]);
     let mut tracks = vec![0; nets.len()];
     let mut open: Vec<usize> = (0..nets.len()).filter(|&net| spans[net].0 < spans[net].1).collect();
     // Of nets that run down, the lowest turns first, of those that run up, the highest: so they do not cross.
@@ -221,8 +233,8 @@ mod tests {
     use super::*;
 
     fn place(edges: &[(usize, usize)], nodes: usize) -> (Layout, Placement) {
-        let layout = Layout::of(nodes, edges, &[0]);
-        let placement = Placement::of(&layout, &vec![8; nodes], 100, 40);
+        let layout = Layout::of(nodes, edges, &[0], |_| false);
+        let placement = Placement::of(&layout, &vec![Label { name: 8, frame: 2 }; nodes], 100, 40);
         (layout, placement)
     }
 
@@ -247,9 +259,9 @@ mod tests {
 
     #[test]
     fn less_room_gives_less_detail_and_none_gives_a_picture_to_pan() {
-        let layout = Layout::of(3, &[(0, 1), (1, 2)], &[0]);
-        let density = |width| Placement::of(&layout, &[20; 3], width, 4).density;
-        assert_eq!((density(100).name_cells, density(60).name_cells, density(40).name_cells), (24, 16, 7));
+        let layout = Layout::of(3, &[(0, 1), (1, 2)], &[0], |_| false);
+        let density = |width| Placement::of(&layout, &[Label { name: 20, frame: 2 }; 3], width, 2).density;
+        assert_eq!((density(100).name_cells, density(60).name_cells, density(40).name_cells), (24, 16, 10));
         assert_eq!(density(10), PANNED);
     }
 }

@@ -10,13 +10,14 @@ use spanlint_graph::{CallGraph, NodeKind};
 
 use super::lines::heading;
 use super::{findings, frame, row_of};
-use crate::detail::{Detail, Link, Part, edges_between, edges_of, links};
+use crate::detail::{Detail, FindingKey, Link, Part, edges_between, edges_of, links};
 use crate::figures::{self, Health};
 use crate::live::Live;
 use crate::numbers::{count, counted, duration, rate, share, time_of_day};
 use crate::state::State;
 use crate::text;
 use crate::theme::{Theme, sign};
+use crate::topology::named;
 
 /// The most operations of an edge or node that are listed.
 const MAX_OPERATIONS: usize = 12;
@@ -29,32 +30,38 @@ pub(super) fn draw(state: &State, detail: &Detail, theme: Theme, area: Rect, buf
     let cells = usize::from(area.width).saturating_sub(3);
     let finding = detail.finding.as_ref().and_then(|key| key.find(live));
     heading(title(live, detail, finding, theme), "", true, theme, row_of(area, 0), buffer);
-    let mut lines: Vec<Line<'static>> = Vec::new();
-    match (finding, &detail.finding) {
-        (Some(finding), _) => lines.extend(findings::words(finding, theme, cells)),
-        (None, Some(key)) => {
-            lines.push(Line::styled(format!("✓ {} is not seen any more in this window.", key.rule()), theme.good()));
-        }
-        (None, None) => {}
-    }
-    let first_link = lines.len() + 1;
     let links = links(live, detail);
     let selected = detail.link.min(links.len().saturating_sub(1));
-    let is_node = finding.is_none() && matches!(detail.part, Part::Node(_));
-    let linked = link_lines(live, &links, selected, is_node, theme, cells);
+    let linked = link_lines(live, &links, selected, theme, cells);
+    let told = match (finding, &detail.finding) {
+        (Some(finding), _) => findings::words(finding, theme, cells),
+        (None, Some(key)) => {
+            vec![Line::styled(format!("✓ {} is not seen any more in this window.", key.rule()), theme.good())]
+        }
+        (None, None) => Vec::new(),
+    };
     let numbers = part_lines(live, &detail.part, theme, cells);
+    let elsewhere = other_findings(live, detail, theme, cells);
     // What proves a finding comes before the numbers of its edge; the numbers of anything else come first.
-    let (link_row, lines) = if finding.is_some() {
-        lines.extend(linked);
-        lines.extend(numbers);
-        (first_link + selected, lines)
+    let (sections, before_links) = if finding.is_some() {
+        ([told, linked, numbers, elsewhere], 1)
     } else {
-        lines.extend(numbers);
-        let link_row = lines.len() + 1 + selected;
-        lines.extend(linked);
-        (link_row, lines)
+        ([told, elsewhere, numbers, linked], 3)
     };
     let room = usize::from(area.height) - 1;
+    let total: usize = sections.iter().map(Vec::len).sum();
+    let gap = usize::from(total + sections.len() <= room);
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    let mut link_row = 0;
+    for (index, section) in sections.into_iter().enumerate() {
+        if !lines.is_empty() && !section.is_empty() {
+            lines.extend(std::iter::repeat_n(Line::default(), gap));
+        }
+        if index == before_links {
+            link_row = lines.len() + 1 + selected;
+        }
+        lines.extend(section);
+    }
     let needed = if detail.link == 0 { 0 } else { (link_row + 2).saturating_sub(room) };
     let scroll = detail.scroll.max(needed).min(lines.len().saturating_sub(room));
     for (index, line) in lines.iter().skip(scroll).take(room).enumerate() {
@@ -87,7 +94,7 @@ fn title(live: &Live, detail: &Detail, finding: Option<&Finding>, theme: Theme) 
 }
 
 fn node_name(live: &Live, id: &str) -> String {
-    live.graph.node_by_id(id).map_or_else(|| id.to_owned(), |index| live.graph.node(index).name.clone())
+    live.graph.node_by_id(id).map_or_else(|| id.to_owned(), |index| named(live.graph.node(index)))
 }
 
 fn section(words: &str, theme: Theme) -> Line<'static> {
@@ -100,19 +107,17 @@ fn labelled(label: &str, words: &str, theme: Theme, cells: usize) -> Line<'stati
     Line::from(vec![label, Span::styled(text::fit(words, cells.saturating_sub(LABEL_CELLS)), theme.text())])
 }
 
-fn link_lines(
-    live: &Live,
-    links: &[Link],
-    selected: usize,
-    is_node: bool,
-    theme: Theme,
-    cells: usize,
-) -> Vec<Line<'static>> {
+fn link_lines(live: &Live, links: &[Link], selected: usize, theme: Theme, cells: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if links.is_empty() {
         return lines;
     }
-    let head = if is_node { "Edges (Enter opens)" } else { "Traces that show it (Enter opens)" };
+    let has = |is_trace: bool| links.iter().any(|link| matches!(link, Link::Trace(..)) == is_trace);
+    let head = match (has(true), has(false)) {
+        (true, true) => "Traces that show it, and other edges",
+        (true, false) => "Traces that show it",
+        (false, _) => "Edges",
+    };
     lines.push(section(head, theme));
     let seconds = figures::seconds(live);
     for (index, link) in links.iter().enumerate() {
@@ -122,7 +127,11 @@ fn link_lines(
             Link::Edge(from, to) => {
                 let calls: u64 = edges_between(&live.graph, from, to).iter().map(|edge| edge.facts.calls).sum();
                 let names = format!("{} → {}", node_name(live, from), node_name(live, to));
-                format!("{lead}edge {}  {}", text::fit_middle(&names, cells.saturating_sub(18)), rate(calls as f64 / seconds))
+                format!(
+                    "{lead}edge {}  {}",
+                    text::fit_middle(&names, cells.saturating_sub(18)),
+                    rate(calls as f64 / seconds)
+                )
             }
         };
         let style = if index == selected { theme.selected() } else { theme.text() };
@@ -150,27 +159,32 @@ fn part_lines(live: &Live, part: &Part, theme: Theme, cells: usize) -> Vec<Line<
         },
         Part::Whole => {}
     }
-    let about = live.findings.iter().filter(|finding| match part {
+    lines
+}
+
+/// The findings about this part of the graph, but for the one that led here.
+fn other_findings(live: &Live, detail: &Detail, theme: Theme, cells: usize) -> Vec<Line<'static>> {
+    let about = live.findings.iter().filter(|finding| match &detail.part {
         Part::Edge(from, to) => finding.subject.edges.iter().any(|pair| (&pair.0, &pair.1) == (from, to)),
-        Part::Node(id) => figures::node_ids(finding, graph).contains(id),
+        Part::Node(id) => figures::node_ids(finding, &live.graph).contains(id),
         Part::Whole => false,
     });
-    let about: Vec<Line<'static>> = about
+    let others = about.filter(|finding| detail.finding.as_ref() != Some(&FindingKey::of(finding)));
+    let mut lines: Vec<Line<'static>> = others
         .map(|finding| {
             let words = format!("{} {}: {}", sign(finding.severity), finding.rule.name, finding.title);
             Line::styled(text::fit(&words, cells), theme.severity(finding.severity))
         })
         .collect();
-    if !about.is_empty() {
-        lines.push(section("Findings here", theme));
-        lines.extend(about);
+    if !lines.is_empty() {
+        lines.insert(0, section(if detail.finding.is_some() { "Other findings here" } else { "Findings here" }, theme));
     }
     lines
 }
 
 fn edge_lines(live: &Live, edge: &Edge, theme: Theme, cells: usize) -> Vec<Line<'static>> {
     let (graph, facts) = (&*live.graph, &edge.facts);
-    let names = format!("{} → {}", graph.node(edge.from).name, graph.node(edge.to).name);
+    let names = format!("{} → {}", named(graph.node(edge.from)), named(graph.node(edge.to)));
     let derived = if edge.is_derived { ", through a topic" } else { "" };
     let mut lines = vec![section(&format!("{names} over {}{derived}", edge.kind.as_str()), theme)];
     let seconds = figures::seconds(live);
@@ -187,8 +201,8 @@ fn edge_lines(live: &Live, edge: &Edge, theme: Theme, cells: usize) -> Vec<Line<
         let most = facts.per_request.keys().map(|key| bucket_middle(key.0)).max().unwrap_or(0);
         let median = facts.median_per_request();
         let words = format!(
-            "p50 {} · max {} calls to p50 {}, in {}",
-            count(median.0),
+            "p50 {} · max {} · over {} · {}",
+            counted(median.0, "call"),
             count(most),
             counted(median.1, "operation"),
             counted(facts.requests, "request")
@@ -251,7 +265,8 @@ fn node_lines(live: &Live, node: &Node, theme: Theme, cells: usize) -> Vec<Line<
             let (requests, failures) = (service.requests, service.failures);
             say("requests", format!("{}, {}", count(requests), rate(requests as f64 / seconds)));
             say("failed", format!("{}, {}", count(failures), share(failures, requests)));
-            let orphans = format!("{}, {} without their parent", counted(service.spans, "span"), count(service.orphan_spans));
+            let orphans =
+                format!("{}, {} without their parent", counted(service.spans, "span"), count(service.orphan_spans));
             say("spans", orphans);
         } else {
             say("telemetry", "none of its own: known from its callers".to_owned());

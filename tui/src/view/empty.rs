@@ -36,11 +36,17 @@ pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
         say("No spans in these recordings", theme.heading());
     }
     lines.push((String::new(), theme.text()));
-    let received =
-        format!("Received so far: {}, {} not settled yet.", counted(status.spans, "span"), counted(status.pending_traces, "trace"));
+    let received = format!(
+        "Received so far: {}, {} not settled yet.",
+        counted(status.spans, "span"),
+        counted(status.pending_traces, "trace")
+    );
     lines.push((received, theme.text()));
     if status.rejected > 0 {
-        lines.push((format!("Rejected: {}. The sender was told why.", counted(status.rejected, "span")), theme.notice()));
+        lines.push((
+            format!("Rejected: {}. The sender was told why.", counted(status.rejected, "span")),
+            theme.notice(),
+        ));
     }
     let height = usize::from(area.height);
     let top = height.saturating_sub(lines.len()) / 3;

@@ -35,8 +35,8 @@ pub(super) fn list(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
     for (index, finding) in state.findings().enumerate().skip(first).take(room) {
         let is_selected = index == state.finding;
         let over = match (is_selected, has_focus) {
-            (true, true) => Some(theme.selected()),
-            (true, false) => Some(theme.strong()),
+            (true, true) => Some(theme.severity(finding.severity).patch(theme.selected())),
+            (true, false) => Some(theme.severity(finding.severity)),
             _ => None,
         };
         row(finding, is_selected, theme, usize::from(area.width)).draw(row_of(area, 1 + index - first), over, buffer);
@@ -81,12 +81,15 @@ fn clean(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let graph = &state.live.graph;
     let requests: u64 = graph.operations.iter().map(|operation| operation.facts.requests).sum();
     let row = Row::new(usize::from(area.width));
-    let is_filtered = !state.filter.is_empty() && state.live.findings.iter().any(|finding| finding.suppressed.is_none());
+    let is_filtered =
+        !state.filter.is_empty() && state.live.findings.iter().any(|finding| finding.suppressed.is_none());
     let row = if is_filtered {
         row.add(&format!(" No finding matches \"{}\"", state.filter), theme.notice())
     } else {
-        row.add(" ✓ No findings", theme.good())
-            .add(&format!(" in {} of {}", counted(requests, "request"), counted(graph.counts.traces, "trace")), theme.text())
+        row.add(" ✓ No findings", theme.good()).add(
+            &format!(" in {} of {}", counted(requests, "request"), counted(graph.counts.traces, "trace")),
+            theme.text(),
+        )
     };
     let undecided = state.live.undecided.len() as u64;
     let row = if undecided > 0 {
@@ -161,7 +164,7 @@ fn evidence_words(evidence: &Evidence) -> String {
     let name = evidence.name.replace('_', " ");
     let value = measured(evidence.value, evidence.unit);
     match evidence.threshold {
-        Some(threshold) => format!("{name}: {value} (threshold {})", measured(threshold, evidence.unit)),
+        Some(threshold) => format!("{name}: {value} (threshold {})", measured(threshold, "")),
         None => format!("{name}: {value}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 use super::lines::Row;
 use crate::numbers::{counted, rate};
@@ -85,7 +85,7 @@ fn footer(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
 /// The keys that matter here, the most important first: those at the end are left out where there is no room.
 fn hints(state: &State) -> Vec<(&'static str, &'static str)> {
     let mut hints = match (state.screen(), state.overlay) {
-        (_, Some(_)) => vec![("Esc", "close"), ("q", "quit")],
+        (_, Some(_)) => return vec![("Esc", "close"), ("q", "quit")],
         (Screen::Overview, _) if state.is_empty() => vec![],
         (Screen::Overview, _) => {
             let (other, enter) = match state.focus {
@@ -94,14 +94,19 @@ fn hints(state: &State) -> Vec<(&'static str, &'static str)> {
             };
             vec![("Enter", enter), ("↑↓", "choose"), ("Tab", other), ("e", "table"), ("f", "focus")]
         }
-        (Screen::Edges, _) => vec![("Enter", "show"), ("↑↓", "choose"), ("o", "order"), ("/", "filter"), ("Esc", "back")],
+        (Screen::Edges, _) => {
+            vec![("Enter", "show"), ("↑↓", "choose"), ("o", "order"), ("/", "filter"), ("Esc", "back")]
+        }
         (Screen::Detail(_), _) => vec![("Enter", "open"), ("↑↓", "choose"), ("PgDn", "more"), ("Esc", "back")],
         (Screen::Trace(_), _) => vec![("n", "next proof"), ("↑↓", "choose"), ("Esc", "back")],
     };
     hints.extend([("?", "help"), ("q", "quit")]);
-    if state.screen() == &Screen::Overview && state.overlay.is_none() {
+    if state.screen() == &Screen::Overview {
         if !state.live.status.scenarios.is_empty() {
             hints.insert(hints.len() - 2, ("s", "scenarios"));
+        }
+        if state.is_empty() {
+            return hints;
         }
         let is_folded = state.is_folded;
         let rest = [("d", if is_folded { "datastores" } else { "fold" }), ("/", "filter"), ("Space", "hold")];
@@ -112,5 +117,5 @@ fn hints(state: &State) -> Vec<(&'static str, &'static str)> {
 
 /// A line of plain text in one style.
 pub(super) fn plain(text: &str, style: ratatui::style::Style) -> Line<'static> {
-    Line::styled(text.to_owned(), style)
+    Line::from(Span::styled(text.to_owned(), style))
 }

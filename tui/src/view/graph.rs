@@ -11,7 +11,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use spanlint_graph::NodeKind;
 
-use self::canvas::{Canvas, Rank};
+use self::canvas::{Canvas, Head, Rank};
 use super::lines::heading;
 use super::row_of;
 use crate::figures::{self, Figures};
@@ -20,7 +20,7 @@ use crate::numbers::{duration, rate, share};
 use crate::state::{Drawing, Focus, State};
 use crate::text;
 use crate::theme::{Theme, sign};
-use crate::topology::DrawnNode;
+use crate::topology::{DrawnNode, shaped};
 
 /// Draws the graph below a heading.
 pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
@@ -55,7 +55,9 @@ pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
         let style = match () {
             () if is_selected => theme.selected().patch(theme.strong()),
             () if is_dim => theme.faint(),
-            () if marked.contains(&place) => drawing.nodes[place].severity.map_or(theme.strong(), |s| theme.severity(s)),
+            () if marked.contains(&place) => {
+                drawing.nodes[place].severity.map_or(theme.strong(), |s| theme.severity(s))
+            }
             () if node.kind == NodeKind::Service => theme.strong(),
             () => theme.other_node(),
         };
@@ -65,19 +67,18 @@ pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
 
 fn title(state: &State, theme: Theme) -> Line<'static> {
     let graph = &state.live.graph;
+    if !state.centre.is_empty() {
+        let nodes = state.centre.iter().filter_map(|id| graph.node_by_id(id));
+        let names: Vec<&str> = nodes.map(|index| graph.node(index).name.as_str()).collect();
+        let words = format!("only around {} (f: all)", text::fit_middle(&names.join(", "), 32));
+        return Line::from(Span::styled(words, theme.notice()));
+    }
     let count = |kind| graph.nodes.iter().filter(|node| node.kind == kind).count() as u64;
-    let mut words = crate::numbers::counted(count(NodeKind::Service), "service");
-    for kind in [NodeKind::Datastore, NodeKind::Topic, NodeKind::External] {
-        if count(kind) > 0 {
-            words += &format!(" · {}", crate::numbers::counted(count(kind), kind.as_str()));
-        }
-    }
-    let mut spans = vec![Span::styled(words, theme.strong())];
-    if let Some(id) = &state.neighbourhood {
-        let name = graph.node_by_id(id).map_or(id.as_str(), |index| graph.node(index).name.as_str());
-        spans.push(Span::styled(format!("  only around {} (f)", text::fit_middle(name, 24)), theme.notice()));
-    }
-    Line::from(spans)
+    let others = [NodeKind::Datastore, NodeKind::Topic, NodeKind::External];
+    let kinds = [NodeKind::Service].into_iter().chain(others.into_iter().filter(|kind| count(*kind) > 0));
+    let words: Vec<String> = kinds.map(|kind| crate::numbers::counted(count(kind), kind.as_str())).collect();
+    let words = words.join(" · ");
+    Line::from(Span::styled(words, theme.strong()))
 }
 
 /// What is not in sight: `← → ↓`, and how many nodes are not drawn at all.
@@ -103,6 +104,9 @@ fn hidden(drawing: &Drawing, room: Rect) -> String {
 /// Draws one edge, from slot to slot.
 fn trace_route(drawing: &Drawing, route: &Route, rank: Rank, canvas: &mut Canvas) {
     let (layout, placement) = (&drawing.layout, &drawing.placement);
+    let (first, last) = (route.slots[0], route.slots[route.slots.len() - 1]);
+    let goes_both_ways =
+        [(first, last), (last, first)].iter().all(|line| drawing.topology.edges.binary_search(line).is_ok());
     for (step, pair) in route.slots.windows(2).enumerate() {
         let (from, to) = (layout.slots[pair[0]], layout.slots[pair[1]]);
         let (column, width) = placement.columns[from.layer];
@@ -113,37 +117,28 @@ fn trace_route(drawing: &Drawing, route: &Route, rank: Rank, canvas: &mut Canvas
         let track = net.map_or(column + width, |net| placement.tracks[from.layer][net]);
         canvas.line(&[(start, row), (track, row), (track, to_row), (end, to_row)], rank);
         let is_last = step + 2 == route.slots.len();
-        if is_last && !route.is_reversed {
-            canvas.arrow_right((end, to_row), rank);
-        }
-        if is_last && route.is_reversed {
-            canvas.tail((end, to_row), rank);
+        if is_last && goes_both_ways {
+            canvas.head((end, to_row), Head::BothWays, rank);
+        } else if is_last && !route.is_reversed {
+            canvas.head((end, to_row), Head::Right, rank);
         }
         if step == 0 && route.is_reversed {
-            canvas.arrow_left((start, row), rank);
+            canvas.head((start, row), Head::Left, rank);
         }
     }
 }
 
-/// The name in the shape of its kind.
-fn label(node: &DrawnNode, figures: &Figures, name_cells: usize) -> String {
-    let (open, close) = match node.kind {
-        NodeKind::Service => ("[", "]"),
-        NodeKind::Datastore => ("(", ")"),
-        NodeKind::Topic => ("{", "}"),
-        NodeKind::External => ("<", ">"),
-        NodeKind::Client => ("", ""),
-    };
+/// The name in the shape of its kind; the sign of a finding comes after it.
+fn label(node: &DrawnNode, name_cells: usize) -> String {
     let entry = if node.is_entry { "»" } else { "" };
     let itself = if node.calls_itself { "↻" } else { "" };
-    let mark = figures.severity.map_or("", sign);
-    format!("{entry}{open}{}{close}{itself}{mark}", text::fit_middle(&node.name, name_cells))
+    let name = shaped(node.kind, &text::fit_middle(&node.name, name_cells));
+    format!("{entry}{name}{itself}")
 }
 
 fn label_cells(drawing: &Drawing, place: usize) -> usize {
-    let cells = drawing.placement.density.name_cells;
-    let label = label(&drawing.topology.nodes[place], &drawing.nodes[place], cells);
-    text::width(&label).min(drawing.placement.columns[drawing.layout.slots[place].layer].1)
+    let name = label(&drawing.topology.nodes[place], drawing.placement.density.name_cells);
+    text::width(&name) + usize::from(drawing.nodes[place].severity.is_some())
 }
 
 fn draw_node(
@@ -159,8 +154,12 @@ fn draw_node(
     let placement = &drawing.placement;
     let (column, width) = placement.columns[drawing.layout.slots[place].layer];
     let row = placement.rows[place];
-    canvas.text((column, row), &label(node, figures, placement.density.name_cells), style, buffer);
-    if !placement.density.has_figures || figures.calls + figures.queries == 0 {
+    let name = label(node, placement.density.name_cells);
+    canvas.text((column, row), &name, style, buffer);
+    if let Some(severity) = figures.severity {
+        canvas.text((column + text::width(&name), row), sign(severity), theme.severity(severity), buffer);
+    }
+    if placement.density.figure_cells == 0 || figures.calls + figures.queries == 0 {
         return;
     }
     let mut at = column + 1;

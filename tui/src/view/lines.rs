@@ -49,18 +49,25 @@ impl Row {
         Line::from(self.spans)
     }
 
-    /// Draws the line; a style given here lies over those of the pieces.
+    /// Draws the line; a style given here takes the place of those of the pieces.
     pub(super) fn draw(self, area: Rect, over: Option<Style>, buffer: &mut Buffer) {
         let row = if over.is_some() { self.fill_to(0) } else { self };
         buffer.set_line(area.x, area.y, &row.line(), area.width);
         if let Some(style) = over {
-            buffer.set_style(Rect { height: 1, ..area }, style);
+            buffer.set_style(Rect { height: 1, ..area }, Style::reset().patch(style));
         }
     }
 }
 
 /// A rule with a title in it: `── Findings ─────── 2 undecided ──`.
-pub(super) fn heading(title: Line<'static>, right: &str, has_focus: bool, theme: Theme, area: Rect, buffer: &mut Buffer) {
+pub(super) fn heading(
+    title: Line<'static>,
+    right: &str,
+    has_focus: bool,
+    theme: Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     let cells = usize::from(area.width);
     let (rule, style) = if has_focus { ("━", theme.heading()) } else { ("─", theme.faint()) };
     buffer.set_string(area.x, area.y, rule.repeat(cells), style);
@@ -71,7 +78,9 @@ pub(super) fn heading(title: Line<'static>, right: &str, has_focus: bool, theme:
     }
     let row = row.add_whole(" ", theme.text());
     let free = row.free();
-    buffer.set_line(area.x + 2.min(area.width), area.y, &row.line(), room as u16);
+    let title = Rect { x: area.x + 2.min(area.width), width: (room - free) as u16, height: 1, ..area };
+    buffer.set_style(title, Style::reset());
+    buffer.set_line(title.x, title.y, &row.line(), title.width);
     let right = if right.is_empty() { String::new() } else { format!(" {right} ") };
     let width = text::width(&right);
     if width > 0 && width < free {

@@ -10,6 +10,7 @@ use super::{first_visible, row_of};
 use crate::state::State;
 use crate::text;
 use crate::theme::Theme;
+use crate::update::HELP_ROWS;
 
 /// Every key, by where it works.
 const KEYS: [(&str, &[(&str, &str)]); 5] = [
@@ -29,7 +30,7 @@ const KEYS: [(&str, &[(&str, &str)]); 5] = [
         &[
             ("Tab", "keys to the graph or to the findings"),
             ("arrows hjkl", "choose a finding or a node"),
-            ("Shift-arrows", "move the picture"),
+            ("Shift-arrows", "move the picture (HJKL too)"),
             ("f", "only the neighbours of a node, all"),
             ("d", "datastores and client apart, folded"),
             ("/", "filter by name"),
@@ -48,7 +49,7 @@ const SIGNS: [&str; 4] = [
 ];
 
 /// Draws every key.
-pub(super) fn help(_state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
+pub(super) fn help(row: usize, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let mut lines: Vec<Vec<(String, Style)>> = Vec::new();
     for (place, keys) in KEYS {
         for (index, (key, words)) in keys.iter().enumerate() {
@@ -63,7 +64,8 @@ pub(super) fn help(_state: &State, theme: Theme, area: Rect, buffer: &mut Buffer
     for sign in SIGNS {
         lines.push(vec![(sign.to_owned(), theme.faint())]);
     }
-    show("Keys", &lines, None, theme, area, buffer);
+    debug_assert_eq!(lines.len(), HELP_ROWS, "the keys scroll by their number");
+    show("Keys", &lines[row.min(lines.len() - 1)..], None, theme, area, buffer);
 }
 
 /// Draws the scenarios.
@@ -114,12 +116,7 @@ fn show(
     let widths = lines.iter().map(|line| line.iter().map(|(text, _)| text::width(text)).sum::<usize>());
     let width = (widths.max().unwrap_or(0) + 4).max(text::width(title) + 6).min(usize::from(area.width)) as u16;
     let height = (lines.len() + 2).min(usize::from(area.height)) as u16;
-    let place = Rect {
-        x: area.x + (area.width - width) / 2,
-        y: area.y + (area.height - height) / 2,
-        width,
-        height,
-    };
+    let place = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
     Clear.render(place, buffer);
     let block = Block::bordered().border_type(BorderType::Rounded).border_style(theme.heading());
     let block = block.title(format!(" {} ", text::fit(title, usize::from(width).saturating_sub(4))));

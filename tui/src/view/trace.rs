@@ -21,7 +21,9 @@ const MAX_INDENT: usize = 16;
 
 /// Draws the screen.
 pub(super) fn draw(state: &State, view: &TraceView, theme: Theme, area: Rect, buffer: &mut Buffer) {
-    let title = frame::plain(&format!("trace {}", view.trace_id), theme.strong());
+    let is_wide = state.size.0 >= WIDE_COLUMNS;
+    let id = view.trace_id.to_string();
+    let title = frame::plain(&format!("trace {}", text::fit(&id, if is_wide { 32 } else { 17 })), theme.strong());
     let shown = match &view.content {
         Content::Shown(shown) => shown,
         Content::Awaited | Content::Gone => {
@@ -31,13 +33,16 @@ pub(super) fn draw(state: &State, view: &TraceView, theme: Theme, area: Rect, bu
                 "This trace is not kept any more. Esc, and choose a newer one."
             };
             heading(title, "", true, theme, row_of(area, 0), buffer);
-            Row::new(usize::from(area.width)).add("  ", theme.text()).add(words, theme.notice()).draw(row_of(area, 1), None, buffer);
+            Row::new(usize::from(area.width)).add("  ", theme.text()).add(words, theme.notice()).draw(
+                row_of(area, 1),
+                None,
+                buffer,
+            );
             return;
         }
     };
     heading(title, &summary(shown), true, theme, row_of(area, 0), buffer);
     claim(view, shown, theme, row_of(area, 1), buffer);
-    let is_wide = state.size.0 >= WIDE_COLUMNS;
     let below = Rect { y: area.y + 2, height: area.height - 2, ..area };
     if is_wide {
         let width = (area.width / 3).min(56);
@@ -57,16 +62,15 @@ pub(super) fn draw(state: &State, view: &TraceView, theme: Theme, area: Rect, bu
 fn summary(shown: &Shown) -> String {
     let waterfall = &shown.waterfall;
     let errors = waterfall.rows.iter().filter(|row| row.outcome != Outcome::Ok).count() as u64;
-    let mut words = format!(
-        "{} · {} · {}",
+    let mut words = vec![
         duration(waterfall.duration_ns),
         counted(waterfall.rows.len() as u64, "span"),
-        counted(shown.services.len() as u64, "service")
-    );
+        counted(shown.services.len() as u64, "service"),
+    ];
     if errors > 0 {
-        words += &format!(" · {errors} ✗");
+        words.push(format!("{errors} ✗"));
     }
-    words
+    words.join(" · ")
 }
 
 /// What the trace proves, and by how many spans.

@@ -32,7 +32,11 @@ impl Rank {
 
     fn style(self, theme: Theme) -> Style {
         let style = self.severity.map_or_else(|| theme.line(self.health), |severity| theme.severity(severity));
-        if self.is_highlighted && self.severity.is_none() { theme.strong().patch(theme.health(self.health)) } else { style }
+        if self.is_highlighted && self.severity.is_none() {
+            theme.strong().patch(theme.health(self.health))
+        } else {
+            style
+        }
     }
 }
 
@@ -44,9 +48,18 @@ struct Cell {
     along: Rank,
     /// Whether a line turns or branches here; else lines along and across pass one another.
     is_joined: bool,
-    has_arrow_right: bool,
-    has_arrow_left: bool,
-    has_tail: bool,
+    head: Option<(Head, Rank)>,
+}
+
+/// Where a line leads, at one of its ends. Where lines end together, the greatest is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Head {
+    /// Back into the node at the left.
+    Left,
+    /// Into the node at the right.
+    Right,
+    /// Into both: each calls the other.
+    BothWays,
 }
 
 /// The part of the drawing that is in sight.
@@ -80,25 +93,11 @@ impl Canvas {
         }
     }
 
-    /// The head of a line that leads into the node at the right.
-    pub(super) fn arrow_right(&mut self, at: Point, rank: Rank) {
-        self.end(at, rank, |cell| cell.has_arrow_right = true);
-    }
-
-    /// The head of a line that leads back into the node at the left.
-    pub(super) fn arrow_left(&mut self, at: Point, rank: Rank) {
-        self.end(at, rank, |cell| cell.has_arrow_left = true);
-    }
-
-    /// The tail of a line that leads back: it leaves the node at the right on its left side.
-    pub(super) fn tail(&mut self, at: Point, rank: Rank) {
-        self.end(at, rank, |cell| cell.has_tail = true);
-    }
-
-    fn end(&mut self, at: Point, rank: Rank, set: impl Fn(&mut Cell)) {
+    /// Draws the end of a line.
+    pub(super) fn head(&mut self, at: Point, head: Head, rank: Rank) {
         if let Some(cell) = self.cell(at) {
-            cell.across = cell.across.max(rank);
-            set(cell);
+            cell.head =
+                Some(cell.head.map_or((head, rank), |(known, known_rank)| (known.max(head), known_rank.max(rank))));
         }
     }
 
@@ -163,18 +162,20 @@ impl Canvas {
 impl Cell {
     fn symbol(&self) -> (&'static str, Rank) {
         let rank = self.across.max(self.along);
-        match (self.has_arrow_right, self.has_arrow_left, self.has_tail) {
-            (true, _, true) => return ("◆", self.across),
-            (true, _, _) => return ("▶", self.across),
-            (_, true, _) => return ("◀", self.across),
-            _ => {}
-        }
-        let is_bridge = !self.is_joined && self.directions & (NORTH | SOUTH) != 0 && self.directions & (EAST | WEST) != 0;
-        if is_bridge {
-            return match self.across > self.along {
-                true => (glyph(EAST | WEST, self.across.is_highlighted), self.across),
-                false => (glyph(NORTH | SOUTH, self.along.is_highlighted), self.along),
+        if let Some((head, rank)) = self.head {
+            let symbol = match head {
+                Head::Left => "◀",
+                Head::Right => "▶",
+                Head::BothWays => "◆",
             };
+            return (symbol, rank);
+        }
+        let is_bridge =
+            !self.is_joined && self.directions & (NORTH | SOUTH) != 0 && self.directions & (EAST | WEST) != 0;
+        if is_bridge {
+            let is_across = self.across > self.along;
+            let directions = if is_across { EAST | WEST } else { NORTH | SOUTH };
+            return (glyph(directions, rank.is_highlighted), rank);
         }
         (glyph(self.directions, rank.is_highlighted), rank)
     }
