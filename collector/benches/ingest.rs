@@ -1,0 +1,169 @@
+//! What a span costs on its way in, stage by stage, in CPU seconds per million spans, beside decoding to the public
+//! protobuf types in the same run: `cargo bench -p spanlint-collector`.
+//!
+//! The spans are like those of a web shop: about 450 bytes and 10 attributes each, 512 to a request, 8 to a trace. One
+//! thread does all the work, so CPU time is wall time, less what the system takes away. Each stage is the best of
+//! several rounds.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::time::Instant;
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message;
+use spanlint_collector::decode::otlp_protobuf;
+use spanlint_graph::span::{Attribute, Refusal, SpanView, SpanVisitor};
+use spanlint_graph::{BatchBuilder, Facts, SpanBatch, Trace};
+
+const REQUESTS: u64 = 64;
+const SPANS_PER_REQUEST: u64 = 512;
+const SPANS_PER_TRACE: u64 = 8;
+const ROUNDS: usize = 7;
+
+fn main() {
+    let requests: Vec<Vec<u8>> = (0..REQUESTS).map(|number| request(number).encode_to_vec()).collect();
+    let bytes: usize = requests.iter().map(Vec::len).sum();
+    let spans = REQUESTS * SPANS_PER_REQUEST;
+    say(&format!("{spans} spans, {} bytes each; CPU seconds per million spans", bytes as u64 / spans));
+    let public = stage("decode to the public types", None, || {
+        requests
+            .iter()
+            .map(|bytes| ExportTraceServiceRequest::decode(&bytes[..]).expect("a request"))
+            .for_each(drop_black);
+    });
+    stage("walk as borrowed views", Some(public), || {
+        let mut count = Count(0);
+        requests.iter().for_each(|bytes| drop_black(otlp_protobuf::decode(bytes, &mut count)));
+        assert_eq!(count.0, spans);
+    });
+    stage("walk and read what attributes mean", Some(public), || {
+        requests.iter().map(|bytes| batch(bytes)).for_each(drop_black)
+    });
+    let batches: Vec<SpanBatch> = requests.iter().map(|bytes| batch(bytes)).collect();
+    stage("traces and their facts", Some(public), || {
+        let mut facts = Facts::default();
+        for batch in &batches {
+            for spans in batch.spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
+                facts.add_trace(&Trace::new(spans.to_vec()), &batch.vocabulary);
+            }
+        }
+        black_box(facts);
+    });
+}
+
+/// Runs a stage and says what it costs, also as a share of `reference`.
+fn stage(name: &str, reference: Option<f64>, run: impl Fn()) -> f64 {
+    let round = |_| {
+        let started = Instant::now();
+        run();
+        started.elapsed().as_secs_f64()
+    };
+    let best = (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min);
+    let cost = best * 1e6 / (REQUESTS * SPANS_PER_REQUEST) as f64;
+    let ratio = reference.map_or(String::new(), |reference| format!("{:.2} of the public types", cost / reference));
+    say(&format!("{name:36} {cost:6.3}  {ratio}"));
+    cost
+}
+
+fn batch(bytes: &[u8]) -> SpanBatch {
+    let mut builder = BatchBuilder::default();
+    otlp_protobuf::decode(bytes, &mut builder).expect("a request");
+    builder.finish()
+}
+
+/// Sees every span and keeps none.
+struct Count(u64);
+
+impl SpanVisitor for Count {
+    fn resource(&mut self, attributes: &[Attribute<'_>]) {
+        black_box(attributes);
+    }
+
+    fn span(&mut self, span: &SpanView<'_>) {
+        black_box(span);
+        self.0 += 1;
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        black_box(refusal);
+    }
+}
+
+fn drop_black<T>(value: T) {
+    drop(black_box(value));
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn request(number: u64) -> ExportTraceServiceRequest {
+    let traces = SPANS_PER_REQUEST / SPANS_PER_TRACE;
+    let spans = |service: u64| -> Vec<Span> {
+        (0..traces)
+            .flat_map(|trace| (0..2).map(move |half| span(number * traces + trace + 1, service * 2 + half)))
+            .collect()
+    };
+    let of = |service: u64| ResourceSpans {
+        resource: Some(Resource {
+            attributes: vec![
+                text("service.name", &format!("service-{service}")),
+                text("service.instance.id", &format!("service-{service}-7f9c")),
+                text("telemetry.sdk.language", "go"),
+            ],
+            ..Resource::default()
+        }),
+        scope_spans: vec![ScopeSpans { spans: spans(service), ..ScopeSpans::default() }],
+        ..ResourceSpans::default()
+    };
+    ExportTraceServiceRequest { resource_spans: (0..SPANS_PER_TRACE / 2).map(of).collect() }
+}
+
+/// The `place`-th span of a chain: each service has a server span and a client span, the last one queries a database.
+fn span(trace: u64, place: u64) -> Span {
+    let is_server = place.is_multiple_of(2);
+    let is_query = place == SPANS_PER_TRACE - 1;
+    let id = |place: u64| (trace * SPANS_PER_TRACE + place + 1).to_be_bytes().to_vec();
+    let common = [
+        text("network.protocol.version", "1.1"),
+        text("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"),
+        text("thread.name", &format!("http-nio-8080-exec-{}", trace % 64)),
+        text("server.address", &format!("service-{}.shop.svc.cluster.local", place / 2 + u64::from(!is_server))),
+    ];
+    let own = if is_query {
+        vec![
+            text("db.system.name", "postgresql"),
+            text("db.namespace", "orders"),
+            text("db.operation.name", "SELECT"),
+            text("db.collection.name", "orders"),
+            text("db.query.text", "SELECT o.id, o.total, o.created_at FROM orders o WHERE o.user_id = $1 LIMIT 20"),
+        ]
+    } else {
+        vec![
+            text("http.request.method", "GET"),
+            text(if is_server { "http.route" } else { "url.template" }, "/orders/{id}"),
+            text("url.full", &format!("http://service-{}:8080/orders/{trace}", place / 2)),
+            text("url.scheme", "http"),
+            text("http.response.status_code", "200"),
+        ]
+    };
+    Span {
+        trace_id: u128::from(trace).to_be_bytes().to_vec(),
+        span_id: id(place),
+        parent_span_id: if place == 0 { Vec::new() } else { id(place - 1) },
+        name: if is_query { "SELECT orders" } else { "GET /orders/{id}" }.to_owned(),
+        kind: if is_server { 2 } else { 3 },
+        start_time_unix_nano: trace * 1_000_000 + place * 1_000,
+        end_time_unix_nano: trace * 1_000_000 + 900_000 - place * 1_000,
+        attributes: own.into_iter().chain(common).collect(),
+        ..Span::default()
+    }
+}
+
+fn text(key: &str, value: &str) -> KeyValue {
+    let value = any_value::Value::StringValue(value.to_owned());
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+}
