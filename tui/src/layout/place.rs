@@ -3,6 +3,8 @@
 //! Several densities are tried, the most telling one that fits the room wins; where none fits, the picture is larger than
 //! the room and is panned. Only numbers are computed here; `view` draws them.
 
+use std::collections::BTreeSet;
+
 use super::{Layout, Net, SlotIndex};
 
 /// How often rows are aligned with their neighbours, to the right and back.
@@ -61,8 +63,17 @@ pub(crate) struct Placement {
     pub(crate) rows: Vec<usize>,
     /// First column and width of each layer.
     pub(crate) columns: Vec<(usize, usize)>,
-    /// For each channel and net of the layout, the column on which it runs up and down.
-    pub(crate) tracks: Vec<Vec<usize>>,
+    /// For each channel and net of the layout, where it runs up and down.
+    pub(crate) tracks: Vec<Vec<Track>>,
+}
+
+/// Where a net runs up and down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Track {
+    /// The column from which it branches.
+    pub(crate) column: usize,
+    /// Column and row of the detour that it takes before that, where it would run into another net.
+    pub(crate) detour: Option<(usize, usize)>,
 }
 
 impl Density {
@@ -87,7 +98,8 @@ impl Placement {
             .map(|slot| if slot.is_through { 1 } else { 1 + density.figure_rows() + density.gap })
             .collect();
         let rows = rows(layout, &heights);
-        let height = rows.iter().zip(&heights).map(|(row, height)| row + height).max().unwrap_or(0);
+        let bottom = rows.iter().zip(&heights).map(|(row, height)| row + height).max().unwrap_or(0);
+        let mut height = bottom - density.gap.min(bottom);
         let spacing = if density.margin > 2 { 2 } else { 1 };
         let (mut columns, mut tracks) = (Vec::new(), Vec::new());
         let mut column = 0;
@@ -101,11 +113,19 @@ impl Placement {
             column += width;
             if let Some(nets) = layout.channels.get(layer) {
                 let (of_nets, count) = assign_tracks(nets, &rows);
-                tracks.push(of_nets.into_iter().map(|track| column + 1 + track * spacing).collect());
+                let at = |track: usize| column + 1 + track * spacing;
+                let place = |track: Track| Track {
+                    column: at(track.column),
+                    detour: track.detour.map(|(first, row)| (at(first), row)),
+                };
+                let placed: Vec<Track> = of_nets.into_iter().map(place).collect();
+                height =
+                    placed.iter().filter_map(|track| track.detour).map(|(_, row)| row + 1).fold(height, usize::max);
+                tracks.push(placed);
                 column += count * spacing + density.margin;
             }
         }
-        Self { density, width: column, height: height - density.gap.min(height), rows, columns, tracks }
+        Self { density, width: column, height, rows, columns, tracks }
     }
 }
 
@@ -186,50 +206,100 @@ fn align(
     }
 }
 
-/// A track for each net, and how many tracks there are. Nets on one track never touch. A net that ends on a row on which
-/// another begins runs right of it, so that their lines do not run into one another; where that goes round in a circle,
-/// the first net yields.
-fn assign_tracks(nets: &[Net], rows: &[usize]) -> (Vec<usize>, usize) {
-    let spans: Vec<(usize, usize)> = nets
-        .iter()
-        .map(|net| {
-            let ends = net.to.iter().map(|&to| rows[to]).chain([rows[net.from]]);
-            ends.fold((usize::MAX, 0), |span, row| (span.0.min(row), span.1.max(row)))
-        })
-        .collect();
-    let must_precede =
-        |before: usize, net: usize| before != net && nets[net].to.iter().any(|&to| rows[to] == rows[nets[before].from]);
-    let mut tracks = vec![0; nets.len()];
-    let mut open: Vec<usize> = (0..nets.len()).filter(|&net| spans[net].0 < spans[net].1).collect();
+/// A part of a net that runs up and down on one track.
+#[derive(Debug, Clone)]
+struct Run {
+    net: usize,
+    from: usize,
+    to: Vec<usize>,
+    /// Whether it is the detour before the rest of its net.
+    is_detour: bool,
+}
+
+impl Run {
+    /// The rows between which it runs.
+    fn span(&self) -> (usize, usize) {
+        self.to.iter().fold((self.from, self.from), |span, &row| (span.0.min(row), span.1.max(row)))
+    }
+
+    /// Whether it must turn before `other` does: `other` ends on the row on which it begins.
+    fn must_precede(&self, other: &Self) -> bool {
+        if self.net == other.net { self.is_detour && !other.is_detour } else { other.to.contains(&self.from) }
+    }
+}
+
+/// A track for each net, numbered from the left, and how many there are. Runs on one track never touch. A net that ends on
+/// a row on which another begins runs right of it, so that their lines do not run into one another; where that goes round
+/// in a circle, one of them takes a detour over a free row.
+fn assign_tracks(nets: &[Net], rows: &[usize]) -> (Vec<Track>, usize) {
+    let run = |(net, ends): (usize, &Net)| Run {
+        net,
+        from: rows[ends.from],
+        to: ends.to.iter().map(|&to| rows[to]).collect(),
+        is_detour: false,
+    };
+    let mut open: Vec<Run> = nets.iter().enumerate().map(run).collect();
+    let mut taken: BTreeSet<usize> = open.iter().flat_map(|run| run.to.iter().copied().chain([run.from])).collect();
+    open.retain(|run| run.span().0 < run.span().1);
     // Of nets that run down, the lowest turns first, of those that run up, the highest: so they do not cross.
-    open.sort_by_key(|&net| {
-        let from = rows[nets[net].from] as isize;
-        let runs_down = spans[net].1 as isize - from >= from - spans[net].0 as isize;
+    open.sort_by_key(|run| {
+        let (span, from) = (run.span(), run.from as isize);
+        let runs_down = span.1 as isize - from >= from - span.0 as isize;
         if runs_down { -from } else { from }
     });
+    let mut tracks = vec![Track::default(); nets.len()];
     let mut track = 0;
-    while let Some(&first) = open.first() {
-        let mut chosen: Vec<usize> = Vec::new();
-        for &net in &open {
-            let is_free = chosen.iter().all(|&other| spans[other].1 < spans[net].0 || spans[net].1 < spans[other].0);
-            if is_free && !open.iter().any(|&before| must_precede(before, net)) {
-                chosen.push(net);
+    while !open.is_empty() {
+        let mut chosen: Vec<Run> = Vec::new();
+        for run in &open {
+            let (top, bottom) = run.span();
+            let is_free = chosen.iter().all(|other| other.span().1 < top || bottom < other.span().0);
+            if is_free && !open.iter().any(|before| before.must_precede(run)) {
+                chosen.push(run.clone());
             }
         }
         if chosen.is_empty() {
-            chosen.push(first);
+            let detour = take_detour(&mut open, &taken);
+            taken.insert(detour);
+            continue;
         }
-        for &net in &chosen {
-            tracks[net] = track;
+        for run in &chosen {
+            let Track { column, detour } = &mut tracks[run.net];
+            if run.is_detour {
+                *detour = Some((track, run.to[0]));
+            } else {
+                *column = track;
+            }
         }
-        open.retain(|net| !chosen.contains(net));
+        open.retain(|run| !chosen.iter().any(|done| (done.net, done.is_detour) == (run.net, run.is_detour)));
         track += 1;
     }
     (tracks, track)
 }
 
+/// Splits the first run that is whole at the nearest row that no net uses, and returns that row.
+///
+/// **Invariant:** nothing precedes a detour, as nothing begins on its row; so each split lets at least one run go on, and
+/// there are only so many nets to split.
+fn take_detour(open: &mut Vec<Run>, taken: &BTreeSet<usize>) -> usize {
+    // A run that was split already begins on a row of its own, on which no net ends: it never closes a circle.
+    let closes = |run: &Run| open.iter().any(|other| run.must_precede(other));
+    let split = open.iter().position(closes).expect("of runs that wait for one another, each precedes one");
+    let split = &mut open[split];
+    let from = split.from;
+    let limit = taken.last().map_or(1, |last| last + 1);
+    let free = (0..=limit).filter(|row| !taken.contains(row));
+    let row = free.min_by_key(|row| row.abs_diff(from)).expect("the row below all is free");
+    let detour = Run { net: split.net, from, to: vec![row], is_detour: true };
+    split.from = row;
+    open.insert(0, detour);
+    row
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn place(edges: &[(usize, usize)], nodes: usize) -> (Layout, Placement) {
@@ -255,6 +325,50 @@ mod tests {
         let (layout, placement) = place(&[(0, 2), (0, 3), (1, 2), (1, 3)], 4);
         assert_eq!(layout.channels[0].len(), 2);
         assert_ne!(placement.tracks[0][0], placement.tracks[0][1]);
+    }
+
+    /// Nets between slots 0..8 at the left and 8..16 at the right, all on rows of their own in either layer.
+    fn nets() -> impl Strategy<Value = (Vec<Net>, Vec<usize>)> {
+        let rows = || proptest::sample::subsequence((0..14usize).collect::<Vec<_>>(), 8).prop_shuffle();
+        let ends = proptest::collection::vec(proptest::collection::btree_set(8..16usize, 1..4), 8);
+        (ends, rows(), rows()).prop_map(|(ends, left, right)| {
+            let net =
+                |(from, to): (usize, std::collections::BTreeSet<usize>)| Net { from, to: to.into_iter().collect() };
+            (ends.into_iter().enumerate().map(net).collect(), [left, right].concat())
+        })
+    }
+
+    /// The cells across which a net runs from left to right: row, first and last column, and the slot it leads to, if
+    /// it is the last piece.
+    fn pieces(net: &Net, track: Track, rows: &[usize], end: usize) -> Vec<(usize, usize, usize, Option<usize>)> {
+        let from = rows[net.from];
+        let mut pieces = match track.detour {
+            Some((first, row)) => vec![(from, 0, first + 1, None), (row, first + 1, track.column + 1, None)],
+            None => vec![(from, 0, track.column + 1, None)],
+        };
+        let is_straight = net.to.iter().all(|&to| rows[to] == from);
+        if is_straight {
+            pieces.clear();
+        }
+        let start = if is_straight { 0 } else { track.column + 1 };
+        pieces.extend(net.to.iter().map(|&to| (rows[to], start, end, Some(to))));
+        pieces
+    }
+
+    proptest! {
+        #[test]
+        fn lines_of_different_callers_meet_only_where_they_lead_to_the_same_callee((nets, rows) in nets()) {
+            let (tracks, count) = assign_tracks(&nets, &rows);
+            let all: Vec<_> = nets.iter().zip(tracks).map(|(net, track)| pieces(net, track, &rows, count + 2)).collect();
+            for (index, left) in all.iter().enumerate() {
+                for right in &all[index + 1..] {
+                    for (a, b) in left.iter().flat_map(|a| right.iter().map(move |b| (a, b))) {
+                        let overlap = a.0 == b.0 && a.1 <= b.2 && b.1 <= a.2;
+                        prop_assert!(!overlap || (a.3.is_some() && a.3 == b.3), "{a:?} {b:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::lines::heading;
 use super::row_of;
 use crate::figures::{self, Figures};
 use crate::layout::Route;
+use crate::layout::place::Track;
 use crate::numbers::{duration, rate, share};
 use crate::state::{Drawing, Focus, State};
 use crate::text;
@@ -109,13 +110,23 @@ fn trace_route(drawing: &Drawing, route: &Route, rank: Rank, canvas: &mut Canvas
         [(first, last), (last, first)].iter().all(|line| drawing.topology.edges.binary_search(line).is_ok());
     for (step, pair) in route.slots.windows(2).enumerate() {
         let (from, to) = (layout.slots[pair[0]], layout.slots[pair[1]]);
-        let (column, width) = placement.columns[from.layer];
+        let column = placement.columns[from.layer].0;
         let start = if from.is_through { column } else { column + label_cells(drawing, from.node) };
         let end = placement.columns[to.layer].0 - 1;
         let (row, to_row) = (placement.rows[pair[0]], placement.rows[pair[1]]);
         let net = layout.channels[from.layer].binary_search_by_key(&pair[0], |net| net.from);
-        let track = net.map_or(column + width, |net| placement.tracks[from.layer][net]);
-        canvas.line(&[(start, row), (track, row), (track, to_row), (end, to_row)], rank);
+        let track = net.map_or_else(|_| Track::default(), |net| placement.tracks[from.layer][net]);
+        let mut points = vec![(start, row)];
+        let mut turn_row = row;
+        if let Some((first, detour)) = track.detour {
+            points.extend([(first, row), (first, detour)]);
+            turn_row = detour;
+        }
+        if turn_row != to_row {
+            points.extend([(track.column, turn_row), (track.column, to_row)]);
+        }
+        points.push((end, to_row));
+        canvas.line(&points, rank);
         let is_last = step + 2 == route.slots.len();
         if is_last && goes_both_ways {
             canvas.head((end, to_row), Head::BothWays, rank);

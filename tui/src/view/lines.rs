@@ -71,7 +71,8 @@ pub(super) fn heading(
     let cells = usize::from(area.width);
     let (rule, style) = if has_focus { ("━", theme.heading()) } else { ("─", theme.faint()) };
     buffer.set_string(area.x, area.y, rule.repeat(cells), style);
-    let room = cells.saturating_sub(4);
+    let right_cells = if right.is_empty() || cells < 40 { 0 } else { text::width(right) + 3 };
+    let room = cells.saturating_sub(4 + right_cells);
     let mut row = Row::new(room).add(" ", theme.text());
     for span in title.spans {
         row = row.add(&span.content, span.style);
@@ -81,9 +82,8 @@ pub(super) fn heading(
     let title = Rect { x: area.x + 2.min(area.width), width: (room - free) as u16, height: 1, ..area };
     buffer.set_style(title, Style::reset());
     buffer.set_line(title.x, title.y, &row.line(), title.width);
-    let right = if right.is_empty() { String::new() } else { format!(" {right} ") };
-    let width = text::width(&right);
-    if width > 0 && width < free {
-        buffer.set_string(area.x + area.width - 2 - width as u16, area.y, right, theme.faint());
+    if right_cells > 0 {
+        let x = area.x + area.width - 1 - right_cells as u16;
+        buffer.set_string(x, area.y, format!(" {right} "), theme.faint());
     }
 }
