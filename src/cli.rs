@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use spanlint_analyzer::Severity;
+use spanlint_collector::durable::{MAX_LOG_AGE, MAX_LOG_BYTES};
 use spanlint_demo_shop::Scenario;
 
 /// The architecture linter for running systems.
@@ -59,6 +60,18 @@ pub(crate) struct ReceiverArguments {
     /// Allow addresses that other machines can reach; anybody there can send spans and read findings
     #[arg(long)]
     pub(crate) insecure: bool,
+
+    /// Keep requests in this folder: nothing acknowledged is lost, and a restart goes on where it was
+    #[arg(long, value_name = "FOLDER", env = "SPANLINT_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Keep at most this many MiB there
+    #[arg(long, value_name = "MIB", env = "SPANLINT_DATA_MIB", default_value_t = MAX_LOG_BYTES >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    pub(crate) data_mib: u64,
+
+    /// Keep them for this many hours
+    #[arg(long, value_name = "HOURS", env = "SPANLINT_DATA_HOURS", default_value_t = MAX_LOG_AGE.as_secs() / 3600, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) data_hours: u64,
 }
 
 /// How findings are judged.

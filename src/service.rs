@@ -1,10 +1,12 @@
 //! A collector with everything around it: judged pictures, and the API. What `watch`, `collect` and `demo` share.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use spanlint_collector::durable::{Recovery, Retention};
 use spanlint_collector::live::LiveSettings;
 use spanlint_collector::{Collector, CollectorConfig};
 use spanlint_demo_shop::Switches;
@@ -37,8 +39,29 @@ pub(crate) fn collector_config(arguments: &ReceiverArguments) -> anyhow::Result<
         otlp_http: Some(arguments.otlp_http),
         api: Some(arguments.api),
         live: LiveSettings { window: WINDOW, ..LiveSettings::default() },
+        data_dir: arguments.data_dir.clone(),
+        retention: Retention { bytes: arguments.data_mib << 20, age: Duration::from_hours(arguments.data_hours) },
         ..CollectorConfig::default()
     })
+}
+
+/// What was read back from the data folder, as a sentence; none where nothing was kept.
+pub(crate) fn recovery_sentence(recovery: &Recovery) -> Option<String> {
+    if *recovery == Recovery::default() {
+        return None;
+    }
+    let mut sentence = format!("{} spans read back", recovery.spans);
+    if recovery.damaged_places > 0 {
+        let (bytes, places) = (recovery.damaged_bytes, recovery.damaged_places);
+        write!(sentence, ", {bytes} damaged bytes skipped in {places} places").expect("a string takes any text");
+    }
+    if recovery.torn_bytes > 0 {
+        write!(sentence, ", {} torn bytes cut off", recovery.torn_bytes).expect("a string takes any text");
+    }
+    if recovery.unreadable_requests > 0 {
+        write!(sentence, ", {} requests unreadable", recovery.unreadable_requests).expect("a string takes any text");
+    }
+    Some(sentence)
 }
 
 /// A running collector whose graph is judged as it is published.

@@ -4,6 +4,7 @@ mod bad_input;
 mod binary;
 mod datasets;
 mod demo;
+mod durable;
 mod fixtures;
 mod live;
 mod tidy;

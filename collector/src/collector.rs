@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::clock::system_clock;
-use crate::config::{API_FLAG, CollectorConfig, OTLP_GRPC_FLAG, OTLP_HTTP_FLAG};
-use crate::limits::Limits;
-use crate::live::{Finished, Live, Published, TraceReader};
+use crate::config::{API_FLAG, CollectorConfig, DATA_DIR_FLAG, OTLP_GRPC_FLAG, OTLP_HTTP_FLAG};
+use crate::durable::{Durable, DurableError, Recovery, Retention, Writer};
+use crate::limits::{Limits, SHUTDOWN_TIMEOUT};
+use crate::live::{Finished, Live, LiveSettings, Published, Replay, TraceReader};
 use crate::receiver::{self, BindError, Counters, Receiver, bind};
 
 /// Why a collector could not start.
@@ -24,6 +26,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Durable(#[from] DurableError),
     /// The system gives no thread, or does not tell an address.
     #[error("cannot start the collector: {0}")]
     System(#[from] io::Error),
@@ -47,17 +52,19 @@ pub struct Collector {
     live: Live,
     counters: Arc<Counters>,
     limits: Limits,
+    log: Option<(Writer, Recovery)>,
     api: Option<TcpListener>,
     servers: JoinSet<()>,
     shutdown: CancellationToken,
 }
 
 impl Collector {
-    /// Takes every address, then starts to receive. The API is served from [`Collector::serve_api`] on.
+    /// Takes every address, lives through what the data folder has kept, then starts to receive. The API is served from
+    /// [`Collector::serve_api`] on.
     ///
     /// # Errors
     ///
-    /// When an address is taken or does not exist; nothing was started then.
+    /// When an address is taken or does not exist, or the data folder cannot be used; nothing was started then.
     pub async fn start(config: CollectorConfig) -> Result<Self, StartError> {
         let otlp_grpc = listen(config.otlp_grpc, OTLP_GRPC_FLAG).await?;
         let otlp_http = listen(config.otlp_http, OTLP_HTTP_FLAG).await?;
@@ -67,15 +74,28 @@ impl Collector {
             otlp_http: address(otlp_http.as_ref())?,
             api: address(api.as_ref())?,
         };
-        let live = Live::start(&config.live, system_clock())?;
+        let (live, durable, log) = match config.data_dir {
+            None => (Live::start(&config.live, system_clock())?, None, None),
+            Some(data_dir) => {
+                let restored = move || restore(&config.live, &data_dir, config.retention);
+                let (live, durable, log) = tokio::task::spawn_blocking(restored).await.map_err(io::Error::other)??;
+                (live, Some(durable), Some(log))
+            }
+        };
         let counters = Arc::new(Counters::default());
-        let receiver = Receiver { intake: live.intake(), counters: Arc::clone(&counters), limits: config.limits };
+        let (intake, limits) = (live.intake(), config.limits);
+        let receiver = Receiver { intake, durable, counters: Arc::clone(&counters), limits };
         let shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
         for listener in otlp_grpc.into_iter().chain(otlp_http) {
             servers.spawn(receiver::serve(listener, receiver.clone(), shutdown.clone()));
         }
-        Ok(Self { addresses, live, counters, limits: config.limits, api, servers, shutdown })
+        Ok(Self { addresses, live, counters, limits, log, api, servers, shutdown })
+    }
+
+    /// What was read back from the data folder, if there is one.
+    pub fn recovery(&self) -> Option<&Recovery> {
+        self.log.as_ref().map(|(_, recovery)| recovery)
     }
 
     /// Where it listens.
@@ -126,8 +146,32 @@ impl Collector {
     pub async fn finish(mut self) -> Finished {
         self.shutdown.cancel();
         while self.servers.join_next().await.is_some() {}
+        if let Some((writer, _)) = self.log.take() {
+            // Nothing acknowledged waits to be written; a request that does may wait for a disk that hangs.
+            if tokio::time::timeout(SHUTDOWN_TIMEOUT, writer.ended()).await.is_err() {
+                tracing::warn!("the log is still being written");
+            }
+        }
         self.live.finish().await
     }
+}
+
+/// Opens the log of a data folder, and a live side that has lived through it.
+fn restore(
+    settings: &LiveSettings,
+    data_dir: &Path,
+    retention: Retention,
+) -> Result<(Live, Durable, (Writer, Recovery)), StartError> {
+    let clock = system_clock();
+    let mut replay = Replay::new(settings);
+    let add = |unix_ns, content, request: &[u8]| {
+        let batch = receiver::decode_kept(content, request).ok()?;
+        let spans = batch.spans.len() as u64;
+        replay.add(batch, unix_ns);
+        Some(spans)
+    };
+    let (durable, writer, recovery) = Durable::open(data_dir, DATA_DIR_FLAG, retention, Arc::clone(&clock), add)?;
+    Ok((replay.start(clock)?, durable, (writer, recovery)))
 }
 
 async fn listen(address: Option<SocketAddr>, flag: &'static str) -> Result<Option<TcpListener>, BindError> {

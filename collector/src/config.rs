@@ -1,7 +1,9 @@
 //! What a collector is asked to do. Files and flags are read by the binary; here are only values.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
+use crate::durable::Retention;
 use crate::limits::Limits;
 use crate::live::LiveSettings;
 
@@ -11,9 +13,11 @@ pub const OTLP_GRPC_FLAG: &str = "--otlp-grpc";
 pub const OTLP_HTTP_FLAG: &str = "--otlp-http";
 /// The flag that chooses the address of the API.
 pub const API_FLAG: &str = "--api";
+/// The flag that chooses the folder of the log.
+pub const DATA_DIR_FLAG: &str = "--data-dir";
 
 /// Where a collector listens, and what it keeps.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct CollectorConfig {
     /// Where OTLP/gRPC is expected; OTLP/HTTP is understood as well.
     pub otlp_grpc: Option<SocketAddr>,
@@ -25,6 +29,10 @@ pub struct CollectorConfig {
     pub live: LiveSettings,
     /// What a request may cost.
     pub limits: Limits,
+    /// Where requests are kept, so that nothing acknowledged is lost and a restart goes on; none keeps nothing.
+    pub data_dir: Option<PathBuf>,
+    /// How much is kept there, and for how long.
+    pub retention: Retention,
 }
 
 impl Default for CollectorConfig {
@@ -37,6 +45,8 @@ impl Default for CollectorConfig {
             api: loopback(4319),
             live: LiveSettings::default(),
             limits: Limits::default(),
+            data_dir: None,
+            retention: Retention::default(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod owner;
 mod queue;
+mod replay;
 mod status;
 
 use std::io;
@@ -18,8 +19,9 @@ use tokio::time::MissedTickBehavior;
 
 use self::owner::Owner;
 pub use self::owner::{Finished, LiveSettings, Published};
-pub use self::queue::{Busy, Intake, MAX_QUEUED_BATCHES, MAX_QUEUED_BYTES};
+pub use self::queue::{Busy, Intake, MAX_QUEUED_BATCHES, MAX_QUEUED_BYTES, Reserved};
 pub(crate) use self::queue::{Queued, queue};
+pub use self::replay::Replay;
 pub use self::status::Status;
 use crate::clock::Clock;
 
@@ -81,13 +83,7 @@ impl Live {
     ///
     /// When the thread cannot be started.
     pub fn start(settings: &LiveSettings, clock: Clock) -> io::Result<Self> {
-        let (live, channels) = Self::connect();
-        let owner = Owner::new(settings);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        std::thread::Builder::new()
-            .name("spanlint-live".to_owned())
-            .spawn(move || runtime.block_on(drive(owner, channels, clock)))?;
-        Ok(live)
+        Replay::new(settings).start(clock)
     }
 
     /// Where batches are handed in.
@@ -151,6 +147,19 @@ async fn ask<T>(requests: &mpsc::Sender<Request>, question: impl FnOnce(oneshot:
     let (reply, answer) = oneshot::channel();
     requests.send(Request::Answer(question(reply))).await.ok()?;
     answer.await.ok()
+}
+
+/// Publishes what an owner has, and runs it on a thread of its own.
+fn run(mut owner: Owner, clock: Clock) -> io::Result<Live> {
+    let (live, channels) = Live::connect();
+    if let Some(published) = owner.tick(clock(), channels.intake.busy_spans()) {
+        channels.published.send_replace(published);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    std::thread::Builder::new()
+        .name("spanlint-live".to_owned())
+        .spawn(move || runtime.block_on(drive(owner, channels, clock)))?;
+    Ok(live)
 }
 
 /// Feeds the owner until it is asked to finish.

@@ -22,6 +22,9 @@ pub(crate) fn run(arguments: &CollectArguments) -> anyhow::Result<Ending> {
         if let Some(api) = addresses.api {
             output::say(&format!("answering on http://{api}/api/v1/findings"));
         }
+        if let Some(sentence) = service.collector.recovery().and_then(service::recovery_sentence) {
+            output::say(&sentence);
+        }
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

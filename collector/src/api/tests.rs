@@ -16,7 +16,7 @@ use crate::testing::{EPOCH_NS, batch, child, root};
 /// The API of a collector that has published one trace of two services.
 async fn api() -> Router {
     let live = simulated(&LiveSettings::default());
-    live.intake().submit(batch(&[root(0xabc, 1), child(0xabc, 2, 1)])).await.unwrap();
+    live.intake().submit(batch(&[root(0xabc, 1), child(0xabc, 2, 1)])).unwrap();
     let mut published = live.published();
     published.wait_for(|published| !published.environments.is_empty()).await.unwrap();
     guarded(router(&live, Arc::default()))
@@ -125,7 +125,7 @@ async fn the_service_graph_is_that_of_the_whole_run() {
     let mut published = live.published();
     let line = r#"traces_service_graph_request_total{client="service-0",server="service-1",connection_type=""}"#;
     for round in 1..=2u32 {
-        live.intake().submit(batch(&[root(round.into(), 1), child(round.into(), 2, 1)])).await.unwrap();
+        live.intake().submit(batch(&[root(round.into(), 1), child(round.into(), 2, 1)])).unwrap();
         published.wait_for(|published| published.status.settled_traces == u64::from(round)).await.unwrap();
         let (_, body) = get_from(api.clone(), "/metrics", "localhost").await;
         assert!(body.contains(&format!("{line} {round}\n")), "{body}");
@@ -139,7 +139,7 @@ async fn the_service_graph_is_that_of_the_whole_run() {
 #[tokio::test(start_paused = true)]
 async fn the_snapshot_gives_the_graph_that_is_published() {
     let live = simulated(&LiveSettings::default());
-    live.intake().submit(batch(&[root(0xabc, 1), child(0xabc, 2, 1)])).await.unwrap();
+    live.intake().submit(batch(&[root(0xabc, 1), child(0xabc, 2, 1)])).unwrap();
     let mut published = live.published();
     let published = published.wait_for(|published| !published.environments.is_empty()).await.unwrap().clone();
     let request = Request::get("/api/v1/snapshot").header(header::HOST, "localhost").body(Body::empty()).unwrap();
@@ -162,7 +162,7 @@ async fn a_full_queue_is_not_ready_until_there_is_room() {
     let live = simulated(&LiveSettings::default());
     let api = guarded(router(&live, Arc::default()));
     let mut filled = 0;
-    while live.intake().submit(SpanBatch::default()).await.is_ok() {
+    while live.intake().submit(SpanBatch::default()).is_ok() {
         filled += 1;
     }
     assert_eq!(filled, crate::live::MAX_QUEUED_BATCHES);
@@ -177,7 +177,7 @@ async fn a_full_queue_is_not_ready_until_there_is_room() {
 #[tokio::test(start_paused = true)]
 async fn a_store_too_small_for_what_is_cited_is_told() {
     let live = simulated(&LiveSettings { stored_bytes: 1, ..LiveSettings::default() });
-    live.intake().submit(batch(&[root(1, 1), child(1, 2, 1)])).await.unwrap();
+    live.intake().submit(batch(&[root(1, 1), child(1, 2, 1)])).unwrap();
     let mut published = live.published();
     published.wait_for(|published| published.status.settled_traces == 1).await.unwrap();
     let (status, body) = get_from(guarded(router(&live, Arc::default())), "/readyz", "localhost").await;

@@ -64,7 +64,8 @@ pub struct Recovery {
     pub damaged_places: u64,
     /// The bytes there.
     pub damaged_bytes: u64,
-    /// Bytes at the ends of segments that were not completely written, and never acknowledged.
+    /// Bytes at the ends of segments that were cut off: not completely written and so never acknowledged, or damaged
+    /// since.
     pub torn_bytes: u64,
     /// Requests of a kind that is not known here, or that could not be decoded.
     pub unreadable_requests: u64,
@@ -77,7 +78,9 @@ pub enum LogError {
     #[error("cannot read the log: {0}")]
     Disk(#[from] io::Error),
     /// A later version of the program wrote it.
-    #[error("{name} has version {version} of the log, which this spanlint does not know: use a newer one, or move the file away")]
+    #[error(
+        "{name} has version {version} of the log, which this spanlint does not know: use a newer one, or move the file away"
+    )]
     Version {
         /// The file.
         name: String,
@@ -117,7 +120,8 @@ pub(super) struct Log<D> {
 
 impl<D: Disk> Log<D> {
     /// Opens the log, and shows every request in it that is young enough to `replay`, with the time it was written.
-    /// What is damaged is skipped and counted, torn ends are cut off.
+    /// `replay` answers how many spans it held, none if it cannot be read. What is damaged is skipped and counted, torn
+    /// ends are cut off.
     ///
     /// # Errors
     ///
@@ -126,7 +130,7 @@ impl<D: Disk> Log<D> {
         disk: D,
         retention: Retention,
         now_ns: u64,
-        mut replay: impl FnMut(u64, Content, &[u8]),
+        mut replay: impl FnMut(u64, Content, &[u8]) -> Option<u64>,
     ) -> Result<(Self, Recovery), LogError> {
         let encoder = Encoder::new()?;
         let mut log = Self { disk, retention, encoder, closed: VecDeque::new(), open: None, next_number: 1 };
@@ -193,7 +197,7 @@ impl<D: Disk> Log<D> {
         name: String,
         now_ns: u64,
         recovery: &mut Recovery,
-        replay: &mut impl FnMut(u64, Content, &[u8]),
+        replay: &mut impl FnMut(u64, Content, &[u8]) -> Option<u64>,
     ) -> Result<(), LogError> {
         let segment = self.disk.read(&name)?;
         if let Some(version) = record::foreign_version(&segment) {
@@ -261,12 +265,12 @@ impl<D: Disk> Log<D> {
 }
 
 /// Shows the requests of a record, and counts them.
-fn show(record: &Record, recovery: &mut Recovery, replay: &mut impl FnMut(u64, Content, &[u8])) {
+fn show(record: &Record, recovery: &mut Recovery, replay: &mut impl FnMut(u64, Content, &[u8]) -> Option<u64>) {
     for request in record.requests() {
-        match request {
-            Some((content, request)) => {
+        match request.and_then(|(content, request)| replay(record.unix_ns, content, request)) {
+            Some(spans) => {
                 recovery.requests += 1;
-                replay(record.unix_ns, content, request);
+                recovery.spans += spans;
             }
             None => recovery.unreadable_requests += 1,
         }

@@ -19,18 +19,18 @@ mod record;
 #[cfg(test)]
 mod simulated;
 
+use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use self::disk::{Disk, Folder};
 pub use self::disk::FolderError;
+use self::disk::{Disk, Folder};
 use self::log::Log;
 pub use self::log::{LogError, MAX_LOG_AGE, MAX_LOG_BYTES, Recovery, Retention};
 pub use self::record::Content;
@@ -88,6 +88,7 @@ struct Append {
 impl Durable {
     /// Opens the log in `folder`, which the user chose with `flag`; shows every request that it kept to `replay`, with
     /// the Unix time of its arrival in nanoseconds; then starts the thread that writes. Blocks until all of it is read.
+    /// `replay` answers how many spans a request held, none if it cannot be read.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl Durable {
         flag: &'static str,
         retention: Retention,
         clock: Clock,
-        replay: impl FnMut(u64, Content, &[u8]),
+        replay: impl FnMut(u64, Content, &[u8]) -> Option<u64>,
     ) -> Result<(Self, Writer, Recovery), DurableError> {
         let folder = Folder::open(folder, flag)?;
         let (log, recovery) = Log::recover(folder, retention, clock().unix_ns, replay)?;
@@ -119,25 +120,26 @@ impl Durable {
 /// The thread that writes.
 #[derive(Debug)]
 pub struct Writer {
-    thread: JoinHandle<()>,
+    /// Dropped by the thread when it ends.
+    running: oneshot::Receiver<Infallible>,
 }
 
 impl Writer {
-    /// Waits until every [`Durable`] is dropped and the folder is free for others. Blocks.
-    pub fn join(self) {
-        if self.thread.join().is_err() {
-            tracing::error!("the writer of the log has panicked");
-        }
+    /// Waits until every [`Durable`] is dropped and the folder is free for others.
+    pub async fn ended(self) {
+        self.running.await.expect_err("an infallible value is never sent");
     }
 }
 
 fn start(log: Log<impl Disk>, clock: Clock) -> io::Result<(Durable, Writer)> {
     let (appends, waiting) = mpsc::sync_channel(MAX_UNWRITTEN_REQUESTS);
     let room = Arc::new(Semaphore::new(MAX_UNWRITTEN_BYTES));
-    let thread = std::thread::Builder::new()
-        .name("spanlint-log".to_owned())
-        .spawn(move || write_groups(log, &waiting, &clock))?;
-    Ok((Durable { appends, room }, Writer { thread }))
+    let (is_running, running) = oneshot::channel();
+    std::thread::Builder::new().name("spanlint-log".to_owned()).spawn(move || {
+        write_groups(log, &waiting, &clock);
+        drop(is_running);
+    })?;
+    Ok((Durable { appends, room }, Writer { running }))
 }
 
 /// Writes group after group until nobody can hand in any more.

@@ -109,7 +109,9 @@ impl SimulatedDisk {
             }
         }
         files.retain(|_, file| file.is_name_lasting || random.one_in(2));
-        files.values_mut().for_each(|file| file.lose_power(random));
+        for file in files.values_mut() {
+            file.lose_power(random);
+        }
         (*fault, *has_power) = (None, true);
     }
 

@@ -13,7 +13,10 @@ fn no_clock() -> Clock {
 /// A writer on a disk, and what the disk held.
 fn open(disk: &SimulatedDisk) -> (Durable, Writer, Vec<Vec<u8>>) {
     let mut requests = Vec::new();
-    let replay = |_, _, request: &[u8]| requests.push(request.to_vec());
+    let replay = |_, _, request: &[u8]| {
+        requests.push(request.to_vec());
+        Some(1)
+    };
     let (log, _) = Log::recover(disk.clone(), Retention::default(), 0, replay).unwrap();
     let (durable, writer) = start(log, no_clock()).unwrap();
     (durable, writer, requests)
@@ -41,7 +44,7 @@ async fn what_is_acknowledged_is_on_disk() {
     expected.sort();
     assert_eq!(found, expected);
     drop(durable);
-    tokio::task::spawn_blocking(|| writer.join()).await.unwrap();
+    writer.ended().await;
 }
 
 #[tokio::test]

@@ -109,10 +109,7 @@ impl Owner {
 
     /// Settles what is quiet at `now`, and answers what there is to publish, if it differs from the last time.
     pub(super) fn tick(&mut self, now: Moment, busy_spans: u64) -> Option<Arc<Published>> {
-        let assembled = self.assembler.tick(now.elapsed);
-        self.take(assembled, now);
-        self.advance(now);
-        self.prune();
+        self.settle(now);
         let status = self.status(now.elapsed, busy_spans);
         if !self.is_graph_old && status == self.published.status {
             return None;
@@ -123,9 +120,22 @@ impl Owner {
         Some(Arc::clone(&self.published))
     }
 
+    /// Settles what is quiet at `now`.
+    pub(super) fn settle(&mut self, now: Moment) {
+        let assembled = self.assembler.tick(now.elapsed);
+        self.take(assembled, now);
+        self.advance(now);
+        self.prune();
+    }
+
+    /// Whether traces wait to be settled.
+    pub(super) fn has_pending(&self) -> bool {
+        self.assembler.pending_traces() > 0
+    }
+
     /// Whether nothing changes until a batch comes.
     pub(super) fn is_idle(&self) -> bool {
-        self.assembler.pending_traces() == 0 && self.window.is_empty() && self.rate.is_zero()
+        !self.has_pending() && self.window.is_empty() && self.rate.is_zero()
     }
 
     /// A stored trace, as people look at it.

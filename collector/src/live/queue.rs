@@ -39,6 +39,20 @@ pub(crate) struct Queued {
     _room: OwnedSemaphorePermit,
 }
 
+/// Room for one batch in the queue, and the batch itself, which is not in yet. Dropping it gives the room back.
+#[derive(Debug)]
+pub struct Reserved {
+    place: mpsc::OwnedPermit<Queued>,
+    queued: Queued,
+}
+
+impl Reserved {
+    /// Puts the batch in; its spans are part of what the collector publishes.
+    pub fn submit(self) {
+        self.place.send(self.queued);
+    }
+}
+
 /// The queue is full, or the collector is stopping; nothing of the batch was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the collector is busy, retry after {retry_after:?}")]
@@ -51,10 +65,14 @@ impl Intake {
     /// Hands in a batch. Once this returns `Ok`, its spans are part of what the collector publishes.
     ///
     /// A batch greater than the whole queue is taken when the queue is empty, as it would never fit otherwise.
-    #[expect(clippy::unused_async, reason = "a durable collector answers only after the batch is on disk")]
-    pub async fn submit(&self, batch: SpanBatch) -> Result<(), Busy> {
+    pub fn submit(&self, batch: SpanBatch) -> Result<(), Busy> {
+        self.reserve(batch).map(Reserved::submit)
+    }
+
+    /// Makes sure of room for a batch, which is put in later: what is made durable must not be turned away then.
+    pub fn reserve(&self, batch: SpanBatch) -> Result<Reserved, Busy> {
         let spans = batch.spans.len() as u64;
-        self.enqueue(batch).ok_or_else(|| {
+        self.try_reserve(batch).ok_or_else(|| {
             self.busy_spans.fetch_add(spans, Ordering::Relaxed);
             Busy { retry_after: RETRY_AFTER }
         })
@@ -71,10 +89,11 @@ impl Intake {
         self.busy_spans.load(Ordering::Relaxed)
     }
 
-    fn enqueue(&self, batch: SpanBatch) -> Option<()> {
+    fn try_reserve(&self, batch: SpanBatch) -> Option<Reserved> {
         let bytes = batch_bytes(&batch).min(MAX_QUEUED_BYTES) as u32;
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).ok()?;
-        self.sender.try_send(Queued { batch, _room: room }).ok()
+        let place = self.sender.clone().try_reserve_owned().ok()?;
+        Some(Reserved { place, queued: Queued { batch, _room: room } })
     }
 }
 
@@ -103,39 +122,39 @@ mod tests {
     async fn a_queue_full_of_batches_turns_away_until_one_is_taken() {
         let (intake, mut batches) = queue();
         for _ in 0..MAX_QUEUED_BATCHES {
-            intake.submit(SpanBatch::default()).await.unwrap();
+            intake.submit(SpanBatch::default()).unwrap();
         }
-        assert_eq!(intake.submit(batch(&[root(1, 1)])).await, Err(Busy { retry_after: RETRY_AFTER }));
+        assert_eq!(intake.submit(batch(&[root(1, 1)])), Err(Busy { retry_after: RETRY_AFTER }));
         assert_eq!(intake.busy_spans(), 1);
         batches.recv().await.unwrap();
-        intake.submit(batch(&[root(1, 1)])).await.unwrap();
+        intake.submit(batch(&[root(1, 1)])).unwrap();
     }
 
     #[tokio::test]
     async fn a_queue_full_of_bytes_turns_away_until_they_are_used() {
         let (intake, mut batches) = queue();
-        intake.submit(heavy(MAX_QUEUED_BYTES / 2)).await.unwrap();
-        intake.submit(heavy(MAX_QUEUED_BYTES / 2)).await.unwrap_err();
+        intake.submit(heavy(MAX_QUEUED_BYTES / 2)).unwrap();
+        intake.submit(heavy(MAX_QUEUED_BYTES / 2)).unwrap_err();
         let first = batches.recv().await.unwrap();
-        intake.submit(heavy(MAX_QUEUED_BYTES / 2)).await.unwrap_err();
+        intake.submit(heavy(MAX_QUEUED_BYTES / 2)).unwrap_err();
         drop(first);
-        intake.submit(heavy(MAX_QUEUED_BYTES)).await.unwrap();
+        intake.submit(heavy(MAX_QUEUED_BYTES)).unwrap();
     }
 
     #[tokio::test]
     async fn little_room_is_told_before_senders_are_turned_away() {
         let (intake, mut batches) = queue();
         for _ in 0..MAX_QUEUED_BATCHES - MAX_QUEUED_BATCHES / NEARLY_FULL {
-            intake.submit(SpanBatch::default()).await.unwrap();
+            intake.submit(SpanBatch::default()).unwrap();
         }
         assert!(!intake.is_nearly_full());
-        intake.submit(SpanBatch::default()).await.unwrap();
+        intake.submit(SpanBatch::default()).unwrap();
         assert!(intake.is_nearly_full());
         for _ in 0..MAX_QUEUED_BATCHES / 2 {
             batches.recv().await.unwrap();
         }
         assert!(!intake.is_nearly_full());
-        intake.submit(heavy(MAX_QUEUED_BYTES / NEARLY_FULL * (NEARLY_FULL - 1))).await.unwrap();
+        intake.submit(heavy(MAX_QUEUED_BYTES / NEARLY_FULL * (NEARLY_FULL - 1))).unwrap();
         assert!(intake.is_nearly_full());
     }
 
@@ -143,6 +162,6 @@ mod tests {
     async fn a_closed_queue_turns_away() {
         let (intake, batches) = queue();
         drop(batches);
-        intake.submit(SpanBatch::default()).await.unwrap_err();
+        intake.submit(SpanBatch::default()).unwrap_err();
     }
 }

@@ -21,7 +21,7 @@ async fn a_trace_is_published_once_it_is_quiet() {
     let live = simulated(&LiveSettings::default());
     let start = Instant::now();
     let mut published = live.published();
-    live.intake().submit(batch(&[root(1, 1), child(1, 2, 1)])).await.unwrap();
+    live.intake().submit(batch(&[root(1, 1), child(1, 2, 1)])).unwrap();
     let first = published.wait_for(|published| published.status.accepted_spans == 2).await.unwrap().clone();
     assert!(first.environments.is_empty());
     assert_eq!(first.status.pending_traces, 1);
@@ -42,7 +42,7 @@ async fn snapshots_keep_their_distance_and_end_with_the_news() {
     let mut published = live.published();
     let mut last: Option<Instant> = None;
     for round in 0..40u64 {
-        live.intake().submit(batch(&[root(u128::from(round) + 1, 1)])).await.unwrap();
+        live.intake().submit(batch(&[root(u128::from(round) + 1, 1)])).unwrap();
         tokio::time::advance(STEP).await;
         if published.has_changed().unwrap() {
             published.mark_unchanged();
@@ -62,12 +62,12 @@ async fn finish_takes_what_is_queued_and_turns_away_the_rest() {
     let live = simulated(&LiveSettings { settle: crate::assemble::Settle::AtEnd, ..LiveSettings::default() });
     let (intake, traces) = (live.intake(), live.traces());
     for trace in 1..=100 {
-        intake.submit(batch(&[root(trace, 1), child(trace, 2, 1)])).await.unwrap();
+        intake.submit(batch(&[root(trace, 1), child(trace, 2, 1)])).unwrap();
     }
     let finished = live.finish().await;
     let counts: Vec<u64> = finished.facts.environments.values().map(|environment| environment.counts.traces).collect();
     assert_eq!(counts, [100]);
     assert_eq!((finished.status.accepted_spans, finished.status.settled_traces), (200, 100));
-    intake.submit(batch(&[root(1, 1)])).await.unwrap_err();
+    intake.submit(batch(&[root(1, 1)])).unwrap_err();
     assert!(traces.waterfall(TraceId(1)).await.is_none());
 }

@@ -1,11 +1,14 @@
 //! An export, whatever protocol it came by: decoded once, handed in, counted.
 
+use bytes::Bytes;
 use spanlint_graph::{BatchBuilder, SpanBatch};
 
 use super::Receiver;
 use super::encode::{Encoding, PartialSuccess};
 use super::problem::Problem;
 use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf};
+use crate::durable::Content;
+use crate::live::Busy;
 
 impl Receiver {
     /// Takes one request. Success means that its spans are in, but for those refused by name.
@@ -13,7 +16,7 @@ impl Receiver {
         &self,
         signal: Signal,
         encoding: Encoding,
-        request: &[u8],
+        request: &Bytes,
     ) -> Result<PartialSuccess, Problem> {
         let (batch, decoded) = decode(signal, encoding, request)
             .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
@@ -21,7 +24,7 @@ impl Receiver {
         let (spans, refused) = (batch.spans.len() as u64, batch.refused);
         self.counters.sent_spans.add(spans + refused);
         if spans + refused > 0 {
-            self.intake.submit(batch).await.map_err(|busy| {
+            self.take(content(signal, encoding), request, batch).await.map_err(|busy| {
                 self.counters.retry_spans.add(spans + refused);
                 Problem::busy(busy.retry_after)
             })?;
@@ -33,6 +36,17 @@ impl Receiver {
         Ok(partial)
     }
 
+    /// Puts a batch in, where requests are kept only after the one it came in is on disk. Room comes first, so that
+    /// what is kept is not turned away.
+    async fn take(&self, content: Content, request: &Bytes, batch: SpanBatch) -> Result<(), Busy> {
+        let reserved = self.intake.reserve(batch)?;
+        if let Some(durable) = &self.durable {
+            durable.append(content, request.clone()).await?;
+        }
+        reserved.submit();
+        Ok(())
+    }
+
     /// Counts a request by its answer.
     pub(super) fn count<T>(&self, answer: &Result<T, Problem>) {
         self.counters.requests.add(1);
@@ -42,6 +56,31 @@ impl Receiver {
             Err(problem) if problem.is_too_large() => self.counters.oversized_requests.add(1),
             Err(_) => self.counters.malformed_requests.add(1),
         }
+    }
+}
+
+/// Reads a request that was kept.
+pub(crate) fn decode_kept(content: Content, request: &[u8]) -> Result<SpanBatch, DecodeError> {
+    let (signal, encoding) = match content {
+        Content::TracesProtobuf => (Signal::Traces, Encoding::Protobuf),
+        Content::TracesJson => (Signal::Traces, Encoding::Json),
+        Content::LogsProtobuf => (Signal::Logs, Encoding::Protobuf),
+        Content::LogsJson => (Signal::Logs, Encoding::Json),
+        Content::MetricsProtobuf => (Signal::Metrics, Encoding::Protobuf),
+        Content::MetricsJson => (Signal::Metrics, Encoding::Json),
+    };
+    decode(signal, encoding, request).map(|(batch, _)| batch)
+}
+
+/// The reverse, for the log.
+fn content(signal: Signal, encoding: Encoding) -> Content {
+    match (signal, encoding) {
+        (Signal::Traces, Encoding::Protobuf) => Content::TracesProtobuf,
+        (Signal::Traces, Encoding::Json) => Content::TracesJson,
+        (Signal::Logs, Encoding::Protobuf) => Content::LogsProtobuf,
+        (Signal::Logs, Encoding::Json) => Content::LogsJson,
+        (Signal::Metrics, Encoding::Protobuf) => Content::MetricsProtobuf,
+        (Signal::Metrics, Encoding::Json) => Content::MetricsJson,
     }
 }
 

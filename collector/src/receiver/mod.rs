@@ -19,8 +19,10 @@ use std::sync::Arc;
 use axum::Router;
 
 pub use counters::{Counter, Counters};
+pub(crate) use export::decode_kept;
 pub use listen::{BindError, bind, serve, serve_router};
 
+use crate::durable::Durable;
 use crate::limits::Limits;
 use crate::live::Intake;
 
@@ -29,6 +31,8 @@ use crate::live::Intake;
 pub struct Receiver {
     /// Where spans go.
     pub intake: Intake,
+    /// Where requests are kept before they are acknowledged, if anywhere.
+    pub durable: Option<Durable>,
     /// What was received and answered.
     pub counters: Arc<Counters>,
     /// What a request may cost.

@@ -33,7 +33,7 @@ const TRACE_SERVICE: &str = "/opentelemetry.proto.collector.trace.v1.TraceServic
 /// A receiver whose spans end up in a queue that nobody empties but the test.
 fn receiver(limits: Limits) -> (Receiver, mpsc::Receiver<Queued>) {
     let (intake, queued) = queue();
-    (Receiver { intake, counters: Arc::default(), limits }, queued)
+    (Receiver { intake, durable: None, counters: Arc::default(), limits }, queued)
 }
 
 /// A receiver whose collector takes nothing any more.

@@ -27,7 +27,10 @@ fn recover_with(
     now_ns: u64,
 ) -> Result<(Log<SimulatedDisk>, Recovery, Requests), LogError> {
     let mut requests = Requests::new();
-    let replay = |unix_ns, content, request: &[u8]| requests.push((unix_ns, content, request.to_vec()));
+    let replay = |unix_ns, content, request: &[u8]| {
+        requests.push((unix_ns, content, request.to_vec()));
+        Some(1)
+    };
     let (log, recovery) = Log::recover(disk.clone(), retention, now_ns, replay)?;
     Ok((log, recovery, requests))
 }

@@ -1,0 +1,139 @@
+//! A collector with a data folder that is killed again and again: every span that it acknowledged is there.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStderr, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use crate::binary::Sandbox;
+
+const FREE: &str = "127.0.0.1:0";
+const KILLS: u64 = 6;
+const SENDERS: u64 = 3;
+
+/// `spanlint collect --data-dir data` on ports that the system chose.
+struct Collector {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    otlp: String,
+    api: String,
+}
+
+impl Collector {
+    fn start(sandbox: &Sandbox) -> Self {
+        let arguments = ["collect", "--otlp-grpc", FREE, "--otlp-http", FREE, "--api", FREE, "--data-dir", "data"];
+        let mut child = sandbox.command(&arguments).stderr(Stdio::piped()).spawn().expect("the binary runs");
+        let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let mut address = || {
+            let mut line = String::new();
+            stderr.read_line(&mut line).expect("the collector talks");
+            let mut words = line.split([' ', '/', '\n']);
+            words.find(|word| word.starts_with("127.0.0.1:")).unwrap_or_else(|| panic!("no address: {line}")).to_owned()
+        };
+        let (otlp, api) = (address(), address());
+        Self { child, stderr, otlp, api }
+    }
+
+    /// SIGKILL.
+    fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+}
+
+/// Sends one HTTP/1.1 request; none unless the whole answer comes back.
+fn http(address: &str, head: &str, body: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let length = body.len();
+    write!(stream, "{head} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// A request of one span, the only one of its trace.
+fn span(trace: u64) -> String {
+    let start =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970").as_nanos();
+    let end = start + 1_000_000;
+    format!(
+        r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"shop"}}}}]}},"scopeSpans":[{{"spans":[{{"traceId":"{trace:032x}","spanId":"0001020304050607","name":"GET /","kind":2,"startTimeUnixNano":"{start}","endTimeUnixNano":"{end}"}}]}}]}}]}}"#
+    )
+}
+
+/// Sends until the collector is gone, and answers what was acknowledged.
+fn send(otlp: &str, next_trace: &AtomicU64, acknowledged: &mpsc::Sender<u64>) {
+    loop {
+        let trace = next_trace.fetch_add(1, Ordering::Relaxed);
+        match http(otlp, "POST /v1/traces", &span(trace)) {
+            Some(answer) if answer.starts_with("HTTP/1.1 200") => acknowledged.send(trace).expect("somebody counts"),
+            _ => return,
+        }
+    }
+}
+
+#[test]
+fn every_acknowledged_span_survives_being_killed() {
+    let sandbox = Sandbox::new();
+    let next_trace = AtomicU64::new(1);
+    let mut acknowledged = Vec::new();
+    for kill in 0..KILLS {
+        let collector = Collector::start(&sandbox);
+        let (sender, receiver) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..SENDERS {
+                let (otlp, next_trace, sender) = (collector.otlp.clone(), &next_trace, sender.clone());
+                scope.spawn(move || send(&otlp, next_trace, &sender));
+            }
+            // An odd number each time, while the others are being sent.
+            acknowledged.extend(receiver.iter().take(7 + 13 * kill as usize % 31));
+            collector.kill();
+        });
+        acknowledged.extend(receiver.try_iter());
+    }
+    let collector = Collector::start(&sandbox);
+    let get = |path: &str| http(&collector.api, &format!("GET {path}"), "").expect("it answers");
+    while !get("/metrics").contains("\nspanlint_pending_traces 0\n") {}
+    let is_lost = |trace: &&u64| !get(&format!("/api/v1/traces/{trace:x}")).starts_with("HTTP/1.1 200");
+    let lost: Vec<&u64> = acknowledged.iter().filter(is_lost).collect();
+    assert!(lost.is_empty(), "lost {lost:?} of {}", acknowledged.len());
+    assert!(acknowledged.len() > 60, "{}", acknowledged.len());
+    assert!(get("/api/v1/graph").contains("\"shop\""));
+    collector.kill();
+}
+
+#[test]
+fn two_collectors_do_not_share_a_folder() {
+    let sandbox = Sandbox::new();
+    let first = Collector::start(&sandbox);
+    let ran = sandbox.run(&["collect", "--otlp-grpc", FREE, "--otlp-http", FREE, "--api", FREE, "--data-dir", "data"]);
+    assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("data") && ran.stderr.contains("--data-dir"), "{}", ran.stderr);
+    first.kill();
+}
+
+#[test]
+fn damage_is_said_and_skipped() {
+    let sandbox = Sandbox::new();
+    for trace in 1..=2 {
+        let collector = Collector::start(&sandbox);
+        http(&collector.otlp, "POST /v1/traces", &span(trace)).expect("it answers");
+        collector.kill();
+    }
+    let mut logs: Vec<_> = std::fs::read_dir(sandbox.path().join("data"))
+        .expect("the folder is there")
+        .map(|entry| entry.expect("it can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "spanlog"))
+        .collect();
+    logs.sort();
+    let mut bytes = std::fs::read(&logs[0]).expect("it can be read");
+    *bytes.last_mut().expect("it is not empty") ^= 1;
+    std::fs::write(&logs[0], bytes).expect("it can be written");
+    let mut collector = Collector::start(&sandbox);
+    let mut line = String::new();
+    collector.stderr.read_line(&mut line).expect("the collector talks");
+    assert!(line.starts_with("1 spans read back") && line.contains("cut off"), "{line}");
+    collector.kill();
+}
