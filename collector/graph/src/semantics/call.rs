@@ -94,12 +94,21 @@ fn peer_name<'a>(known: &Known<'a>) -> Cow<'a, str> {
     text(known.rpc.service)
 }
 
-fn host(known: &Known<'_>) -> String {
-    let address = text(known.peer.address);
-    let full = text(known.http.url);
-    let (address_host, url_host) = (url::split_host(&address).0, url::split(&full).host);
-    let network = text(known.peer.network_address);
-    [address_host, url_host, &network].into_iter().find(|host| !host.is_empty()).unwrap_or_default().to_owned()
+/// The host as the caller names it. The address that the name led to is none: behind a balancer it differs from call to
+/// call.
+fn host<'a>(known: &Known<'a>) -> Cow<'a, str> {
+    match part(text(known.peer.address), |address| url::split_host(address).0) {
+        host if host.is_empty() => part(text(known.http.url), |url| url::split(url).host),
+        host => host,
+    }
+}
+
+/// A part of a text, borrowed where the text is.
+fn part<'a>(whole: Cow<'a, str>, pick: impl Fn(&str) -> &str) -> Cow<'a, str> {
+    match whole {
+        Cow::Borrowed(whole) => Cow::Borrowed(pick(whole)),
+        Cow::Owned(whole) => Cow::Owned(pick(&whole).to_owned()),
+    }
 }
 
 /// `host[:port]`, from whichever attribute has it; empty where none has.
@@ -118,21 +127,16 @@ fn join(host: &str, port: &str) -> String {
 
 /// The path of a request, scrubbed; none where no attribute has one.
 pub(super) fn http_path<'a>(known: &Known<'a>) -> Option<Cow<'a, str>> {
-    let from = |value: Option<&'a Value<'a>>| {
-        let whole = text(value);
-        let path = url::split(&whole).path;
-        (!path.is_empty()).then(|| Cow::Owned(path.to_owned()))
-    };
-    from(known.http.path).or_else(|| from(known.http.url))
+    let paths = [known.http.path, known.http.url].map(|value| part(text(value), |url| url::split(url).path));
+    paths.into_iter().find(|path| !path.is_empty())
 }
 
-fn http_query(known: &Known<'_>) -> String {
+fn http_query<'a>(known: &Known<'a>) -> Cow<'a, str> {
     if known.http.query.is_some() {
-        return text(known.http.query).into_owned();
+        return text(known.http.query);
     }
-    let (path, full) = (text(known.http.path), text(known.http.url));
-    let queries = [url::split(&full).query, url::split(&path).query];
-    queries.into_iter().find(|query| !query.is_empty()).unwrap_or_default().to_owned()
+    let queries = [known.http.url, known.http.path].map(|value| part(text(value), |url| url::split(url).query));
+    queries.into_iter().find(|query| !query.is_empty()).unwrap_or_default()
 }
 
 /// Query keys that turn the page of one answer. Pages differ in them alone, so they are no parameters.
