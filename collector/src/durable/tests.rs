@@ -1,8 +1,15 @@
 //! The writer thread between senders and log.
 
+use axum::body::Body;
+use http::{Request, StatusCode};
+use tower::ServiceExt as _;
+
 use super::simulated::{Fault, Random, SimulatedDisk};
 use super::*;
 use crate::clock::Moment;
+use crate::limits::Limits;
+use crate::live::queue;
+use crate::receiver::{self, Counters, Receiver};
 
 const TRACES: Content = Content::TracesProtobuf;
 
@@ -82,4 +89,33 @@ async fn a_request_greater_than_all_room_is_taken_when_alone() {
     let waiting = Arc::clone(&durable.room).try_acquire_owned().unwrap();
     durable.append(TRACES, Bytes::from(vec![0; MAX_UNWRITTEN_BYTES])).await.unwrap_err();
     drop(waiting);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_answered_with_retry_later_and_counts_nothing_in() {
+    let disk = SimulatedDisk::new(1);
+    let (durable, ..) = open(&disk);
+    let (intake, mut queued) = queue();
+    let counters = Arc::new(Counters::default());
+    let receiver =
+        Receiver { intake, durable: Some(durable), counters: Arc::clone(&counters), limits: Limits::default() };
+    let router = receiver::router(receiver);
+    let send = async || {
+        let body = r#"{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "000102030405060708090a0b0c0d0e0f",
+            "spanId": "0001020304050607", "name": "work", "startTimeUnixNano": "1", "endTimeUnixNano": "2"}]}]}]}"#;
+        let request = Request::post("/v1/traces").header("content-type", "application/json").body(Body::from(body));
+        router.clone().oneshot(request.unwrap()).await.unwrap()
+    };
+    disk.set_capacity(50);
+    let refused = send().await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert!(queued.try_recv().is_err());
+    disk.set_capacity(usize::MAX);
+    assert_eq!(send().await.status(), StatusCode::OK);
+    let batch = queued.try_recv().unwrap().batch;
+    assert_eq!((counters.retry_spans.get(), counters.accepted_spans.get()), (1, 1));
+    assert_eq!(counters.unkept_requests.get(), 1);
+    let (_, _, kept) = open(&disk);
+    assert_eq!(receiver::decode_kept(Content::TracesJson, &kept[0]).unwrap().spans, batch.spans);
 }

@@ -35,6 +35,8 @@ pub struct Counters {
     pub rejected_spans: Counter,
     /// Spans whose sender was asked to come again.
     pub retry_spans: Counter,
+    /// Requests that the data folder could not take, since its disk is full or fails; their senders come again.
+    pub unkept_requests: Counter,
     /// Log records and metrics, which are accepted and not used yet.
     pub other_records: Counter,
     /// Requests that could not be read: malformed, of an unknown type, too slow.

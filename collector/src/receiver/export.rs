@@ -41,7 +41,8 @@ impl Receiver {
     async fn take(&self, content: Content, request: &Bytes, batch: SpanBatch) -> Result<(), Busy> {
         let reserved = self.intake.reserve(batch)?;
         if let Some(durable) = &self.durable {
-            durable.append(content, request.clone()).await?;
+            let kept = durable.append(content, request.clone()).await;
+            kept.inspect_err(|_| self.counters.unkept_requests.add(1))?;
         }
         reserved.submit();
         Ok(())
