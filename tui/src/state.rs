@@ -103,6 +103,8 @@ pub(crate) struct Drawing {
     pub(crate) layout: Layout,
     /// In which cells.
     pub(crate) placement: Placement,
+    /// The names of the nodes, cut to what the placement gives them.
+    pub(crate) names: Vec<String>,
     /// Numbers of the nodes.
     pub(crate) nodes: Vec<Figures>,
     /// Numbers of the lines.
@@ -255,6 +257,8 @@ impl State {
         });
         let labels: Vec<Label> = labels.collect();
         self.drawing.placement = Placement::of(&self.drawing.layout, &labels, width, height);
+        let names = self.drawing.topology.nodes.iter().map(|node| node.name.as_str());
+        self.drawing.names = text::fit_apart(&names.collect::<Vec<_>>(), self.drawing.placement.density.name_cells);
         self.limit_pan();
     }
 

@@ -1,6 +1,8 @@
 //! Text cut to the cells that it may take. Texts from spans are scrubbed before they come here; widths are not known
 //! until here, so nothing is ever cut or padded by counting characters.
 
+use std::collections::BTreeSet;
+
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How many cells `text` takes.
@@ -33,6 +35,14 @@ pub(crate) fn fit_middle(text: &str, cells: usize) -> String {
     let tail: String = take(text.chars().rev(), tail_cells).chars().rev().collect();
     let head = take(text.chars(), cells - 1 - width(&tail));
     format!("{head}…{tail}")
+}
+
+/// Each of `names` in at most `cells` cells, cut at the end or in the middle, whichever leaves more of them apart.
+pub(crate) fn fit_apart(names: &[&str], cells: usize) -> Vec<String> {
+    let cut = |cut: fn(&str, usize) -> String| names.iter().map(|name| cut(name, cells)).collect::<Vec<_>>();
+    let apart = |names: &[String]| names.iter().collect::<BTreeSet<_>>().len();
+    let (at_end, in_middle) = (cut(fit), cut(fit_middle));
+    if apart(&in_middle) > apart(&at_end) { in_middle } else { at_end }
 }
 
 /// `text` in exactly `cells` cells, at the left.
@@ -94,6 +104,12 @@ mod tests {
     fn the_middle_goes_first_where_names_differ_at_the_end() {
         assert_eq!(fit_middle("order-processing", 10), "order-…ing");
         assert_eq!(fit_middle("order-processing", 3), "or…");
+    }
+
+    #[test]
+    fn names_are_cut_where_they_stay_apart() {
+        assert_eq!(fit_apart(&["order-processing", "order-taking"], 9), ["order-pr…", "order-ta…"]);
+        assert_eq!(fit_apart(&["shop-service-a", "shop-service-b"], 9), ["shop-s…-a", "shop-s…-b"]);
     }
 
     #[test]

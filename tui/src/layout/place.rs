@@ -25,13 +25,15 @@ pub(crate) struct Density {
 }
 
 /// The densities, the most telling first.
-const DENSITIES: [Density; 11] = [
-    Density { name_cells: 24, figure_cells: 16, gap: 2, margin: 4 },
-    Density { name_cells: 24, figure_cells: 16, gap: 1, margin: 3 },
-    Density { name_cells: 16, figure_cells: 12, gap: 1, margin: 2 },
-    Density { name_cells: 16, figure_cells: 12, gap: 0, margin: 2 },
-    Density { name_cells: 12, figure_cells: 12, gap: 1, margin: 2 },
-    Density { name_cells: 12, figure_cells: 12, gap: 0, margin: 2 },
+const DENSITIES: [Density; 13] = [
+    Density { name_cells: 24, figure_cells: 20, gap: 2, margin: 4 },
+    Density { name_cells: 24, figure_cells: 20, gap: 1, margin: 3 },
+    Density { name_cells: 16, figure_cells: 20, gap: 1, margin: 2 },
+    Density { name_cells: 16, figure_cells: 20, gap: 0, margin: 2 },
+    Density { name_cells: 16, figure_cells: 13, gap: 1, margin: 2 },
+    Density { name_cells: 16, figure_cells: 13, gap: 0, margin: 2 },
+    Density { name_cells: 12, figure_cells: 13, gap: 1, margin: 2 },
+    Density { name_cells: 12, figure_cells: 13, gap: 0, margin: 2 },
     Density { name_cells: 10, figure_cells: 10, gap: 1, margin: 2 },
     Density { name_cells: 10, figure_cells: 10, gap: 0, margin: 2 },
     Density { name_cells: 16, figure_cells: 0, gap: 0, margin: 2 },

@@ -140,15 +140,15 @@ fn trace_route(drawing: &Drawing, route: &Route, rank: Rank, canvas: &mut Canvas
 }
 
 /// The name in the shape of its kind; the sign of a finding comes after it.
-fn label(node: &DrawnNode, name_cells: usize) -> String {
+fn label(node: &DrawnNode, name: &str) -> String {
     let entry = if node.is_entry { "»" } else { "" };
     let itself = if node.calls_itself { "↻" } else { "" };
-    let name = shaped(node.kind, &text::fit_middle(&node.name, name_cells));
+    let name = shaped(node.kind, name);
     format!("{entry}{name}{itself}")
 }
 
 fn label_cells(drawing: &Drawing, place: usize) -> usize {
-    let name = label(&drawing.topology.nodes[place], drawing.placement.density.name_cells);
+    let name = label(&drawing.topology.nodes[place], &drawing.names[place]);
     text::width(&name) + usize::from(drawing.nodes[place].severity.is_some())
 }
 
@@ -165,7 +165,7 @@ fn draw_node(
     let placement = &drawing.placement;
     let (column, width) = placement.columns[drawing.layout.slots[place].layer];
     let row = placement.rows[place];
-    let name = label(node, placement.density.name_cells);
+    let name = label(node, &drawing.names[place]);
     canvas.text((column, row), &name, style, buffer);
     if let Some(severity) = figures.severity {
         canvas.text((column + text::width(&name), row), sign(severity), theme.severity(severity), buffer);
@@ -187,9 +187,6 @@ fn figure_words(figures: &Figures, seconds: f64, theme: Theme, cells: usize) -> 
         words.push((format!("{}err", share(figures.failures, figures.calls)), theme.health(figures.health())));
     }
     words.push((duration(figures.latency_p95_ns), theme.faint()));
-    if figures.queries > 0 {
-        words.push((format!("▤{}", rate(figures.queries as f64 / seconds)), theme.other_node()));
-    }
     let mut free = cells + 1;
     words.retain(|(text, _)| {
         let wanted = text::width(text) + 1;
@@ -197,5 +194,11 @@ fn figure_words(figures: &Figures, seconds: f64, theme: Theme, cells: usize) -> 
         free -= if fits { wanted } else { 0 };
         fits
     });
+    if figures.queries > 0 {
+        // That there is a datastore is told even where its rate does not fit.
+        let queries = format!("▤{}", rate(figures.queries as f64 / seconds));
+        let fitting = [queries.as_str(), "▤"].into_iter().find(|word| text::width(word) < free);
+        words.extend(fitting.map(|word| (word.to_owned(), theme.other_node())));
+    }
     words
 }
