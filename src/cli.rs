@@ -1,7 +1,9 @@
 //! The command line: types only. What a command does is in [`crate::commands`].
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use spanlint_analyzer::Severity;
@@ -29,8 +31,10 @@ pub(crate) enum Command {
     Watch(WatchArguments),
     /// Receive spans without a screen; the API answers
     Collect(CollectArguments),
-    /// Judge recordings: exit code 0 nothing found, 1 findings, 2 own failure, 3 undecided
+    /// Judge recordings, or what a command sends: exit code 0 nothing found, 1 findings, 2 own failure, 3 undecided
     Check(CheckArguments),
+    /// Write what arrives, or what a command sends, to a file
+    Record(RecordArguments),
     /// Run the demo shop, its load and the dashboard in one process
     Demo(DemoArguments),
     /// Explain a rule: what, why, how it is judged, what to do
@@ -44,7 +48,7 @@ pub(crate) enum Command {
 
 /// Where spans are received.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct ReceiverArguments {
+pub(crate) struct OtlpArguments {
     /// Receive OTLP here; every OTLP port speaks gRPC and HTTP
     #[arg(long, value_name = "ADDRESS", env = "SPANLINT_OTLP_GRPC", default_value = "127.0.0.1:4317")]
     pub(crate) otlp_grpc: SocketAddr,
@@ -53,13 +57,20 @@ pub(crate) struct ReceiverArguments {
     #[arg(long, value_name = "ADDRESS", env = "SPANLINT_OTLP_HTTP", default_value = "127.0.0.1:4318")]
     pub(crate) otlp_http: SocketAddr,
 
-    /// Answer the API here
-    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_API", default_value = "127.0.0.1:4319")]
-    pub(crate) api: SocketAddr,
-
     /// Allow addresses that other machines can reach; anybody there can send spans and read findings
     #[arg(long)]
     pub(crate) insecure: bool,
+}
+
+/// Where spans are received, questions answered and requests kept.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReceiverArguments {
+    #[command(flatten)]
+    pub(crate) otlp: OtlpArguments,
+
+    /// Answer the API here
+    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_API", default_value = "127.0.0.1:4319")]
+    pub(crate) api: SocketAddr,
 
     /// Keep requests in this folder: nothing acknowledged is lost, and a restart goes on where it was
     #[arg(long, value_name = "FOLDER", env = "SPANLINT_DATA_DIR")]
@@ -123,8 +134,11 @@ pub(crate) struct CollectArguments {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CheckArguments {
     /// Recordings: files, folders, `-` for standard input
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "command")]
     pub(crate) files: Vec<PathBuf>,
+    /// A command to run with its spans sent here; its own exit code is returned where it fails
+    #[arg(value_name = "COMMAND", last = true)]
+    pub(crate) command: Vec<OsString>,
     #[command(flatten)]
     pub(crate) judge: JudgeArguments,
     #[command(flatten)]
@@ -132,6 +146,22 @@ pub(crate) struct CheckArguments {
     /// The environment to judge, where the recordings hold several; else the one with the most spans
     #[arg(long, value_name = "NAME", env = "SPANLINT_ENVIRONMENT")]
     pub(crate) environment: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RecordArguments {
+    /// The file to write, replaced where it is there: `.jsonl` (OTLP/JSON lines), `.pb` (OTLP protobuf,
+    /// length-delimited) or `.graph` (facts), each also with `.gz` or `.zst`
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// How long to record, such as `30s` or `5m`; else until Ctrl-C or SIGTERM
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "command")]
+    pub(crate) duration: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) otlp: OtlpArguments,
+    /// A command to run with its spans sent here, to its end; its own exit code is returned
+    #[arg(value_name = "COMMAND", last = true)]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -194,6 +224,11 @@ fn scenario() -> impl clap::builder::TypedValueParser<Value = Scenario> {
     use clap::builder::TypedValueParser;
     clap::builder::PossibleValuesParser::new(Scenario::ALL.map(Scenario::name))
         .map(|name| name.parse().expect("every possible value is a scenario"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| "not a duration such as 30s, 5m or 1h".to_owned())?;
+    Duration::try_from(duration).map_err(|_| "less than nothing".to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -4,5 +4,6 @@ pub(crate) mod check;
 pub(crate) mod collect;
 pub(crate) mod demo;
 pub(crate) mod explain;
+pub(crate) mod record;
 pub(crate) mod rules;
 pub(crate) mod watch;

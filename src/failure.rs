@@ -11,6 +11,19 @@ pub(crate) enum Ending {
     Findings,
     /// Undecided, and evidence was required.
     Undecided,
+    /// A wrapped command failed with this code.
+    Command(u8),
+}
+
+impl Ending {
+    /// The ending of a wrapped command. A code that no process can end with is a failure all the same.
+    pub(crate) fn of_command(code: i32) -> Self {
+        match u8::try_from(code) {
+            Ok(0) => Self::Clean,
+            Ok(code) => Self::Command(code),
+            Err(_) => Self::Command(u8::MAX),
+        }
+    }
 }
 
 impl From<Ending> for ExitCode {
@@ -19,6 +32,7 @@ impl From<Ending> for ExitCode {
             Ending::Clean => 0,
             Ending::Findings => 1,
             Ending::Undecided => 3,
+            Ending::Command(code) => code,
         })
     }
 }

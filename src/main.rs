@@ -7,10 +7,12 @@ mod commands;
 mod failure;
 mod judge;
 mod output;
+mod recorder;
 mod recording;
 mod report;
 mod service;
 mod session;
+mod wrapped;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Watch(arguments) => commands::watch::run(&arguments),
         Command::Collect(arguments) => commands::collect::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Record(arguments) => commands::record::run(&arguments),
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Explain { rule } => commands::explain::run(&rule),
         Command::Rules => commands::rules::run(),

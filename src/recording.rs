@@ -61,6 +61,11 @@ impl Recording {
         graph(&self.facts, &self.vocabulary, environment)
     }
 
+    /// The facts of all traces, with their texts.
+    pub(crate) fn into_facts(self) -> (Facts, Vocabulary) {
+        (self.facts, self.vocabulary)
+    }
+
     /// A trace as people look at it.
     pub(crate) fn waterfall(&self, id: TraceId) -> Option<Waterfall> {
         let place = self.traces.binary_search_by_key(&id, Trace::id).ok()?;

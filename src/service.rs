@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use spanlint_tui::{Endpoint, Options, Source};
 use tokio::runtime::{self, Runtime};
 
 use crate::api;
-use crate::cli::ReceiverArguments;
+use crate::cli::{OtlpArguments, ReceiverArguments};
 use crate::judge::Judge;
 use crate::output;
 use crate::session::{Frame, Session};
@@ -30,17 +31,23 @@ pub(crate) fn runtime() -> std::io::Result<Runtime> {
 /// The collector that the arguments ask for. Beyond loopback anybody could send spans and read findings, so that must
 /// be asked for by name.
 pub(crate) fn collector_config(arguments: &ReceiverArguments) -> anyhow::Result<CollectorConfig> {
-    let addresses = [arguments.otlp_grpc, arguments.otlp_http, arguments.api];
-    if let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback() && !arguments.insecure) {
-        bail!("{open} is open to other machines: listen on 127.0.0.1, or say --insecure to allow it");
-    }
+    allow(&[arguments.api], arguments.otlp.insecure)?;
+    Ok(CollectorConfig {
+        api: Some(arguments.api),
+        data_dir: arguments.data_dir.clone(),
+        retention: Retention { bytes: arguments.data_mib << 20, age: Duration::from_hours(arguments.data_hours) },
+        ..otlp_config(&arguments.otlp)?
+    })
+}
+
+/// The same without an API and without keeping anything.
+pub(crate) fn otlp_config(arguments: &OtlpArguments) -> anyhow::Result<CollectorConfig> {
+    allow(&[arguments.otlp_grpc, arguments.otlp_http], arguments.insecure)?;
     Ok(CollectorConfig {
         otlp_grpc: Some(arguments.otlp_grpc),
         otlp_http: Some(arguments.otlp_http),
-        api: Some(arguments.api),
+        api: None,
         live: LiveSettings { window: WINDOW, ..LiveSettings::default() },
-        data_dir: arguments.data_dir.clone(),
-        retention: Retention { bytes: arguments.data_mib << 20, age: Duration::from_hours(arguments.data_hours) },
         ..CollectorConfig::default()
     })
 }
@@ -62,6 +69,13 @@ pub(crate) fn recovery_sentence(recovery: &Recovery) -> Option<String> {
         write!(sentence, ", {} requests unreadable", recovery.unreadable_requests).expect("a string takes any text");
     }
     Some(sentence)
+}
+
+fn allow(addresses: &[SocketAddr], is_insecure: bool) -> anyhow::Result<()> {
+    if let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback() && !is_insecure) {
+        bail!("{open} is open to other machines: listen on 127.0.0.1, or say --insecure to allow it");
+    }
+    Ok(())
 }
 
 /// A running collector whose graph is judged as it is published.

@@ -6,8 +6,8 @@ use std::process::{Child, Stdio};
 
 use crate::binary::{Ran, Sandbox};
 
-const FREE: &str = "127.0.0.1:0";
-const SPAN: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"scopeSpans":[{"spans":[{"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"0001020304050607","name":"GET /","kind":2,"startTimeUnixNano":"1000","endTimeUnixNano":"2000"}]}]}]}"#;
+pub(crate) const FREE: &str = "127.0.0.1:0";
+pub(crate) const SPAN: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"scopeSpans":[{"spans":[{"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"0001020304050607","name":"GET /","kind":2,"startTimeUnixNano":"1000","endTimeUnixNano":"2000"}]}]}]}"#;
 
 /// `spanlint collect` on ports that the system chose.
 struct Collector {
@@ -40,17 +40,21 @@ impl Collector {
 
     /// Ends it with SIGTERM and answers what it said last.
     fn end(mut self) -> (i32, String) {
-        let id = self.child.id().to_string();
-        let killed = std::process::Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
-        assert!(killed.success());
+        terminate(&self.child);
         let mut rest = String::new();
         self.stderr.read_to_string(&mut rest).expect("the collector talks");
         (self.child.wait().expect("it ends").code().expect("by itself"), rest)
     }
 }
 
+/// Asks a process to end.
+pub(crate) fn terminate(child: &Child) {
+    let killed = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(killed.expect("kill runs").success());
+}
+
 /// Sends one HTTP/1.1 request and answers everything that comes back.
-fn http(address: &str, head: &str, body: &str) -> String {
+pub(crate) fn http(address: &str, head: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
     let length = body.len();
     write!(stream, "{head} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").expect("it takes requests");

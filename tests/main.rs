@@ -8,3 +8,4 @@ mod durable;
 mod fixtures;
 mod live;
 mod tidy;
+mod wrapped;

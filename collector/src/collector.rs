@@ -84,7 +84,7 @@ impl Collector {
         };
         let counters = Arc::new(Counters::default());
         let (intake, limits) = (live.intake(), config.limits);
-        let receiver = Receiver { intake, durable, counters: Arc::clone(&counters), limits };
+        let receiver = Receiver { intake, durable, counters: Arc::clone(&counters), limits, tap: config.tap };
         let shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
         for listener in otlp_grpc.into_iter().chain(otlp_http) {

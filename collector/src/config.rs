@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::durable::Retention;
 use crate::limits::Limits;
 use crate::live::LiveSettings;
+use crate::receiver::Tap;
 
 /// The flag that chooses the address for OTLP over gRPC.
 pub const OTLP_GRPC_FLAG: &str = "--otlp-grpc";
@@ -33,6 +34,8 @@ pub struct CollectorConfig {
     pub data_dir: Option<PathBuf>,
     /// How much is kept there, and for how long.
     pub retention: Retention,
+    /// Where a copy of every request goes that is taken, if anybody records.
+    pub tap: Option<Tap>,
 }
 
 impl Default for CollectorConfig {
@@ -47,6 +50,7 @@ impl Default for CollectorConfig {
             limits: Limits::default(),
             data_dir: None,
             retention: Retention::default(),
+            tap: None,
         }
     }
 }

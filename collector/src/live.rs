@@ -20,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 use self::owner::Owner;
 pub use self::owner::{Finished, LiveSettings, Published};
 pub use self::queue::{Busy, Intake, MAX_QUEUED_BATCHES, MAX_QUEUED_BYTES, Reserved};
-pub(crate) use self::queue::{Queued, queue};
+pub(crate) use self::queue::{Queued, RETRY_AFTER, queue};
 pub use self::replay::Replay;
 pub use self::status::Status;
 use crate::clock::Clock;

@@ -1,26 +1,96 @@
-//! `spanlint check`: recordings in, verdict out.
+//! `spanlint check`: recordings in, or a command run, verdict out.
 
+use std::ffi::OsString;
+
+use anyhow::bail;
 use spanlint_analyzer::Mode;
 use spanlint_analyzer::report::{Report, ReportInput, Sampling};
+use spanlint_collector::assemble::Settle;
+use spanlint_collector::live::{Finished, LiveSettings};
+use spanlint_collector::{Collector, CollectorConfig};
+use spanlint_graph::{Facts, Fold, Vocabulary};
 
 use crate::cli::CheckArguments;
 use crate::failure::Ending;
 use crate::judge::Judge;
-use crate::recording::Recording;
-use crate::report;
+use crate::recording::{self, Recording};
+use crate::{output, report, service, wrapped};
 
 pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<Ending> {
     let judge = Judge::load(&arguments.judge)?;
-    let recording = Recording::read(&arguments.files)?;
-    let graph = recording.graph(arguments.environment.as_deref())?;
+    let mut input = Gathered::default();
+    if !arguments.files.is_empty() {
+        input.add_recording(Recording::read(&arguments.files)?);
+    }
+    if !arguments.command.is_empty() {
+        service::runtime()?.block_on(input.add_command(&arguments.command))?;
+    }
+    if let (Some(code @ 1..), true) = (input.command_exit, input.facts.environments.is_empty()) {
+        // There is nothing to report, and why the command failed matters more.
+        return Ok(Ending::of_command(code));
+    }
+    let graph = recording::graph(&input.facts, &input.vocabulary, arguments.environment.as_deref())?;
     let analysis = judge.judge(&graph, Mode::Check);
-    let input = ReportInput {
+    let report_input = ReportInput {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        sources: recording.sources,
-        rejected_spans: recording.rejected_spans,
+        sources: input.sources,
+        rejected_spans: input.rejected_spans,
         sampling: Sampling::Unknown,
-        command_exit: None,
+        command_exit: input.command_exit,
     };
-    let report = Report { input: &input, graph: &graph, analysis: &analysis };
-    Ok(report::publish(&report, &arguments.report)?)
+    let report = Report { input: &report_input, graph: &graph, analysis: &analysis };
+    let judged = report::publish(&report, &arguments.report)?;
+    Ok(input.command_exit.filter(|code| *code != 0).map_or(judged, Ending::of_command))
+}
+
+/// Everything that is judged.
+#[derive(Debug, Default)]
+struct Gathered {
+    facts: Facts,
+    vocabulary: Vocabulary,
+    sources: Vec<String>,
+    rejected_spans: u64,
+    command_exit: Option<i32>,
+}
+
+impl Gathered {
+    fn add_recording(&mut self, recording: Recording) {
+        self.sources.extend(recording.sources.iter().cloned());
+        self.rejected_spans += recording.rejected_spans;
+        let (facts, vocabulary) = recording.into_facts();
+        self.add(&facts, &vocabulary);
+    }
+
+    /// Runs a command and takes what it sends. A command that succeeds must send something.
+    async fn add_command(&mut self, command: &[OsString]) -> anyhow::Result<()> {
+        let live = LiveSettings { settle: Settle::AtEnd, ..LiveSettings::default() };
+        let collector = Collector::start(CollectorConfig { live, ..CollectorConfig::private() }).await?;
+        let otlp = collector.addresses().otlp_http.expect("a private collector receives OTLP");
+        let code = wrapped::run(command, otlp).await?;
+        let Finished { facts, vocabulary, status } = collector.finish().await;
+        if code != 0 {
+            output::say(&format!("note: `{}` ended with {code}", wrapped::shown(command)));
+        }
+        if status.accepted_spans == 0 {
+            let sentence = wrapped::sent_nothing(command, otlp);
+            if code == 0 {
+                bail!(sentence);
+            }
+            output::say(&format!("note: {sentence}"));
+        }
+        if status.early_traces > 0 {
+            output::say(&format!("note: {} traces were judged before they were whole: too many", status.early_traces));
+        }
+        self.sources.push(wrapped::shown(command));
+        self.rejected_spans += status.refused_spans;
+        self.command_exit = Some(code);
+        self.add(&facts, &vocabulary);
+        Ok(())
+    }
+
+    /// Trace ids are random, so what a command sends is in no recording.
+    fn add(&mut self, facts: &Facts, vocabulary: &Vocabulary) {
+        self.facts.fold(facts);
+        self.vocabulary.merge(vocabulary);
+    }
 }

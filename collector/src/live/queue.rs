@@ -22,7 +22,7 @@ pub const MAX_QUEUED_BYTES: usize = 64 << 20;
 const NEARLY_FULL: usize = 8;
 
 /// When a sender that was turned away should come again: the owner empties a full queue in less.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Where receivers hand in what they decoded.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use super::encode::{Encoding, PartialSuccess};
 use super::problem::Problem;
 use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf};
 use crate::durable::Content;
-use crate::live::Busy;
+use crate::live::{Busy, RETRY_AFTER};
 
 impl Receiver {
     /// Takes one request. Success means that its spans are in, but for those refused by name.
@@ -21,14 +21,13 @@ impl Receiver {
         let (batch, decoded) = decode(signal, encoding, request)
             .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
         let partial = partial_success(signal, &batch, &decoded);
+        let copy = self.copy(signal, encoding, request)?;
         let (spans, refused) = (batch.spans.len() as u64, batch.refused);
         self.counters.sent_spans.add(spans + refused);
-        if spans + refused > 0 {
-            self.take(content(signal, encoding), request, batch).await.map_err(|busy| {
-                self.counters.retry_spans.add(spans + refused);
-                Problem::busy(busy.retry_after)
-            })?;
-        }
+        self.take(content(signal, encoding), request, batch, copy).await.map_err(|busy| {
+            self.counters.retry_spans.add(spans + refused);
+            Problem::busy(busy.retry_after)
+        })?;
         self.counters.accepted_spans.add(spans);
         self.counters.rejected_spans.add(refused);
         self.counters.other_records.add(decoded.other_records());
@@ -36,15 +35,37 @@ impl Receiver {
         Ok(partial)
     }
 
-    /// Puts a batch in, where requests are kept only after the one it came in is on disk. Room comes first, so that
-    /// what is kept is not turned away.
-    async fn take(&self, content: Content, request: &Bytes, batch: SpanBatch) -> Result<(), Busy> {
-        let reserved = self.intake.reserve(batch)?;
-        if let Some(durable) = &self.durable {
-            let kept = durable.append(content, request.clone()).await;
-            kept.inspect_err(|_| self.counters.unkept_requests.add(1))?;
+    /// The copy of a request for whoever records.
+    fn copy(&self, signal: Signal, encoding: Encoding, request: &[u8]) -> Result<Option<Vec<u8>>, Problem> {
+        let copy = self.tap.as_ref().map(|tap| tap.copy(signal, encoding, request)).transpose();
+        let copy = copy.map_err(|error| Problem::malformed(format!("the request cannot be recorded: {error}")))?;
+        Ok(copy.flatten())
+    }
+
+    /// Puts a batch and the copy of its request in, both or none, and where requests are kept only after this one is on
+    /// disk. Room comes first, so that what is kept is not turned away. A request without spans has only a copy.
+    async fn take(
+        &self,
+        content: Content,
+        request: &Bytes,
+        batch: SpanBatch,
+        copy: Option<Vec<u8>>,
+    ) -> Result<(), Busy> {
+        let place = match self.tap.as_ref().zip(copy) {
+            Some((tap, copy)) => Some(tap.place(copy).ok_or(Busy { retry_after: RETRY_AFTER })?),
+            None => None,
+        };
+        if !batch.spans.is_empty() || batch.refused > 0 {
+            let reserved = self.intake.reserve(batch)?;
+            if let Some(durable) = &self.durable {
+                let kept = durable.append(content, request.clone()).await;
+                kept.inspect_err(|_| self.counters.unkept_requests.add(1))?;
+            }
+            reserved.submit();
         }
-        reserved.submit();
+        if let Some(place) = place {
+            place.take();
+        }
         Ok(())
     }
 

@@ -13,6 +13,7 @@ mod http;
 mod idle;
 mod listen;
 mod problem;
+mod tap;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use axum::Router;
 pub use counters::{Counter, Counters};
 pub(crate) use export::decode_kept;
 pub use listen::{BindError, bind, serve, serve_router};
+pub use tap::{MAX_TAPPED_BYTES, MAX_TAPPED_REQUESTS, Tap, TapEncoding, Tapped};
 
 use crate::durable::Durable;
 use crate::limits::Limits;
@@ -37,6 +39,8 @@ pub struct Receiver {
     pub counters: Arc<Counters>,
     /// What a request may cost.
     pub limits: Limits,
+    /// Where a copy of every request goes that is taken, if anywhere.
+    pub tap: Option<Tap>,
 }
 
 /// The routes of an OTLP port.

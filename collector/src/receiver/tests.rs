@@ -33,7 +33,7 @@ const TRACE_SERVICE: &str = "/opentelemetry.proto.collector.trace.v1.TraceServic
 /// A receiver whose spans end up in a queue that nobody empties but the test.
 fn receiver(limits: Limits) -> (Receiver, mpsc::Receiver<Queued>) {
     let (intake, queued) = queue();
-    (Receiver { intake, durable: None, counters: Arc::default(), limits }, queued)
+    (Receiver { intake, durable: None, counters: Arc::default(), limits, tap: None }, queued)
 }
 
 /// A receiver whose collector takes nothing any more.
@@ -102,6 +102,25 @@ async fn traces_are_taken_in_both_encodings() {
     let [first, second] = [queued.try_recv().unwrap().batch, queued.try_recv().unwrap().batch];
     assert_eq!(first.spans, second.spans);
     assert_eq!(spans(&receiver), [2, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_request_is_taken_with_its_copy_or_not_at_all() {
+    let (mut receiver, mut queued) = receiver(Limits::default());
+    let (tap, mut tapped) = Tap::new(TapEncoding::Protobuf);
+    receiver.tap = Some(tap.clone());
+    let bytes = request(true).encode_to_vec();
+    assert_eq!(post(&receiver, "/v1/traces", PROTOBUF, bytes.clone()).await.status(), StatusCode::OK);
+    assert_eq!(tapped.try_recv().unwrap().bytes, bytes);
+    queued.try_recv().unwrap();
+    let held = tap.place(vec![0; MAX_TAPPED_BYTES]).unwrap();
+    assert_eq!(post(&receiver, "/v1/traces", PROTOBUF, bytes.clone()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(queued.try_recv().is_err());
+    drop(held);
+    queued.close();
+    assert_eq!(post(&receiver, "/v1/traces", PROTOBUF, bytes).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(tapped.try_recv().is_err());
+    assert_eq!(spans(&receiver), [1, 1, 4]);
 }
 
 #[tokio::test]
