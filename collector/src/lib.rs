@@ -16,6 +16,7 @@ pub mod decode;
 pub mod durable;
 pub mod limits;
 pub mod live;
+mod loopback;
 pub mod read;
 pub mod receiver;
 mod size;

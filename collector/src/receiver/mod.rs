@@ -5,6 +5,7 @@
 //! retry, exactly. It knows nothing of traces; that begins behind [`Intake`].
 
 mod body;
+mod cors;
 mod counters;
 mod encode;
 mod export;
@@ -17,7 +18,7 @@ mod tap;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, middleware};
 
 pub use counters::{Counter, Counters};
 pub(crate) use export::decode_kept;
@@ -48,7 +49,8 @@ pub fn router(receiver: Receiver) -> Router {
     let router = Router::new();
     let router = grpc::routes(router);
     let router = http::routes(router);
-    router.with_state(receiver)
+    // Outermost, so that a page may read every answer, refusals as well.
+    router.with_state(receiver).layer(middleware::from_fn(cors::answer))
 }
 
 #[cfg(test)]

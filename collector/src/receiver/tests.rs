@@ -162,6 +162,40 @@ async fn gzip_is_read_over_all_its_members() {
     assert_eq!(spans(&receiver), [2, 1, 0]);
 }
 
+async fn from_page(receiver: &Receiver, method: &str, origin: &str) -> Response {
+    let request = Request::builder().method(method).uri("/v1/traces").header("origin", origin);
+    let request = request.header("content-type", JSON).header("access-control-request-headers", "content-type,x-mine");
+    let request = request.header("access-control-request-method", "POST").body(Body::from("{}")).unwrap();
+    router(receiver.clone()).oneshot(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn pages_of_this_machine_may_send_and_no_others() {
+    let (receiver, _queued) = receiver(Limits::default());
+    for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:8080"] {
+        let asked = from_page(&receiver, "OPTIONS", origin).await;
+        assert_eq!(asked.status(), StatusCode::NO_CONTENT);
+        assert_eq!(asked.headers()["access-control-allow-origin"], origin);
+        assert_eq!(asked.headers()["access-control-allow-headers"], "content-type,x-mine");
+        let sent = from_page(&receiver, "POST", origin).await;
+        assert_eq!(sent.status(), StatusCode::OK);
+        assert_eq!(sent.headers()["access-control-allow-origin"], origin);
+        assert_eq!(sent.headers()["vary"], "origin");
+    }
+    for origin in ["http://evil.test", "http://localhost.evil.test", "null", "file://", "localhost"] {
+        for method in ["OPTIONS", "POST"] {
+            let answer = from_page(&receiver, method, origin).await;
+            assert!(!answer.headers().contains_key("access-control-allow-origin"), "{origin}");
+        }
+    }
+    let wrong = Request::post("/v1/trace").header("origin", "http://localhost").body(Body::empty()).unwrap();
+    let told = router(receiver.clone()).oneshot(wrong).await.unwrap();
+    assert_eq!(
+        (told.status(), told.headers().contains_key("access-control-allow-origin")),
+        (StatusCode::NOT_FOUND, true)
+    );
+}
+
 #[tokio::test]
 async fn what_can_never_fit_is_413_and_counted() {
     let limits = Limits { request_bytes: 1000, decompressed_bytes: 5000, ..Limits::default() };
