@@ -1,3 +1,5 @@
+//! When traces settle: by quiet, by bounds, late and again.
+
 use super::*;
 use crate::testing::{Sent, child, root, spans};
 

@@ -1,3 +1,5 @@
+//! A whole collector on real ports, from start to end.
+
 use axum::routing::get;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The live side on a paused clock, through its channels.
+
 use tokio::time::Instant;
 
 use super::*;

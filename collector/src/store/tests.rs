@@ -1,3 +1,5 @@
+//! What stays and what goes when the store is full.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What is inside the window as time goes on.
+
 use proptest::prelude::*;
 use spanlint_graph::SpanBatch;
 

@@ -1,3 +1,5 @@
+//! The state machine that owns the graph, at times that the test chooses.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
