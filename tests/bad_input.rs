@@ -175,7 +175,7 @@ fn the_order_of_files_and_lines_changes_no_byte_of_a_report() {
         .collect();
     let report = |lines: Vec<&String>, split: usize| {
         let (first, second) = lines.split_at(split);
-        let text = |lines: &[&String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let text = |lines: &[&String]| lines.iter().map(|line| line.as_str()).collect::<Vec<_>>().join("\n");
         sandbox.file("a", text(first));
         sandbox.file("b", text(second));
         sandbox.run(&["check", "--format", "json", "a", "b"]).stdout

@@ -1,5 +1,7 @@
 //! What the project promises from outside: the house rules, and the real binary from end to end.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics tells where, one that skips says why")]
+
 mod bad_input;
 mod binary;
 mod datasets;

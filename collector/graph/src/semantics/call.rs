@@ -104,7 +104,7 @@ fn host<'a>(known: &Known<'a>) -> Cow<'a, str> {
 }
 
 /// A part of a text, borrowed where the text is.
-fn part<'a>(whole: Cow<'a, str>, pick: impl Fn(&str) -> &str) -> Cow<'a, str> {
+fn part(whole: Cow<'_, str>, pick: impl Fn(&str) -> &str) -> Cow<'_, str> {
     match whole {
         Cow::Borrowed(whole) => Cow::Borrowed(pick(whole)),
         Cow::Owned(whole) => Cow::Owned(pick(&whole).to_owned()),
