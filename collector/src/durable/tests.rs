@@ -97,8 +97,13 @@ async fn a_full_disk_is_answered_with_retry_later_and_counts_nothing_in() {
     let (durable, ..) = open(&disk);
     let (intake, mut queued) = queue();
     let counters = Arc::new(Counters::default());
-    let receiver =
-        Receiver { intake, durable: Some(durable), counters: Arc::clone(&counters), limits: Limits::default() };
+    let receiver = Receiver {
+        intake,
+        durable: Some(durable),
+        counters: Arc::clone(&counters),
+        limits: Limits::default(),
+        tap: None,
+    };
     let router = receiver::router(receiver);
     let send = async || {
         let body = r#"{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "000102030405060708090a0b0c0d0e0f",
