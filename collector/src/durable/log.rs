@@ -153,17 +153,22 @@ impl<D: Disk> Log<D> {
         requests: impl Iterator<Item = (Content, &'a [u8])>,
         now_ns: u64,
     ) -> io::Result<()> {
-        let record = self.encoder.record(requests, now_ns)?;
         let mut open = match self.open.take() {
             Some(open) => open,
             None => self.begin(now_ns)?,
         };
-        let written = self.disk.append(&open.name, &record).and_then(|()| self.disk.sync(&open.name));
-        if let Err(error) = written {
-            self.abandon(open);
-            return Err(error);
+        let written = self.encoder.record(requests, now_ns).and_then(|record| {
+            self.disk.append(&open.name, record)?;
+            self.disk.sync(&open.name)?;
+            Ok(record.len() as u64)
+        });
+        match written {
+            Ok(bytes) => open.bytes += bytes,
+            Err(error) => {
+                self.abandon(open);
+                return Err(error);
+            }
         }
-        open.bytes += record.len() as u64;
         open.last_ns = open.last_ns.max(now_ns);
         if open.bytes < self.retention.segment_bytes() {
             self.open = Some(open);

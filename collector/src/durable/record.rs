@@ -22,6 +22,9 @@ pub(super) const SEGMENT_HEADER_BYTES: usize = 20;
 /// The most bytes that a record may claim to hold: far more than the greatest group.
 const MAX_PLAIN_BYTES: usize = 1 << 30;
 
+/// The most bytes that a buffer keeps from group to group; a greater group is rare.
+const MAX_KEPT_BYTES: usize = 8 << 20;
+
 const MAGIC: [u8; 8] = *b"spanlog\n";
 const VERSION: u32 = 1;
 const MARK: [u8; 4] = [0xf5, b's', b'r', b'\n'];
@@ -84,14 +87,18 @@ pub(super) fn foreign_version(segment: &[u8]) -> Option<u32> {
     (is_whole && version != VERSION).then_some(version)
 }
 
-/// Makes records.
+/// Makes records. Its buffers are used again, since fresh memory for each group costs as much as half the compression.
 pub(super) struct Encoder {
     compressor: Compressor<'static>,
+    plain: Vec<u8>,
+    body: Vec<u8>,
+    record: Vec<u8>,
 }
 
 impl Encoder {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { compressor: Compressor::new(COMPRESSION_LEVEL)? })
+        let compressor = Compressor::new(COMPRESSION_LEVEL)?;
+        Ok(Self { compressor, plain: Vec::new(), body: Vec::new(), record: Vec::new() })
     }
 
     /// The record of one group of requests, written at `unix_ns`.
@@ -99,23 +106,27 @@ impl Encoder {
         &mut self,
         requests: impl Iterator<Item = (Content, &'a [u8])>,
         unix_ns: u64,
-    ) -> io::Result<Vec<u8>> {
-        let length = |bytes: usize| u32::try_from(bytes).expect("a group is bounded far below 4 GiB");
-        let mut plain = Vec::new();
+    ) -> io::Result<&[u8]> {
+        let Self { compressor, plain, body, record } = self;
+        for buffer in [&mut *plain, body, record] {
+            buffer.clear();
+            buffer.shrink_to(MAX_KEPT_BYTES);
+        }
+        let length = |bytes: usize| u32::try_from(bytes).expect("a group is bounded far below 4 GiB").to_le_bytes();
         for (content, request) in requests {
             plain.push(content as u8);
-            plain.extend_from_slice(&length(request.len()).to_le_bytes());
+            plain.extend_from_slice(&length(request.len()));
             plain.extend_from_slice(request);
         }
-        let body = self.compressor.compress(&plain)?;
-        let mut record = Vec::with_capacity(RECORD_HEADER_BYTES + body.len());
+        body.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        compressor.compress_to_buffer(plain, body)?;
         record.extend_from_slice(&MARK);
-        record.extend_from_slice(&length(body.len()).to_le_bytes());
-        record.extend_from_slice(&length(plain.len()).to_le_bytes());
+        record.extend_from_slice(&length(body.len()));
+        record.extend_from_slice(&length(plain.len()));
         record.extend_from_slice(&unix_ns.to_le_bytes());
-        record.extend_from_slice(&xxh3_64(&body).to_le_bytes());
-        record.extend_from_slice(&xxh3_64(&record).to_le_bytes());
-        record.extend_from_slice(&body);
+        record.extend_from_slice(&xxh3_64(body).to_le_bytes());
+        record.extend_from_slice(&xxh3_64(record).to_le_bytes());
+        record.extend_from_slice(body);
         Ok(record)
     }
 }
