@@ -13,6 +13,7 @@ use crate::attach::Attached;
 use crate::cli::WatchArguments;
 use crate::failure::Ending;
 use crate::judge::Judge;
+use crate::output;
 use crate::recording::Recording;
 use crate::service::{self, Service, WINDOW};
 
@@ -37,6 +38,10 @@ fn watch_live(arguments: &WatchArguments, judge: Judge) -> anyhow::Result<Ending
     let config = service::collector_config(&arguments.receiver)?;
     service::runtime()?.block_on(async {
         let service = Service::start(Collector::start(config).await?, WINDOW, judge, None);
+        // Seen once the dashboard is left.
+        if let Some(sentence) = service.collector.recovery().and_then(service::recovery_sentence) {
+            output::say(&sentence);
+        }
         let shown = service::show(service.session).await;
         service.collector.finish().await;
         shown?;
