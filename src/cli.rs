@@ -195,7 +195,7 @@ pub(crate) struct DemoArguments {
 pub(crate) enum Format {
     /// For people
     Text,
-    /// For programs; see `docs/`
+    /// For programs
     Json,
 }
 
