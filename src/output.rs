@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use tracing_subscriber::EnvFilter;
+
 /// Whether text on a stream may be coloured: `NO_COLOR` and `TERM=dumb` forbid, `CLICOLOR_FORCE` demands, else a
 /// terminal decides. See <https://no-color.org> and <https://bixense.com/clicolors>.
 pub(crate) fn may_colour(stream: &impl IsTerminal) -> bool {
@@ -28,6 +30,15 @@ pub(crate) fn say(text: &str) {
 /// A number with its word: `1 span`, `2 spans`.
 pub(crate) fn count(number: u64, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Shows on standard error what the parts report of their own trouble: warnings, or what `RUST_LOG` asks for. Only for
+/// commands without a screen, which the lines would tear.
+pub(crate) fn show_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    // It fails only where another log was set up before, which nothing does.
+    let _ = log.with_ansi(may_colour(&io::stderr())).try_init();
 }
 
 /// Says what went wrong.

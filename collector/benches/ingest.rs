@@ -42,7 +42,7 @@ fn main() {
         assert_eq!(count.0, spans);
     });
     stage("walk and read what attributes mean", Some(public), || {
-        requests.iter().map(|bytes| batch(bytes)).for_each(drop_black)
+        requests.iter().map(|bytes| batch(bytes)).for_each(drop_black);
     });
     let batches: Vec<SpanBatch> = requests.iter().map(|bytes| batch(bytes)).collect();
     stage("traces and their facts", Some(public), || {

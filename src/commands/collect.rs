@@ -10,6 +10,7 @@ use crate::output;
 use crate::service::{self, Service, WINDOW};
 
 pub(crate) fn run(arguments: &CollectArguments) -> anyhow::Result<Ending> {
+    output::show_log();
     let judge = Judge::load(&arguments.judge)?;
     let config = service::collector_config(&arguments.receiver)?;
     service::runtime()?.block_on(async {

@@ -1,6 +1,6 @@
 //! The terminal dashboard: the live call graph, the findings, and the traces that prove them.
 //!
-//! The loop is Elm's: [`message::Message`] is a closed enum, `update` alone writes [`state::State`], `view` only reads
+//! The loop is Elm's: `Message` is a closed enum, `update` alone writes `State`, `view` only reads
 //! it. `terminal` alone knows the terminal. The dashboard is shown immutable pictures ([`Live`]) by a [`Source`]; it
 //! never receives spans, judges nothing and keeps no history.
 //!

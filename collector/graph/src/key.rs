@@ -46,7 +46,7 @@ impl EdgeKind {
     }
 }
 
-/// A node as facts name it: raw, before [`crate::resolve`] binds it.
+/// A node as facts name it: raw, before [`mod@crate::resolve`] binds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum NodeKey {
     /// The outside world that starts a trace.

@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn secrets_are_masked() {
         let check = |key: &str, value: &str, expected: &str| {
-            assert_eq!(presentable(is_secret_key(key), value), expected, "{key}")
+            assert_eq!(presentable(is_secret_key(key), value), expected, "{key}");
         };
         check("http.request.header.authorization", "anything", MASK);
         check("note", "Bearer abcdefghijkl", MASK);

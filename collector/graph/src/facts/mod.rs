@@ -1,7 +1,7 @@
 //! Facts: what one trace contributes to every graph that its time falls into, and ⊕, which adds them up.
 //!
 //! `graph(window) = resolve(⊕ facts(settled trace))`. Everything here is integers in bounded maps, so ⊕ is exact,
-//! commutative and associative. Keys are raw: which peer is which service is decided in [`crate::resolve`].
+//! commutative and associative. Keys are raw: which peer is which service is decided in [`mod@crate::resolve`].
 
 pub mod bounded;
 mod calls;

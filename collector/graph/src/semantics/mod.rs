@@ -1,7 +1,7 @@
 //! What attributes mean: from the [`SpanView`] that a decoder shows to the [`Span`] that facts need.
 //!
 //! Old and new semantic-convention names are equal citizens. What a span says of the other side stays raw here: which
-//! peer is which service is decided in [`crate::resolve`].
+//! peer is which service is decided in [`mod@crate::resolve`].
 
 mod attributes;
 mod call;
