@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::facts::Facts;
 use crate::name::{Name, NameTable};
+use crate::text::scrub;
 
 const MAGIC: &[u8; 4] = b"SPLG";
 /// The version of the format.
@@ -49,9 +50,13 @@ pub fn write(facts: &Facts, names: &NameTable) -> Vec<u8> {
         needed.insert(name);
     });
     let contents = Contents { facts: facts.clone(), names: names.sorted(|name| needed.contains(&name)) };
+    encode(&contents)
+}
+
+fn encode(contents: &Contents) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend(VERSION.to_le_bytes());
-    let mut bytes = postcard::to_extend(&contents, bytes).expect("facts are plain values, which always encode");
+    let mut bytes = postcard::to_extend(contents, bytes).expect("facts are plain values, which always encode");
     bytes.extend(xxh3_64(&bytes).to_le_bytes());
     bytes
 }
@@ -75,6 +80,10 @@ pub fn read(bytes: &[u8]) -> Result<(Facts, NameTable), SnapshotError> {
     }
     let contents: Contents =
         postcard::from_bytes(&body[HEADER_BYTES..]).map_err(|error| SnapshotError::Damaged(error.to_string()))?;
+    // A file is as hostile as a span: what was not scrubbed before it was hashed was not written here.
+    if contents.names.iter().any(|(&name, text)| Name::of(text) != name || scrub(text) != **text) {
+        return Err(damaged("a name is not what its hash says"));
+    }
     let mut names = NameTable::default();
     names.extend(contents.names);
     Ok((contents.facts, names))
@@ -83,6 +92,17 @@ pub fn read(bytes: &[u8]) -> Result<(Facts, NameTable), SnapshotError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hostile_names_are_refused() {
+        let forged = |name: Name, text: &str| {
+            let contents = Contents { facts: Facts::default(), names: BTreeMap::from([(name, text.into())]) };
+            read(&encode(&contents))
+        };
+        assert!(forged(Name::of("cart"), "cart").is_ok());
+        assert!(matches!(forged(Name::of("cart"), "evil"), Err(SnapshotError::Damaged(_))));
+        assert!(matches!(forged(Name::of("\u{1b}[2J"), "\u{1b}[2J"), Err(SnapshotError::Damaged(_))));
+    }
 
     #[test]
     fn damage_is_told() {
