@@ -19,8 +19,11 @@ pub(crate) fn publish(report: &Report<'_>, arguments: &ReportArguments) -> io::R
         Format::Json => to_json(report),
         Format::Text => to_text(report, TextStyle { is_colored: output::may_colour(&io::stdout()), width: width() }),
     };
-    output::data(&text)?;
-    Ok(ending(report, arguments))
+    match output::data(&text) {
+        // Whoever reads only the first lines still learns the verdict from the exit code.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(ending(report, arguments)),
+    }
 }
 
 fn width() -> usize {
