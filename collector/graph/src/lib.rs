@@ -12,6 +12,7 @@ pub mod facts;
 pub mod file;
 pub mod hash;
 mod key;
+mod marks;
 pub mod name;
 pub mod resolve;
 pub mod semantics;

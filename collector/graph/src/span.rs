@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::detail::Detail;
 use crate::hash::HashMap;
 pub use crate::key::{DatastoreKey, EdgeKind, NodeKey, ServiceKey, TopicKey};
+pub use crate::marks::{Location, Marks, Secret, SecretKind, Transport};
 use crate::name::{Name, NameTable};
 pub use crate::view::{Attribute, Refusal, SpanView, SpanVisitor, Value};
 
@@ -191,7 +192,9 @@ pub struct Call {
     pub parameters: Option<u64>,
     /// Host that was called, as recorded (no port); empty where unknown.
     pub host: Name,
-    /// What the query does to its tables.
+    /// How it travels.
+    pub transport: Transport,
+    /// What the query does to its tables, or the request to what it asks for: GET reads, POST writes.
     pub access: Access,
     /// The tables or collections it touches.
     pub tables: Box<[Name]>,
@@ -227,12 +230,22 @@ pub struct Span {
     pub outcome: Outcome,
     /// Whether it is a health, readiness or metrics operation, which counts nowhere.
     pub is_probe: bool,
+    /// What else it shows.
+    pub marks: Marks,
+    /// Hash of its name as sent; the text is in the detail.
+    pub name: Name,
+    /// Hash of the client's address, for telling clients apart; empty where not recorded.
+    pub client: Name,
     /// What it offers, as a template: `GET /cart/{id}`.
     pub operation: Name,
     /// The call it makes or, for a server, takes; none for internal spans.
     pub call: Option<Call>,
     /// Links to other spans.
     pub links: Box<[Link]>,
+    /// Attributes whose values were confidential, sorted, once each.
+    pub secrets: Box<[Secret]>,
+    /// Where in the code it was made; none where no attribute tells.
+    pub location: Option<Box<Location>>,
     /// Name and attributes, for the waterfall.
     pub detail: Detail,
 }

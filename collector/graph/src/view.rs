@@ -68,6 +68,8 @@ pub struct SpanView<'a> {
     pub is_error: bool,
     /// The message of the status, empty where there is none.
     pub status_message: Cow<'a, str>,
+    /// The W3C `tracestate`, empty where there is none.
+    pub trace_state: Cow<'a, str>,
     /// In the order sent.
     pub attributes: &'a [Attribute<'a>],
     /// In the order sent.

@@ -75,6 +75,7 @@ impl<V: SpanVisitor> Walk<'_, V> {
             end_ns: span.start_time.ns.saturating_add(span.duration.ns),
             is_error: status.is_error,
             status_message: status.message,
+            trace_state: Cow::Borrowed(""),
             attributes: &span.tags.list,
             links: &references.links,
         });

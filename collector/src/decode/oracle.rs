@@ -69,6 +69,7 @@ fn span(span: &Span) -> Shown {
         is_error: span.status.as_ref().is_some_and(|status| status.code == 2),
         status_message: span.status.as_ref().map_or_else(String::new, |status| status.message.clone()),
         attributes: attributes(&span.attributes),
+        trace_state: span.trace_state.clone(),
         links: span.links.iter().map(link).filter(|link| link.trace_id.0 != 0 && link.span_id.0 != 0).collect(),
     }))
 }

@@ -93,6 +93,7 @@ impl<V: SpanVisitor> Walk<'_, V> {
                 end_ns: span.end_time_unix_nano.0,
                 is_error: span.status.as_ref().is_some_and(|status| status.code.0 == STATUS_CODE_ERROR),
                 status_message: Cow::Borrowed(span.status.as_ref().map_or("", |status| &status.message.0)),
+                trace_state: Cow::Borrowed(&span.trace_state.0),
                 attributes: &span.attributes.list,
                 links: &links.list,
             }),
@@ -189,6 +190,8 @@ struct JsonSpan<'a> {
     span_id: Text<'a>,
     #[serde(borrow, alias = "parent_span_id")]
     parent_span_id: Text<'a>,
+    #[serde(borrow, alias = "trace_state")]
+    trace_state: Text<'a>,
     #[serde(borrow)]
     name: Text<'a>,
     kind: EnumNumber,

@@ -26,6 +26,7 @@ pub(crate) struct OwnedSpan {
     pub(crate) is_error: bool,
     pub(crate) status_message: String,
     pub(crate) attributes: OwnedAttributes,
+    pub(crate) trace_state: String,
     pub(crate) links: Vec<Link>,
 }
 
@@ -62,6 +63,7 @@ impl SpanVisitor for Recording {
             is_error: span.is_error,
             status_message: span.status_message.to_string(),
             attributes: owned(span.attributes),
+            trace_state: span.trace_state.to_string(),
             links: span.links.to_vec(),
         })));
     }

@@ -16,8 +16,8 @@ use crate::facts::bounded::stable_hash;
 use crate::hash::HashMap;
 use crate::name::{Name, NameTable, cut};
 use crate::span::{
-    Attribute, Call, Detail, Outcome, Refusal, Resource, ResourceId, Span, SpanBatch, SpanId, SpanKind, SpanView,
-    SpanVisitor, Value,
+    Attribute, Call, Detail, Marks, Outcome, Refusal, Resource, ResourceId, Span, SpanBatch, SpanId, SpanKind,
+    SpanView, SpanVisitor, Value,
 };
 use crate::text::{is_secret_key, presentable, scrub};
 
@@ -68,6 +68,11 @@ impl SpanVisitor for BatchBuilder {
             end_ns: view.end_ns.max(view.start_ns),
             outcome: outcome(view.is_error || known.has_error_flag, &known),
             is_probe: is_probe(&operation, &known),
+            marks: Marks::default(),
+            name: Name::of(&scrub(&view.name)),
+            client: Name::EMPTY,
+            secrets: Box::default(),
+            location: None,
             operation: names.intern(&operation),
             call: call::read(kind, view, &known, self.resource.host, names),
             links: view.links.iter().take(MAX_LINKS).copied().collect(),
@@ -249,6 +254,10 @@ impl Span {
     /// Every name that the span refers to; its resource has more.
     pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
         visit(self.operation);
+        self.secrets.iter().for_each(|secret| visit(secret.key));
+        if let Some(location) = &self.location {
+            [location.file, location.function].into_iter().for_each(&mut *visit);
+        }
         if let Some(Call { peer, template, host, tables, .. }) = &self.call {
             visit(*template);
             visit(*host);

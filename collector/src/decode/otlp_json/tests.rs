@@ -115,6 +115,7 @@ fn a_span_is_shown_with_all_it_has() {
             ("n".to_owned(), Value::Int(-3)),
             ("list".to_owned(), Value::Composite(r#"["a","",{"k":"NaN"}]"#.to_owned())),
         ],
+        trace_state: String::new(),
         links: Vec::new(),
     };
     assert_eq!(span, expected);

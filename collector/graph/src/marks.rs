@@ -1,0 +1,94 @@
+//! What a span shows besides its call: flags, credentials that were masked, where in the code it was made.
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::Name;
+
+/// Flags of one span.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Marks(u8);
+
+impl Marks {
+    /// A stream, server-sent events, a web socket or a long poll: how long it lasts says nothing.
+    pub const STREAM: Self = Self(1);
+    /// The request shows who is asking: a user id, a token, a session.
+    pub const IDENTITY: Self = Self(1 << 1);
+    /// Sent by a proxy that stands before a service (a service mesh's sidecar), not by the service itself.
+    pub const PROXY: Self = Self(1 << 2);
+    /// Sent by a browser, a phone or a desktop: the outside world.
+    pub const DEVICE: Self = Self(1 << 3);
+    /// Kept by a sampler that drops others: its `tracestate` has a threshold (`ot=th:…`) other than 0.
+    pub const SAMPLED: Self = Self(1 << 4);
+    /// The client's address is public: not loopback, private, link-local or shared.
+    pub const PUBLIC_CLIENT: Self = Self(1 << 5);
+    /// The query sets up, migrates or locks; it is no repetition of anything.
+    pub const SET_UP: Self = Self(1 << 6);
+
+    /// Whether all flags of `other` are set.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Sets the flags of `other` where `holds`.
+    pub fn set(&mut self, other: Self, holds: bool) {
+        if holds {
+            self.0 |= other.0;
+        }
+    }
+}
+
+/// What kind of confidential value an attribute held before it was masked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum SecretKind {
+    /// A token, key, password or other credential.
+    Credential = 0,
+    /// The number of a payment card.
+    CardNumber = 1,
+    /// An e-mail address.
+    EmailAddress = 2,
+}
+
+impl SecretKind {
+    /// What people call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Credential => "credential",
+            Self::CardNumber => "card number",
+            Self::EmailAddress => "e-mail address",
+        }
+    }
+}
+
+/// An attribute whose value was confidential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Secret {
+    /// What it was.
+    pub kind: SecretKind,
+    /// The attribute's key; empty for the name of the span.
+    pub key: Name,
+}
+
+/// Where in the code a span was made, from `code.*`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Location {
+    /// `code.file.path`, empty where not recorded.
+    pub file: Name,
+    /// `code.function.name`, empty where not recorded.
+    pub function: Name,
+    /// `code.line.number`, 0 where not recorded.
+    pub line: u32,
+}
+
+/// How a call travels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Transport {
+    /// No attribute tells; that proves nothing.
+    #[default]
+    Unknown = 0,
+    /// Readable on its way: `http:`, `ws:`, `amqp:`, or `tls.established = false`.
+    Plain = 1,
+    /// Encrypted.
+    Encrypted = 2,
+}
