@@ -49,6 +49,7 @@ fn report(live: &Live) -> String {
         sampling: Sampling::Unknown,
         command_exit: None,
     };
-    let analysis = Analysis { findings: live.findings.to_vec(), undecided: live.undecided.to_vec() };
+    let analysis =
+        Analysis { findings: live.findings.to_vec(), undecided: live.undecided.to_vec(), ..Analysis::default() };
     to_json(&Report { input: &input, graph: &live.graph, analysis: &analysis })
 }

@@ -5,9 +5,10 @@ use std::cmp::Reverse;
 use jiff::civil::Date;
 use spanlint_graph::CallGraph;
 
-use crate::config::{Config, Level, Mode, Options};
+use crate::config::{Config, Level, Mode};
+use crate::context::{Context, Options};
+use crate::coverage::Coverage;
 use crate::finding::{Absorbed, Finding, Severity, Undecided};
-use crate::roles::Roles;
 use crate::rules;
 
 /// What all rules together say of a graph.
@@ -17,6 +18,8 @@ pub struct Analysis {
     pub findings: Vec<Finding>,
     /// By rule and services.
     pub undecided: Vec<Undecided>,
+    /// How far the input can be trusted.
+    pub coverage: Coverage,
 }
 
 impl Analysis {
@@ -38,14 +41,14 @@ impl Analysis {
 
 /// Judges a graph. `today` decides which ignores have expired.
 pub fn judge(graph: &CallGraph, config: &Config, mode: Mode, today: Date) -> Analysis {
-    let roles = Roles::of(graph, config.roles());
+    let context = Context::of(graph, config, mode);
     let mut analysis = Analysis::default();
     for rule in rules::ALL {
         let level = config.level(rule.meta());
         if level == Some(Level::Off) {
             continue;
         }
-        let mut verdict = rule.detect(graph, &Options::new(rule.meta(), config, mode, &roles));
+        let mut verdict = rule.detect(graph, &Options::new(rule.meta(), &context));
         if let Some(Level::Report(severity)) = level {
             verdict.findings.iter_mut().for_each(|finding| finding.severity = severity);
         }
@@ -55,7 +58,8 @@ pub fn judge(graph: &CallGraph, config: &Config, mode: Mode, today: Date) -> Ana
     // A finding without a trace that proves it does not exist.
     analysis.findings.retain(|finding| !finding.traces.is_empty());
     absorb(&mut analysis.findings);
-    let Analysis { findings, undecided } = &mut analysis;
+    analysis.coverage = context.into_coverage();
+    let Analysis { findings, undecided, .. } = &mut analysis;
     undecided.retain(|open| !findings.iter().any(|cause| settles(cause, open)));
     for finding in &mut analysis.findings {
         finding.suppressed = config.ignored(finding, today);
@@ -185,6 +189,16 @@ mod tests {
         let judged = judge(&graph(traces), &config, Mode::Check, date(2026, 12, 1));
         assert_eq!(judged.findings[0].suppressed.as_deref(), Some("known (until 2026-12-31)"));
         assert_eq!((judged.suppressed(), judged.count(Severity::Warning)), (1, 0));
+    }
+
+    #[test]
+    fn traces_kept_by_outcome_cost_a_level_of_confidence() {
+        let traces = "cart GET /cart\n  7 x stock GET /stock";
+        let sampled = |kind: &str| analysis(traces, &format!("[sampling]\nkind = \"{kind}\""));
+        assert_eq!(lines(&sampled("head"))[0], "warning proven: cart calls stock GET /stock 7 times a request");
+        let tail = sampled("tail");
+        assert_eq!(lines(&tail)[0], "warning strong: cart calls stock GET /stock 7 times a request");
+        assert_eq!(tail.findings[0].doubts, [crate::support::Doubt::Sampling]);
     }
 
     #[test]

@@ -10,16 +10,17 @@ use std::fmt;
 use globset::GlobSet;
 use jiff::civil::Date;
 
+use crate::coverage::Sampling;
 use crate::finding::{Finding, Severity};
-use crate::roles::{DeclaredRoles, Roles};
+use crate::roles::DeclaredRoles;
 use crate::rule::RuleMeta;
-use crate::support::Required;
 
 /// A validated configuration. The default is that of an empty file.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     rules: BTreeMap<&'static str, RuleConfig>,
-    support: SupportConfig,
+    pub(crate) support: SupportConfig,
+    sampling: Option<Sampling>,
     roles: DeclaredRoles,
     ignores: Vec<Ignore>,
 }
@@ -40,6 +41,11 @@ impl Config {
         &self.roles
     }
 
+    /// How the input was sampled, if the configuration tells.
+    pub fn sampling(&self) -> Option<Sampling> {
+        self.sampling
+    }
+
     /// Why `finding` does not count on the day `today`, if an `[[ignore]]` says so.
     pub fn ignored(&self, finding: &Finding, today: Date) -> Option<String> {
         self.ignores.iter().find(|ignore| ignore.covers(finding, today)).map(|ignore| match ignore.expires {
@@ -48,7 +54,7 @@ impl Config {
         })
     }
 
-    fn threshold(&self, rule: &RuleMeta, option: &str) -> Option<f64> {
+    pub(crate) fn threshold(&self, rule: &RuleMeta, option: &str) -> Option<f64> {
         self.rules.get(rule.name)?.thresholds.get(option).copied()
     }
 }
@@ -80,6 +86,8 @@ pub struct SupportConfig {
     pub min_calls: u64,
     /// Services that a rule about the whole system needs.
     pub min_services: u64,
+    /// Minutes that a rule about time needs.
+    pub min_minutes: u64,
     /// Lower bound of the share of requests that show a pattern.
     pub min_prevalence: f64,
 }
@@ -103,7 +111,14 @@ impl SupportConfig {
 
 impl Default for SupportConfig {
     fn default() -> Self {
-        Self { min_requests: 30, min_traces: None, min_calls: 10, min_services: 6, min_prevalence: 0.05 }
+        Self {
+            min_requests: 30,
+            min_traces: None,
+            min_calls: 10,
+            min_services: 6,
+            min_minutes: 5,
+            min_prevalence: 0.05,
+        }
     }
 }
 
@@ -133,44 +148,6 @@ pub enum Mode {
     Check,
     /// A window of live traffic.
     Live,
-}
-
-/// What a rule is given: its thresholds, the support that it needs, and the roles of services.
-#[derive(Debug, Clone, Copy)]
-pub struct Options<'a> {
-    rule: &'static RuleMeta,
-    config: &'a Config,
-    mode: Mode,
-    roles: &'a Roles<'a>,
-}
-
-impl<'a> Options<'a> {
-    /// What `rule` is given under `config`.
-    pub fn new(rule: &'static RuleMeta, config: &'a Config, mode: Mode, roles: &'a Roles<'a>) -> Self {
-        Self { rule, config, mode, roles }
-    }
-
-    /// The value of one of the rule's own options.
-    pub fn number(&self, option: &str) -> f64 {
-        let declared = self.rule.options.iter().find(|declared| declared.name == option);
-        let declared = declared.expect("a rule asks only for options that its metadata declares");
-        self.config.threshold(self.rule, option).unwrap_or(declared.default)
-    }
-
-    /// The value of an option that counts something.
-    pub fn whole(&self, option: &str) -> u64 {
-        self.number(option) as u64
-    }
-
-    /// The support that patterns need.
-    pub fn required(&self) -> Required<'a> {
-        Required::new(&self.config.support, self.mode)
-    }
-
-    /// What services are for.
-    pub fn roles(&self) -> &'a Roles<'a> {
-        self.roles
-    }
 }
 
 /// Everything that is wrong with a configuration.
@@ -225,6 +202,7 @@ mod tests {
             min_traces = 1
             min_calls = 1
             min_services = 1
+            min_minutes = 1
             min_prevalence = 0.0
 
             [rules.n-plus-one-calls]
@@ -239,6 +217,9 @@ mod tests {
             gateway = "edge-*"
             auth = ["login", "shop/token"]
 
+            [sampling]
+            kind = "tail"
+
             [[ignore]]
             rule = "shared-database"
             services = ["billing", "order*"]
@@ -252,6 +233,7 @@ mod tests {
         "#;
         let config = Config::parse(text, "x").unwrap();
         assert_eq!(config.support.edge_traces(), 1);
+        assert_eq!(config.sampling(), Some(Sampling::Tail));
         assert_eq!(config.ignores.len(), 2);
         assert!((config.rules["n-plus-one-calls"].thresholds["min_total_ms"] - 300.5).abs() < f64::EPSILON);
         assert_eq!(config.rules["chatty-services"].level, Some(Level::Off));
@@ -274,8 +256,8 @@ mod tests {
     fn a_key_that_is_like_no_other_gets_the_list() {
         check(
             "[support]\nzzz = 1\n",
-            &["spanlint.toml:2:1: unknown key `zzz` in [support], there are min_calls, min_prevalence, min_requests, \
-               min_services, min_traces"],
+            &["spanlint.toml:2:1: unknown key `zzz` in [support], there are min_calls, min_minutes, min_prevalence, \
+               min_requests, min_services, min_traces"],
         );
     }
 

@@ -18,7 +18,13 @@ pub fn page(rule: &RuleMeta) -> String {
         format!("{} · {severity} · {} · {status} since {since}", rule.category.as_str(), rule.confidence.as_str());
     let mut line = |text: &str| writeln!(page, "{text}").expect("writing to a string never fails");
     line(&format!("# {}\n\n{}\n\n{facts}", rule.name, rule.summary));
-    let sections = [("Why", rule.why), ("How it is judged", rule.how), ("Fix", rule.fix), ("Limits", rule.limits)];
+    let sections = [
+        ("What it looks like", rule.looks_like),
+        ("Why it hurts", rule.why),
+        ("How it is judged", rule.how),
+        ("What is not a fault", rule.limits),
+        ("How to mend it", rule.fix),
+    ];
     for (title, text) in sections {
         line(&format!("\n## {title}\n\n{text}"));
     }
@@ -36,6 +42,9 @@ pub fn page(rule: &RuleMeta) -> String {
     line("\n## References\n");
     for reference in rule.references {
         line(&format!("- {reference}"));
+    }
+    if !rule.instrumentation_score.is_empty() {
+        line(&format!("- Instrumentation Score specification: {}", rule.instrumentation_score.join(", ")));
     }
     page
 }

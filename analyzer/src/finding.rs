@@ -5,6 +5,7 @@ use spanlint_graph::{NodeKind, TraceId};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::rule::RuleMeta;
+use crate::support::{Doubt, wilson_lower_bound};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +74,8 @@ pub struct Finding {
     pub severity: Severity,
     /// How sure it is.
     pub confidence: Confidence,
+    /// Why it is less sure than its kind could be, where it is.
+    pub doubts: Vec<Doubt>,
     /// One line that names the subject: `cart calls warehouse GET /stock/{sku} 7 times a request`.
     pub title: String,
     /// One or two sentences with the numbers.
@@ -150,6 +153,19 @@ pub struct Evidence {
     pub unit: &'static str,
 }
 
+impl Evidence {
+    /// What was measured.
+    pub(crate) fn of(name: &'static str, value: f64, unit: &'static str) -> Self {
+        Self { name, value, threshold: None, unit }
+    }
+
+    /// What it was held against.
+    #[must_use]
+    pub(crate) fn against(self, threshold: f64) -> Self {
+        Self { threshold: Some(threshold), ..self }
+    }
+}
+
 /// How many requests stand behind a finding.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Support {
@@ -159,6 +175,14 @@ pub struct Support {
     pub affected: u64,
     /// Lower bound of the 95 % Wilson interval of k/n.
     pub prevalence_low: f64,
+}
+
+impl Support {
+    /// `affected` of `requests`, which are at least as many.
+    pub fn of(affected: u64, requests: u64) -> Self {
+        let requests = requests.max(affected);
+        Self { requests, affected, prevalence_low: wilson_lower_bound(affected, requests) }
+    }
 }
 
 /// What mending a finding would save.

@@ -7,7 +7,10 @@
 //! Pure: no clock, environment or files. What a rule cannot see in the snapshot it does not judge.
 
 pub mod analysis;
+mod case;
 pub mod config;
+pub mod context;
+pub mod coverage;
 pub mod explain;
 pub mod finding;
 pub mod report;
@@ -22,6 +25,8 @@ mod wording;
 mod testing;
 
 pub use analysis::{Analysis, judge};
-pub use config::{Config, Mode, Options};
+pub use config::{Config, Mode};
+pub use context::{Context, Options};
+pub use coverage::{Coverage, Sampling};
 pub use finding::{Finding, Severity, Undecided};
 pub use rule::{Rule, RuleMeta};

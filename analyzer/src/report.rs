@@ -8,6 +8,7 @@ use spanlint_graph::CallGraph;
 
 use crate::analysis::Analysis;
 
+pub use crate::coverage::Sampling;
 pub use json::to_json;
 pub use text::{TextStyle, to_text};
 
@@ -31,36 +32,10 @@ pub struct ReportInput {
     pub sources: Vec<String>,
     /// Spans that were refused by name.
     pub rejected_spans: u64,
-    /// How the input was sampled.
+    /// How the input was sampled, as far as its source knows; the configuration and the spans win.
     pub sampling: Sampling,
     /// The exit code of a wrapped command.
     pub command_exit: Option<i32>,
-}
-
-/// How an input was sampled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Sampling {
-    /// Every trace is there.
-    None,
-    /// By chance, when a trace began.
-    Head,
-    /// By its outcome, when it had ended.
-    Tail,
-    /// Nothing says.
-    #[default]
-    Unknown,
-}
-
-impl Sampling {
-    /// The word that reports use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Head => "head",
-            Self::Tail => "tail",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 /// How many services sent spans.

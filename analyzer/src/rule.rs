@@ -2,7 +2,7 @@
 
 use spanlint_graph::CallGraph;
 
-use crate::config::Options;
+use crate::context::Options;
 use crate::finding::{Confidence, Severity, Verdict};
 
 /// What a rule is about.
@@ -83,6 +83,8 @@ pub struct RuleMeta {
     pub status: Status,
     /// One sentence.
     pub summary: &'static str,
+    /// What it looks like to those who work with it, as one would tell a colleague.
+    pub looks_like: &'static str,
     /// Why it hurts.
     pub why: &'static str,
     /// How it is judged: the signal and its thresholds.
@@ -93,6 +95,8 @@ pub struct RuleMeta {
     pub limits: &'static str,
     /// Papers, books, specifications.
     pub references: &'static [&'static str],
+    /// Ids of the rules of the instrumentation score's specification that ask for the same; for telemetry rules.
+    pub instrumentation_score: &'static [&'static str],
     /// Its thresholds.
     pub options: &'static [OptionMeta],
     /// Rules that it explains on the same subject: one cause, one finding.

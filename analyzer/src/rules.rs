@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn metadata_speaks_in_sentences() {
         for meta in ALL.iter().map(|rule| rule.meta()) {
-            for text in [meta.summary, meta.why, meta.how, meta.fix, meta.limits] {
+            for text in [meta.summary, meta.looks_like, meta.why, meta.how, meta.fix, meta.limits] {
                 assert!(is_sentence(text), "{}: {text}", meta.name);
             }
             assert!(!meta.references.is_empty(), "{} names no source", meta.name);

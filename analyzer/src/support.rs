@@ -3,14 +3,21 @@
 //! *n* counts requests of the caller's operation, *k* those that show the pattern. This module decides nothing about the
 //! pattern itself.
 
+use std::collections::BTreeSet;
+
+use spanlint_graph::facts::Seen;
 use spanlint_graph::{CallGraph, NodeIndex};
 
 use crate::config::{Mode, SupportConfig};
+use crate::context::Options;
 use crate::finding::{Confidence, Support};
 use crate::wording::count;
 
 /// The share of a service's spans without their parent above which what is said of it is less sure.
 pub const MAX_ORPHAN_SHARE: f64 = 0.05;
+
+/// How much shorter than asked for a window of live traffic may be: it slides by this much, in nanoseconds.
+const WINDOW_STEP_NS: u64 = 10_000_000_000;
 
 /// The 97.5 % quantile of the normal distribution: both tails together leave out 5 %.
 const Z: f64 = 1.959_963_984_540_054;
@@ -57,10 +64,7 @@ impl<'a> Required<'a> {
 
     /// For a statistic: enough requests, enough distinct traces with the pattern, and prevalence.
     pub fn strong(self, affected: u64, requests: u64, traces: u64) -> Result<Support, String> {
-        let needed = self.config.min_requests;
-        if requests < needed {
-            return Err(format!("{} seen, {needed} needed", count(requests, "request")));
-        }
+        self.requests(requests)?;
         let needed = self.config.statistic_traces();
         if traces < needed {
             return Err(format!("{} with the pattern seen, {needed} needed", count(traces, "trace")));
@@ -78,10 +82,59 @@ impl<'a> Required<'a> {
         Err(format!("{seen} seen, {min_calls} in {min_traces} needed"))
     }
 
+    /// For a statistic about an edge: enough requests of its subject, and the edge.
+    pub fn edge_of(self, requests: u64, calls: u64, traces: u64) -> Result<(), String> {
+        self.requests(requests)?;
+        self.edge(calls, traces)
+    }
+
+    /// For a statistic about an operation or a service that has no pattern to be counted in single requests.
+    pub fn requests(self, requests: u64) -> Result<(), String> {
+        let needed = self.config.min_requests;
+        if requests < needed {
+            return Err(format!("{} seen, {needed} needed", count(requests, "request")));
+        }
+        Ok(())
+    }
+
+    /// For what is a fault the first time that it is seen: no prevalence.
+    pub fn sighting(self, affected: u64, requests: u64) -> Result<Support, String> {
+        if affected == 0 {
+            return Err("the pattern was not seen".to_owned());
+        }
+        Ok(Support::of(affected, requests))
+    }
+
+    /// For a rule about the whole system.
+    pub fn system(self, graph: &CallGraph) -> Result<(), String> {
+        let (seen, needed) =
+            (graph.nodes.iter().filter(|node| node.service.is_some()).count(), self.config.min_services);
+        if (seen as u64) < needed {
+            return Err(format!("{} seen, {needed} needed", count(seen as u64, "service")));
+        }
+        Ok(())
+    }
+
+    /// For a rule about time: how long the input lasts.
+    pub fn duration(self, graph: &CallGraph) -> Result<(), String> {
+        let Seen { first_ns, last_ns } = graph.counts.seen;
+        let seconds = last_ns.saturating_sub(first_ns) / 1_000_000_000;
+        let tolerance = if self.mode == Mode::Live { WINDOW_STEP_NS / 1_000_000_000 } else { 0 };
+        let needed = self.config.min_minutes * 60;
+        if seconds + tolerance < needed {
+            return Err(format!(
+                "{} seen, {} needed",
+                count(seconds, "second"),
+                count(self.config.min_minutes, "minute")
+            ));
+        }
+        Ok(())
+    }
+
     fn prevalent(self, affected: u64, requests: u64) -> Result<Support, String> {
         let prevalence_low = wilson_lower_bound(affected, requests);
         if prevalence_low >= self.config.min_prevalence {
-            return Ok(Support { requests, affected, prevalence_low });
+            return Ok(Support::of(affected, requests));
         }
         let (low, needed) = (prevalence_low * 100.0, self.config.min_prevalence * 100.0);
         let seen = format!("the pattern is in {affected} of {}", count(requests, "request"));
@@ -99,12 +152,47 @@ pub fn confidence(full: Confidence, is_doubtful: bool) -> Option<Confidence> {
     }
 }
 
-/// Whether any of these services lost more than [`MAX_ORPHAN_SHARE`] of its spans' parents.
-pub fn has_orphans(graph: &CallGraph, nodes: impl IntoIterator<Item = NodeIndex>) -> bool {
-    nodes
-        .into_iter()
-        .filter_map(|node| graph.node(node).service.as_ref())
-        .any(|service| service.orphan_spans as f64 > service.spans as f64 * MAX_ORPHAN_SHARE)
+/// Why a finding is less sure than its rule's class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Doubt {
+    /// A service lost more than [`MAX_ORPHAN_SHARE`] of its spans' parents.
+    Orphans,
+    /// Which traces were kept depends on how they ended or how long they took.
+    Sampling,
+    /// No attribute tells the parameters of the calls.
+    Parameters,
+    /// No attribute tells the host of the datastore.
+    Host,
+}
+
+impl Doubt {
+    /// The words that reports use, as a clause.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Orphans => "spans are missing their parents",
+            Self::Sampling => "traces were kept by how they ended or how long they took",
+            Self::Parameters => "the parameters of the calls are unknown",
+            Self::Host => "the host of the datastore is unknown",
+        }
+    }
+}
+
+/// What lowers the confidence in anything that is said of these services.
+pub(crate) fn doubts(graph: &CallGraph, options: &Options<'_>, services: &BTreeSet<NodeIndex>) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    if services.iter().any(|&service| has_orphans(graph, service)) {
+        doubts.push(Doubt::Orphans);
+    }
+    if options.coverage().sampling.is_biased() {
+        doubts.push(Doubt::Sampling);
+    }
+    doubts
+}
+
+/// Whether a service lost more than [`MAX_ORPHAN_SHARE`] of its spans' parents.
+pub(crate) fn has_orphans(graph: &CallGraph, node: NodeIndex) -> bool {
+    let service = graph.node(node).service.as_ref();
+    service.is_some_and(|service| service.orphan_spans as f64 > service.spans as f64 * MAX_ORPHAN_SHARE)
 }
 
 #[cfg(test)]
@@ -156,6 +244,30 @@ mod tests {
         assert_eq!(required.edge(10, 3), Ok(()));
         assert_eq!(required.edge(10, 2), Err("10 calls in 2 traces seen, 10 in 3 needed".to_owned()));
         assert_eq!(required.edge(1, 1), Err("1 call in 1 trace seen, 10 in 3 needed".to_owned()));
+    }
+
+    #[test]
+    fn a_whole_system_needs_services_and_time_needs_minutes() {
+        let config = SupportConfig::default();
+        let graph = crate::testing::graph("a GET /\n  b GET /b");
+        let required = Required::new(&config, Mode::Check);
+        assert_eq!(required.system(&graph), Err("2 services seen, 6 needed".to_owned()));
+        assert_eq!(required.duration(&graph), Err("0 seconds seen, 5 minutes needed".to_owned()));
+        let long = crate::testing::graph("296 traces\na GET /");
+        assert_eq!(required.duration(&long), Err("295 seconds seen, 5 minutes needed".to_owned()));
+        assert_eq!(Required::new(&config, Mode::Live).duration(&long), Ok(()), "a window slides");
+        assert_eq!(required.duration(&crate::testing::graph("301 traces\na GET /")), Ok(()));
+    }
+
+    #[test]
+    fn a_sighting_needs_no_prevalence_and_an_edge_of_a_statistic_needs_both() {
+        let config = SupportConfig::default();
+        let required = Required::new(&config, Mode::Live);
+        check(required.sighting(1, 5_000), Ok(0.0));
+        check(required.sighting(0, 5_000), Err("the pattern was not seen"));
+        assert_eq!(required.edge_of(29, 10, 3), Err("29 requests seen, 30 needed".to_owned()));
+        assert_eq!(required.edge_of(30, 9, 3), Err("9 calls in 3 traces seen, 10 in 3 needed".to_owned()));
+        assert_eq!(required.edge_of(30, 10, 3), Ok(()));
     }
 
     #[test]

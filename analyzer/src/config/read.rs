@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Config, ConfigError, Ignore, Level, RuleConfig};
+use crate::coverage::Sampling;
 use crate::finding::Severity;
 use crate::roles::Role;
 use crate::rules;
@@ -48,8 +49,11 @@ impl Reader<'_> {
                 "ignore" => self.ignores(value, &mut config),
                 "roles" => self.roles(value, &mut config),
                 "rules" => self.rules(value, &mut config),
+                "sampling" => self.sampling(value, &mut config),
                 "support" => self.support(value, &mut config),
-                unknown => self.unknown(key.span(), "key", unknown, "", &["ignore", "roles", "rules", "support"]),
+                unknown => {
+                    self.unknown(key.span(), "key", unknown, "", &["ignore", "roles", "rules", "sampling", "support"]);
+                }
             }
         }
         config
@@ -84,27 +88,24 @@ impl Reader<'_> {
     }
 
     fn level(&mut self, value: &Value<'_>) -> Option<Level> {
-        let text = self.text_of("level", value)?;
-        let level = match text.as_str() {
-            "off" => Level::Off,
-            "note" => Level::Report(Severity::Note),
-            "warning" => Level::Report(Severity::Warning),
-            "error" => Level::Report(Severity::Error),
-            unknown => {
-                self.unknown(value.span(), "level", unknown, "", &["off", "note", "warning", "error"]);
-                return None;
-            }
-        };
-        Some(level)
+        const LEVELS: [(&str, Level); 4] = [
+            ("off", Level::Off),
+            ("note", Level::Report(Severity::Note)),
+            ("warning", Level::Report(Severity::Warning)),
+            ("error", Level::Report(Severity::Error)),
+        ];
+        self.one_of("level", value, &LEVELS)
     }
 
     fn support(&mut self, value: &Value<'_>, config: &mut Config) {
-        const KNOWN: [&str; 5] = ["min_calls", "min_prevalence", "min_requests", "min_services", "min_traces"];
+        const KNOWN: [&str; 6] =
+            ["min_calls", "min_minutes", "min_prevalence", "min_requests", "min_services", "min_traces"];
         for (key, value) in self.table(value, "[support]").into_iter().flatten() {
             let name = key.get_ref().as_ref();
             let support = &mut config.support;
             match name {
                 "min_calls" => support.min_calls = self.whole(name, value).unwrap_or_default(),
+                "min_minutes" => support.min_minutes = self.whole(name, value).unwrap_or_default(),
                 "min_requests" => support.min_requests = self.whole(name, value).unwrap_or_default(),
                 "min_services" => support.min_services = self.whole(name, value).unwrap_or_default(),
                 "min_traces" => support.min_traces = self.whole(name, value),
@@ -115,6 +116,26 @@ impl Reader<'_> {
                 unknown => self.unknown(key.span(), "key", unknown, "[support]", &KNOWN),
             }
         }
+    }
+
+    fn sampling(&mut self, value: &Value<'_>, config: &mut Config) {
+        for (key, value) in self.table(value, "[sampling]").into_iter().flatten() {
+            match key.get_ref().as_ref() {
+                "kind" => config.sampling = self.one_of("sampling", value, &Sampling::ALL),
+                unknown => self.unknown(key.span(), "key", unknown, "[sampling]", &["kind"]),
+            }
+        }
+    }
+
+    /// One of the `known` words; `what` is what errors call it.
+    fn one_of<T: Copy>(&mut self, what: &str, value: &Value<'_>, known: &[(&'static str, T)]) -> Option<T> {
+        let text = self.text_of(what, value)?;
+        let found = known.iter().find(|(word, _)| *word == text).map(|(_, meant)| *meant);
+        if found.is_none() {
+            let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
+            self.unknown(value.span(), what, &text, "", &words);
+        }
+        found
     }
 
     fn roles(&mut self, value: &Value<'_>, config: &mut Config) {

@@ -9,8 +9,9 @@ use spanlint_graph::snapshot::{Edge, Node};
 use spanlint_graph::{CallGraph, TraceId};
 
 use super::metrics::Metrics;
-use super::{Report, ReportInput, traced_services};
+use super::{Report, traced_services};
 use crate::analysis::Analysis;
+use crate::coverage::Sampling;
 use crate::finding::{Finding, Severity, Undecided};
 use crate::wording;
 
@@ -25,7 +26,7 @@ pub fn to_json(report: &Report<'_>) -> String {
         tool: Tool { name: "spanlint", version: &input.tool_version },
         environment: &graph.environment,
         command_exit: input.command_exit,
-        input: Input::of(input, graph),
+        input: Input::of(report),
         summary: Summary::of(analysis),
         findings: analysis.findings.iter().map(FindingEntry::of).collect(),
         undecided: analysis.undecided.iter().map(UndecidedEntry::of).collect(),
@@ -80,9 +81,12 @@ struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    fn of(input: &'a ReportInput, graph: &CallGraph) -> Self {
+    fn of(report: &Report<'a>) -> Self {
+        let Report { input, graph, analysis } = *report;
         let counts = &graph.counts;
         let Seen { first_ns, last_ns } = counts.seen;
+        let known = analysis.coverage.sampling;
+        let sampling = if known == Sampling::Unknown { input.sampling } else { known };
         let is_seen = first_ns <= last_ns;
         Self {
             sources: &input.sources,
@@ -94,7 +98,7 @@ impl<'a> Input<'a> {
             duplicate_spans: counts.duplicate_spans,
             rejected_spans: input.rejected_spans,
             overflow: graph.overflow.iter().copied().collect(),
-            sampling: input.sampling.as_str(),
+            sampling: sampling.as_str(),
             from: is_seen.then(|| rfc3339(first_ns)),
             to: is_seen.then(|| rfc3339(last_ns)),
         }
@@ -134,6 +138,7 @@ struct FindingEntry<'a> {
     category: &'static str,
     severity: &'static str,
     confidence: &'static str,
+    doubts: Vec<&'static str>,
     fingerprint: String,
     title: &'a str,
     message: &'a str,
@@ -215,6 +220,7 @@ impl<'a> FindingEntry<'a> {
             category: finding.rule.category.as_str(),
             severity: finding.severity.as_str(),
             confidence: finding.confidence.as_str(),
+            doubts: finding.doubts.iter().map(|doubt| doubt.as_str()).collect(),
             fingerprint: finding.fingerprint(),
             title: &finding.title,
             message: &finding.message,

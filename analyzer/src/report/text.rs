@@ -81,8 +81,10 @@ impl Page {
         let evidence: Vec<_> = finding.evidence.iter().map(measured).collect();
         self.labelled(("measured", Ink::Dim), &evidence.join(", "), Ink::Plain);
         let support = finding.support;
+        let doubts: Vec<_> = finding.doubts.iter().map(|doubt| doubt.as_str()).collect();
+        let doubts = if doubts.is_empty() { String::new() } else { format!(" ({})", doubts.join("; ")) };
         let seen = format!(
-            "{} of {}, {:.0} % at least; {}; {}",
+            "{} of {}, {:.0} % at least; {}{doubts}; {}",
             support.affected,
             wording::count(support.requests, "request"),
             support.prevalence_low * 100.0,

@@ -9,11 +9,11 @@ use spanlint_graph::facts::histogram;
 use spanlint_graph::snapshot::{CallPattern, Edge};
 use spanlint_graph::{CallGraph, NodeIndex};
 
-use crate::config::Options;
+use crate::case::{Case, Draft};
+use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::roles::Role;
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
-use crate::support;
 use crate::topology;
 use crate::wording;
 
@@ -28,6 +28,8 @@ static META: RuleMeta = RuleMeta {
     confidence: Confidence::Strong,
     status: Status::Stable("0.1.0"),
     summary: "One service needs many calls to another to serve one request.",
+    looks_like: "The page of one cart asks the warehouse for prices, then for stock levels, then for delivery times, item by item; \
+                 the two services cannot be pictured apart, and a slow network between them slows down everything.",
     why: "The interface between the two is finer than the need: latency adds up, both fail together, and the boundary may \
           run through the middle of one task.",
     how: "Over the caller's requests that touch the callee, the median number of calls is taken, attempts after a failure \
@@ -42,6 +44,7 @@ static META: RuleMeta = RuleMeta {
         "Microsoft Azure Architecture Center: Chatty I/O antipattern",
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018",
     ],
+    instrumentation_score: &[],
     options: &[
         OptionMeta {
             name: "min_calls",
@@ -159,31 +162,18 @@ impl<'a> Chatty<'a> {
     }
 
     fn judge(&self, graph: &CallGraph, options: &Options<'_>) -> Result<Finding, Undecided> {
+        let case = Case::new(graph, options, [self.edge.from, self.edge.to]);
+        let support = self.support(options).map_err(|missing| case.undecided(missing))?;
         let (from, to) = (graph.node(self.edge.from), graph.node(self.edge.to));
-        let mut services = vec![from.name.clone(), to.name.clone()];
-        services.sort();
-        let undecided =
-            |reason: &str| Undecided { rule: META.name, services: services.clone(), reason: reason.to_owned() };
-
-        let support = self.support(options).map_err(|reason| undecided(&reason))?;
-        let is_doubtful = support::has_orphans(graph, [self.edge.from, self.edge.to]);
-        let confidence = support::confidence(META.confidence, is_doubtful)
-            .ok_or_else(|| undecided("spans are missing their parents"))?;
-        let traces = self.edge.facts.chatty.proof(self.calls);
-        if traces.is_empty() {
-            return Err(undecided("no trace that proves it was kept"));
-        }
         let (caller, callee) = (&from.name, &to.name);
-        let operations = wording::count(self.operations, "operation");
-        Ok(Finding {
-            rule: &META,
+        let calls = wording::count(self.calls, "call");
+        case.finding(Draft {
             severity: self.severity,
-            confidence,
-            title: format!("{caller} needs {} of {callee} a request", wording::count(self.calls, "call")),
+            title: format!("{caller} needs {calls} of {callee} a request"),
             message: format!(
-                "The median request of {caller} that touches {callee} makes {} to {operations} of it, where {} are many; \
-                 so it is in {} of {}.",
-                wording::count(self.calls, "call"),
+                "The median request of {caller} that touches {callee} makes {calls} to {} of it, where {} are many; so it \
+                 is in {} of {}.",
+                wording::count(self.operations, "operation"),
                 wording::number(self.threshold),
                 self.affected,
                 wording::count(self.requests, "request"),
@@ -196,27 +186,14 @@ impl<'a> Chatty<'a> {
                 operations: self.operation_names(graph),
                 ..Subject::default()
             },
-            services,
             evidence: vec![
-                Evidence {
-                    name: "calls_per_request_p50",
-                    value: self.calls as f64,
-                    threshold: Some(self.threshold),
-                    unit: "calls",
-                },
-                Evidence {
-                    name: "operations_per_request_p50",
-                    value: self.operations as f64,
-                    threshold: Some(options.number("min_operations")),
-                    unit: "operations",
-                },
+                Evidence::of("calls_per_request_p50", self.calls as f64, "calls").against(self.threshold),
+                Evidence::of("operations_per_request_p50", self.operations as f64, "operations")
+                    .against(options.number("min_operations")),
             ],
             support,
-            impact: None,
-            traces,
-            locations: Vec::new(),
-            absorbs: Vec::new(),
-            suppressed: None,
+            traces: self.edge.facts.chatty.proof(self.calls),
+            ..case.draft()
         })
     }
 

@@ -11,16 +11,13 @@ use petgraph::graph::DiGraph;
 use spanlint_graph::snapshot::{Edge, Loop};
 use spanlint_graph::{CallGraph, NodeIndex, TraceId};
 
-use crate::config::Options;
+use crate::case::{Case, Draft};
+use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::roles::Role;
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
-use crate::support;
 use crate::topology;
 use crate::wording;
-
-/// The most traces that one finding cites.
-const MAX_TRACES: usize = 6;
 
 /// The rule.
 pub(super) struct CyclicDependency;
@@ -33,6 +30,8 @@ static META: RuleMeta = RuleMeta {
     confidence: Confidence::Strong,
     status: Status::Stable("0.1.0"),
     summary: "Services call each other in a circle.",
+    looks_like: "Orders call payments, and to check something payments call orders back; neither starts without the other, and \
+                 nobody can say which of the two is released first.",
     why: "Services in a circle are one service in pieces: they must be released together, they fail together, and a slow \
           answer anywhere comes back around to its caller.",
     how: "Strongly connected components of more than one service are sought in the graph of calls that somebody waits for. \
@@ -47,6 +46,7 @@ static META: RuleMeta = RuleMeta {
         "Al-Mutawa, Dietrich, Marsland, McCartin: On the Shape of Circular Dependencies in Java Programs, ASWEC 2014",
         "Martin: Clean Architecture (2017), The Acyclic Dependencies Principle",
     ],
+    instrumentation_score: &[],
     options: &[OptionMeta {
         name: "error_from",
         default: 4.0,
@@ -104,7 +104,7 @@ fn search(graph: &CallGraph, options: &Options<'_>, edges: &[&Edge], way: Way, v
             let weak = component.edges.iter().find_map(|edge| Some((*edge, shortfall(edge)?)));
             let (edge, missing) = weak.expect("a component without weak edges is found among the supported edges");
             let (from, to) = (&graph.node(edge.from).name, &graph.node(edge.to).name);
-            verdict.undecided.push(component.undecided(graph, format!("{from} to {to}: {missing}")));
+            verdict.undecided.push(component.case(graph, options).undecided(format!("{from} to {to}: {missing}")));
         }
         for part in parts {
             match part.judge(graph, options, way) {
@@ -165,50 +165,34 @@ impl Component<'_> {
             size if size as f64 >= options.number("error_from") => Severity::Error,
             _ => META.severity,
         };
-        let full = if walked.is_empty() { META.confidence } else { Confidence::Proven };
-        let confidence = support::confidence(full, support::has_orphans(graph, self.nodes.iter().copied()))
-            .ok_or_else(|| self.undecided(graph, "spans are missing their parents".to_owned()))?;
-        let traces = self.traces(&walked);
-        if traces.is_empty() {
-            return Err(self.undecided(graph, "no trace that proves it was kept".to_owned()));
-        }
         let cut = self.cheapest_edge();
         let (from, to) = (&graph.node(cut.from).name, &graph.node(cut.to).name);
         let walks: u64 = walked.iter().map(|each| each.facts.traces).max().unwrap_or_default();
         let mut evidence = vec![
-            Evidence { name: "services", value: self.nodes.len() as f64, threshold: Some(2.0), unit: "services" },
-            Evidence { name: "calls_on_cheapest_edge", value: cut.facts.calls as f64, threshold: None, unit: "calls" },
+            Evidence::of("services", self.nodes.len() as f64, "services").against(2.0),
+            Evidence::of("calls_on_cheapest_edge", cut.facts.calls as f64, "calls"),
         ];
         if !walked.is_empty() {
-            evidence.push(Evidence {
-                name: "traces_that_walk_it",
-                value: walks as f64,
-                threshold: None,
-                unit: "traces",
-            });
+            evidence.push(Evidence::of("traces_that_walk_it", walks as f64, "traces"));
         }
-        Ok(Finding {
-            rule: &META,
+        let case = self.case(graph, options);
+        case.finding(Draft {
             severity,
-            confidence,
-            title: self.title(graph, way),
+            confidence: if walked.is_empty() { META.confidence } else { Confidence::Proven },
+            title: title(case.services(), way),
             message: self.message(graph, way, cut, walks),
             fix: format!(
                 "Cut {from} to {to}: hand {to}'s data along when {from} is called, let {from} publish an event, or move what \
                  both need into a service of its own."
             ),
-            services: self.names(graph),
             subject: Subject {
                 edges: self.edges.iter().map(|edge| ids(graph, edge)).collect::<BTreeSet<_>>().into_iter().collect(),
                 ..Subject::default()
             },
             evidence,
             support: support_of(graph, cut),
-            impact: None,
-            traces,
-            locations: Vec::new(),
-            absorbs: Vec::new(),
-            suppressed: None,
+            traces: self.traces(&walked),
+            ..case.draft()
         })
     }
 
@@ -230,22 +214,7 @@ impl Component<'_> {
     fn traces(&self, walked: &[&Loop]) -> Vec<TraceId> {
         let of_walks = walked.iter().flat_map(|each| each.facts.exemplars.proof(1));
         let of_edges = self.edges.iter().filter_map(|edge| edge.facts.chatty.typical(1).or(edge.facts.slow.typical(1)));
-        let candidates: Vec<_> = if walked.is_empty() { of_edges.collect() } else { of_walks.collect() };
-        let mut traces = Vec::new();
-        for candidate in candidates {
-            if traces.len() < MAX_TRACES && !traces.contains(&candidate) {
-                traces.push(candidate);
-            }
-        }
-        traces
-    }
-
-    fn title(&self, graph: &CallGraph, way: Way) -> String {
-        let names = wording::list(&self.names(graph));
-        match way {
-            Way::Calls => format!("{names} call each other in a circle"),
-            Way::Messages => format!("{names} send each other messages in a circle"),
-        }
+        if walked.is_empty() { of_edges.collect() } else { of_walks.collect() }
     }
 
     fn message(&self, graph: &CallGraph, way: Way, cut: &Edge, walks: u64) -> String {
@@ -290,12 +259,16 @@ impl Component<'_> {
         self.edges.iter().map(|edge| (edge.from, edge.to)).collect()
     }
 
-    fn names(&self, graph: &CallGraph) -> Vec<String> {
-        self.nodes.iter().map(|&node| graph.node(node).name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    fn case<'g>(&self, graph: &'g CallGraph, options: &Options<'g>) -> Case<'g> {
+        Case::new(graph, options, self.nodes.iter().copied())
     }
+}
 
-    fn undecided(&self, graph: &CallGraph, reason: String) -> Undecided {
-        Undecided { rule: META.name, services: self.names(graph), reason }
+fn title(services: &[String], way: Way) -> String {
+    let names = wording::list(services);
+    match way {
+        Way::Calls => format!("{names} call each other in a circle"),
+        Way::Messages => format!("{names} send each other messages in a circle"),
     }
 }
 
@@ -306,8 +279,8 @@ fn ids(graph: &CallGraph, edge: &Edge) -> (String, String) {
 /// The requests of the caller of the edge to cut, and those of them that use it.
 fn support_of(graph: &CallGraph, cut: &Edge) -> Support {
     let affected = cut.facts.requests;
-    let requests = graph.node(cut.from).service.as_ref().map_or(0, |service| service.requests).max(affected);
-    Support { requests, affected, prevalence_low: support::wilson_lower_bound(affected, requests) }
+    let requests = graph.node(cut.from).service.as_ref().map_or(0, |service| service.requests);
+    Support::of(affected, requests)
 }
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ use spanlint_graph::facts::{Parameters, histogram};
 use spanlint_graph::snapshot::{CallPattern, Operation};
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
-use crate::config::Options;
+use crate::case::{Case, Draft};
+use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Impact, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
-use crate::support;
+use crate::support::Doubt;
 use crate::topology;
 use crate::wording;
 
@@ -31,6 +32,8 @@ static META: RuleMeta = RuleMeta {
     confidence: Confidence::Proven,
     status: Status::Stable("0.1.0"),
     summary: "One request calls the same operation of another service once per item.",
+    looks_like: "A list of forty orders is fetched with one call, then the customer of each order with a call of its own: forty-one \
+                 calls where two would do, and it is worst for the best customers.",
     why: "Each call pays for the network, for serialization and for a place in the callee's queue, so the request becomes \
           slower with every item, and one user's long list becomes everybody's load.",
     how: "Within one request of the caller, calls of one operation of one service or external host are counted, known \
@@ -45,6 +48,7 @@ static META: RuleMeta = RuleMeta {
         "Newman: Building Microservices, 2nd edition (2021), chapter 4",
         "Microsoft Azure Architecture Center: Chatty I/O antipattern",
     ],
+    instrumentation_score: &[],
     options: &[
         OptionMeta { name: "min_calls", default: 5.0, help: "Differing calls in one request that make the pattern." },
         OptionMeta {
@@ -169,30 +173,18 @@ fn judge(
     (caller, callee): (NodeIndex, NodeIndex),
     mut repeated: Vec<Repeated<'_>>,
 ) -> Result<Finding, Undecided> {
-    let mut services = [caller, callee].map(|index| graph.node(index).name.clone());
-    services.sort();
-    let undecided = |reason| Undecided { rule: META.name, services: services.to_vec(), reason };
-
+    let case = Case::of_call(graph, options, (caller, callee));
     // Stable, so that of two equal patterns the one with the smaller names leads.
     repeated.sort_by_key(|each| std::cmp::Reverse((each.support.is_ok(), each.weight())));
     let lead = &repeated[0];
-    let support = lead.support.clone().map_err(undecided)?;
-    let is_doubtful = lead.is_unknown || support::has_orphans(graph, [caller, callee]);
-    let confidence = support::confidence(META.confidence, is_doubtful)
-        .ok_or_else(|| undecided("spans are missing their parents".to_owned()))?;
-    let traces = lead.pattern.facts.exemplars.proof(lead.median_calls());
-    if traces.is_empty() {
-        return Err(undecided("no trace that proves it was kept".to_owned()));
-    }
-
+    let support = lead.support.clone().map_err(|missing| case.undecided(missing))?;
     let supported: Vec<_> = repeated.iter().filter(|each| each.support.is_ok()).collect();
     let (caller_name, callee_name) = (&graph.node(caller).name, &graph.node(callee).name);
     let asked = wording::operation(callee_name, &lead.pattern.template);
     let median = lead.median_calls();
-    Ok(Finding {
-        rule: &META,
+    case.finding(Draft {
         severity: lead.severity,
-        confidence,
+        doubt: lead.is_unknown.then_some(Doubt::Parameters),
         title: format!("{caller_name} calls {asked} {median} times a request"),
         message: message(lead, &asked, caller_name, supported.len() - 1, options),
         fix: format!(
@@ -200,7 +192,6 @@ fn judge(
              {caller_name} needs of it in {caller_name}.",
             lead.pattern.template
         ),
-        services: services.to_vec(),
         subject: Subject {
             edges: vec![(graph.node(caller).id.clone(), graph.node(callee).id.clone())],
             operations: operations(graph, &supported),
@@ -209,10 +200,8 @@ fn judge(
         evidence: evidence(lead, options),
         support,
         impact: Some(impact(graph, lead)),
-        traces,
-        locations: Vec::new(),
-        absorbs: Vec::new(),
-        suppressed: None,
+        traces: lead.pattern.facts.exemplars.proof(median),
+        ..case.draft()
     })
 }
 
@@ -245,20 +234,12 @@ fn operations(graph: &CallGraph, supported: &[&Repeated<'_>]) -> Vec<String> {
 fn evidence(lead: &Repeated<'_>, options: &Options<'_>) -> Vec<Evidence> {
     let min_total_ms = options.number("min_total_ms");
     let most = lead.calls.last_key_value().map_or(0, |(calls, _)| *calls);
+    let time = wording::milliseconds(quantile(&lead.union_ns, 0.5));
+    let time = Evidence::of("time_in_calls_ms_p50", time, "ms");
     vec![
-        Evidence {
-            name: "calls_per_request_p50",
-            value: lead.median_calls() as f64,
-            threshold: Some(options.number("min_calls")),
-            unit: "calls",
-        },
-        Evidence { name: "calls_per_request_max", value: most as f64, threshold: None, unit: "calls" },
-        Evidence {
-            name: "time_in_calls_ms_p50",
-            value: wording::milliseconds(quantile(&lead.union_ns, 0.5)),
-            threshold: (min_total_ms > 0.0).then_some(min_total_ms),
-            unit: "ms",
-        },
+        Evidence::of("calls_per_request_p50", lead.median_calls() as f64, "calls").against(options.number("min_calls")),
+        Evidence::of("calls_per_request_max", most as f64, "calls"),
+        if min_total_ms > 0.0 { time.against(min_total_ms) } else { time },
     ]
 }
 

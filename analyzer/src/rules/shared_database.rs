@@ -12,15 +12,14 @@ use spanlint_graph::snapshot::{DatastoreInfo, TableUsage};
 use spanlint_graph::span::EdgeKind;
 use spanlint_graph::{CallGraph, NodeIndex, TraceId};
 
-use crate::config::Options;
+use crate::case::{Case, Draft};
+use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, Rule, RuleMeta, Status};
-use crate::support;
+use crate::support::Doubt;
 use crate::topology;
 use crate::wording;
 
-/// The most traces that one finding cites.
-const MAX_TRACES: usize = 6;
 /// The most tables that a message tells the users of.
 const MAX_TABLES_TOLD: usize = 4;
 
@@ -89,6 +88,8 @@ static META: RuleMeta = RuleMeta {
     confidence: Confidence::Proven,
     status: Status::Stable("0.1.0"),
     summary: "Two or more services use the same tables, or the same database.",
+    looks_like: "The report service reads the orders' tables, since that was quicker than asking for an interface; a year later \
+                 nobody dares to rename a column.",
     why: "The tables become an interface that nobody designed: a migration for one service breaks the other, no one can say \
           who may write what, and neither can be deployed or scaled alone.",
     how: "Statements within requests are counted per service and table of one (system, address, namespace); DDL is not. The \
@@ -103,6 +104,7 @@ static META: RuleMeta = RuleMeta {
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018 (Shared Persistency)",
         "Newman: Building Microservices, 2nd edition (2021), chapter 4",
     ],
+    instrumentation_score: &[],
     options: &[],
     absorbs: &[],
 };
@@ -168,7 +170,7 @@ impl<'a> Store<'a> {
 
     fn judge(&self, options: &Options<'_>) -> Result<Option<Finding>, Undecided> {
         if let Some(reason) = self.unknown_identity() {
-            return Err(self.undecided(&self.usages, reason));
+            return Err(self.undecided(&self.usages, reason, options));
         }
         let owned: Vec<_> = self.usages.iter().copied().filter(|usage| !self.reads_read_model(usage)).collect();
         let by_ownership = self.shared(&owned, options)?;
@@ -184,7 +186,7 @@ impl<'a> Store<'a> {
             Sharing::Namespace => Severity::Warning,
             Sharing::Server => Severity::Note,
         };
-        self.finding(&shared, severity).map(Some)
+        self.finding(&shared, severity, options).map(Some)
     }
 
     /// Why it cannot be told whether all this is one database.
@@ -226,7 +228,7 @@ impl<'a> Store<'a> {
             let missing = self.support(service, &pattern, options).err()?;
             Some(format!("{}: {missing}", self.graph.node(service).name))
         });
-        Err(self.undecided(&pattern, missing.unwrap_or_default()))
+        Err(self.undecided(&pattern, missing.unwrap_or_default(), options))
     }
 
     /// Those of `usages` that are of tables which two or more deployables use.
@@ -283,38 +285,27 @@ impl<'a> Store<'a> {
         deployables.len()
     }
 
-    fn finding(&self, shared: &Shared<'_>, severity: Severity) -> Result<Finding, Undecided> {
+    fn finding(&self, shared: &Shared<'_>, severity: Severity, options: &Options<'_>) -> Result<Finding, Undecided> {
         let usages = shared.usages.as_slice();
         let users = services_of(usages);
-        let full = if shared.sharing == Sharing::Tables { META.confidence } else { Confidence::Strong };
-        let is_doubtful = self.info.address.is_empty() || support::has_orphans(self.graph, users.iter().copied());
-        let confidence = support::confidence(full, is_doubtful)
-            .ok_or_else(|| self.undecided(usages, "spans are missing their parents".to_owned()))?;
-        let traces = proof(usages);
-        if traces.is_empty() {
-            return Err(self.undecided(usages, "no trace that proves it was kept".to_owned()));
-        }
+        let case = Case::new(self.graph, options, users.iter().copied());
         let tables: BTreeSet<_> = match shared.sharing {
             Sharing::Tables => usages.iter().map(|usage| usage.table.clone()).collect(),
             Sharing::Namespace | Sharing::Server => BTreeSet::new(),
         };
         let node = self.graph.node(self.node);
         let edges = users.iter().map(|&user| (self.graph.node(user).id.clone(), node.id.clone())).collect();
-        let mut evidence =
-            vec![Evidence { name: "services", value: users.len() as f64, threshold: Some(2.0), unit: "services" }];
+        let mut evidence = vec![Evidence::of("services", users.len() as f64, "services").against(2.0)];
         if shared.sharing == Sharing::Tables {
-            let value = tables.len() as f64;
-            evidence.push(Evidence { name: "shared_tables", value, threshold: Some(1.0), unit: "tables" });
+            evidence.push(Evidence::of("shared_tables", tables.len() as f64, "tables").against(1.0));
         }
-        let names = self.names(usages);
-        Ok(Finding {
-            rule: &META,
+        case.finding(Draft {
             severity,
-            confidence,
-            title: self.title(shared.sharing, &names, &tables),
+            confidence: if shared.sharing == Sharing::Tables { META.confidence } else { Confidence::Strong },
+            doubt: self.info.address.is_empty().then_some(Doubt::Host),
+            title: self.title(shared.sharing, case.services(), &tables),
             message: self.message(shared, &tables),
-            fix: self.fix(usages, &names),
-            services: names,
+            fix: self.fix(usages, case.services()),
             subject: Subject {
                 edges,
                 datastore: Some(node.id.clone()),
@@ -323,11 +314,8 @@ impl<'a> Store<'a> {
             },
             evidence,
             support: self.least_support(usages),
-            impact: None,
-            traces,
-            locations: Vec::new(),
-            absorbs: Vec::new(),
-            suppressed: None,
+            traces: proof(usages),
+            ..case.draft()
         })
     }
 
@@ -398,16 +386,11 @@ impl<'a> Store<'a> {
             (affected, requests.max(affected))
         });
         let (affected, requests) = of_user.min().unwrap_or_default();
-        Support { requests, affected, prevalence_low: support::wilson_lower_bound(affected, requests) }
+        Support::of(affected, requests)
     }
 
-    fn names(&self, usages: &[&TableUsage]) -> Vec<String> {
-        let names = services_of(usages).into_iter().map(|service| self.graph.node(service).name.clone());
-        names.collect::<BTreeSet<_>>().into_iter().collect()
-    }
-
-    fn undecided(&self, usages: &[&TableUsage], reason: String) -> Undecided {
-        Undecided { rule: META.name, services: self.names(usages), reason }
+    fn undecided(&self, usages: &[&TableUsage], reason: String, options: &Options<'_>) -> Undecided {
+        Case::new(self.graph, options, services_of(usages)).undecided(reason)
     }
 }
 
@@ -441,13 +424,7 @@ fn proof(usages: &[&TableUsage]) -> Vec<TraceId> {
             *best = usage;
         }
     }
-    let mut traces: Vec<TraceId> = Vec::new();
-    for trace in most.into_values().filter_map(|usage| usage.facts.exemplars.typical(1)) {
-        if traces.len() < MAX_TRACES && !traces.contains(&trace) {
-            traces.push(trace);
-        }
-    }
-    traces
+    most.into_values().filter_map(|usage| usage.facts.exemplars.typical(1)).collect()
 }
 
 /// Whether every request of the service was started by a schedule: a migration, an analytics job.

@@ -1,0 +1,76 @@
+//! What a rule is told beside the graph: its own thresholds, the support that it needs, and what all rules share.
+
+use spanlint_graph::CallGraph;
+
+use crate::config::{Config, Mode};
+use crate::coverage::Coverage;
+use crate::roles::Roles;
+use crate::rule::RuleMeta;
+use crate::support::Required;
+
+/// What all rules share about one graph; made once.
+#[derive(Debug)]
+pub struct Context<'a> {
+    config: &'a Config,
+    mode: Mode,
+    roles: Roles<'a>,
+    coverage: Coverage,
+}
+
+impl<'a> Context<'a> {
+    /// What is known of `graph` under `config`.
+    pub fn of(graph: &CallGraph, config: &'a Config, mode: Mode) -> Self {
+        Self { config, mode, roles: Roles::of(graph, config.roles()), coverage: Coverage::of(graph, config.sampling()) }
+    }
+
+    /// How far the input can be trusted.
+    pub fn into_coverage(self) -> Coverage {
+        self.coverage
+    }
+}
+
+/// What one rule is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    rule: &'static RuleMeta,
+    context: &'a Context<'a>,
+}
+
+impl<'a> Options<'a> {
+    /// What `rule` is given in `context`.
+    pub fn new(rule: &'static RuleMeta, context: &'a Context<'a>) -> Self {
+        Self { rule, context }
+    }
+
+    /// The rule itself.
+    pub fn rule(&self) -> &'static RuleMeta {
+        self.rule
+    }
+
+    /// The value of one of the rule's own options.
+    pub fn number(&self, option: &str) -> f64 {
+        let declared = self.rule.options.iter().find(|declared| declared.name == option);
+        let declared = declared.expect("a rule asks only for options that its metadata declares");
+        self.context.config.threshold(self.rule, option).unwrap_or(declared.default)
+    }
+
+    /// The value of an option that counts something.
+    pub fn whole(&self, option: &str) -> u64 {
+        self.number(option) as u64
+    }
+
+    /// The support that patterns need.
+    pub fn required(&self) -> Required<'a> {
+        Required::new(&self.context.config.support, self.context.mode)
+    }
+
+    /// What services are for.
+    pub fn roles(&self) -> &'a Roles<'a> {
+        &self.context.roles
+    }
+
+    /// How far the input can be trusted.
+    pub fn coverage(&self) -> &'a Coverage {
+        &self.context.coverage
+    }
+}
