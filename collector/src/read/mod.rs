@@ -16,6 +16,9 @@ mod protobuf;
 mod sniff;
 mod source;
 
+#[cfg(test)]
+mod oddities;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
