@@ -1,7 +1,8 @@
 //! Real traces that others recorded, and what an expert expects of them. The recordings stand beside the project, in
 //! `../shared/datasets`; where they are absent the tests say so and pass.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use crate::binary::{Sandbox, findings};
 
@@ -17,7 +18,8 @@ fn folder() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("skipped: {} is not there", folder.display());
+    // The test runner shows what a failing test prints, and nobody would see that this one did nothing.
+    let _ = writeln!(std::io::stderr(), "skipped, since {} is not there", folder.display());
     None
 }
 
@@ -73,4 +75,32 @@ fn recordings_are_judged_as_an_expert_judges_them() {
     }
     assert!(judged >= 8, "only {judged} recordings were judged");
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+/// The requests with traces that an SDK sent, in one of the formats.
+fn captured(folder: &Path, extension: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder of captures").map(|entry| entry.expect("an entry").path());
+    let files = entries.filter(|path| path.extension().is_some_and(|found| found == extension));
+    let mut files: Vec<String> = files.map(|path| path.display().to_string()).collect();
+    files.retain(|path| path.contains("-traces-"));
+    files.sort();
+    files
+}
+
+#[test]
+fn captures_are_the_same_graph_in_protobuf_and_in_json() {
+    let Some(folder) = folder() else { return };
+    for sdk in ["node-grpc", "node-json", "node-protobuf", "python-grpc", "python-http", "python-old", "rust"] {
+        let report = |extension: &str| {
+            let files = captured(&folder.join("captures").join(sdk), extension);
+            let mut arguments = vec!["check", "--format", "json"];
+            arguments.extend(files.iter().map(String::as_str));
+            let mut report = Sandbox::new().run(&arguments).report();
+            report["input"]["sources"].take();
+            report
+        };
+        let report_of_protobuf = report("pb");
+        assert!(report_of_protobuf["graph"]["edges"].as_array().is_some_and(|edges| !edges.is_empty()), "{sdk}");
+        assert_eq!(report_of_protobuf, report("json"), "{sdk}");
+    }
 }

@@ -330,7 +330,8 @@ fn datasets() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("skipped: {} is absent", folder.display());
+    // The test runner shows what a failing test prints, and nobody would see that this one did nothing.
+    let _ = writeln!(io::stderr(), "skipped, since {} is not there", folder.display());
     None
 }
 
@@ -359,6 +360,10 @@ fn real_recordings_have_the_spans_that_their_list_says() {
     check_dataset("otlp-proto/trace.json", 1, 1, 1);
     check_dataset("terrarium/traces.otlp.jsonl", 6, 11, 1);
     check_dataset("bookinfo/tempo-response.json", 1, 8, 5);
+    check_dataset("jaeger-ui", 7, 167, 18);
+    check_dataset("crisp", 1, 120, 9);
+    check_dataset("sentry", 16, 1042, 1);
+    check_dataset("captures", 55, 868, 7);
 }
 
 #[test]
@@ -431,15 +436,6 @@ fn captures_give_the_same_spans_in_both_formats() {
 fn every_folder_of_datasets_can_be_read_or_says_why_not() {
     let Some(folder) = datasets() else { return };
     let result = read(vec![Input::Path(folder)], &Limits::default()).unwrap();
-    let spans_below = |name: &str| {
-        let is_below = |file: &&FileSummary| file.path.contains(&format!("datasets/{name}/"));
-        result.files.iter().filter(is_below).map(|file| file.spans).sum::<u64>()
-    };
-    assert_eq!(spans_below("sentry"), 1042);
-    assert_eq!(spans_below("captures"), 2 * 434);
-    assert_eq!(spans_below("jaeger-ui"), 167);
-    assert_eq!(spans_below("crisp"), 120);
-    assert_eq!(spans_below("zipkin"), 252);
     assert_eq!(result.batch.refused, 0, "{:?}", result.batch.refusals);
     let is_other = |path: &str| !path.contains("captures/") && path.contains(".json");
     let others = result.skipped.iter().map(|skipped| skipped.path.as_str()).filter(|path| is_other(path));
