@@ -35,6 +35,11 @@ impl Marks {
             self.0 |= other.0;
         }
     }
+
+    /// Takes the flags of `other` away.
+    pub fn clear(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
 }
 
 /// What kind of confidential value an attribute held before it was masked.

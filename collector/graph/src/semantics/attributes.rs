@@ -1,204 +1,299 @@
-//! Attribute names, current and old as equals, sorted into what they are about.
+//! Attribute names, current and old as equals, and what their values are to facts.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use crate::span::{Attribute, Value};
+use super::confidential::{self, Confidentiality};
+use super::text;
+use crate::hash::HashMap;
+use crate::name::Name;
+use crate::span::{Attribute, Marks, Value};
 
-/// The attributes of a span that facts need, borrowed.
-#[derive(Debug, Default)]
-pub(super) struct Known<'a> {
-    pub(super) http: Http<'a>,
-    pub(super) database: Database<'a>,
-    pub(super) messaging: Messaging<'a>,
-    pub(super) rpc: Rpc<'a>,
-    pub(super) peer: Peer<'a>,
-    pub(super) error_type: Option<&'a Value<'a>>,
-    /// `error = true`, as bridges from older libraries send it.
-    pub(super) has_error_flag: bool,
-    pub(super) graphql_operation: Option<&'a Value<'a>>,
+/// The most attribute keys outside the conventions that one builder remembers.
+const MAX_REMEMBERED_KEYS: usize = 4096;
+
+/// What facts read of a span, whatever its generation of the conventions calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Field {
+    HttpMethod,
+    HttpRoute,
+    UrlTemplate,
+    Url,
+    UrlPath,
+    UrlQuery,
+    UrlScheme,
+    HttpHost,
+    HttpStatus,
+    ResendCount,
+    UserAgent,
+    ContentType,
+    Accept,
+    Upgrade,
+    ForwardedFor,
+    DbSystem,
+    DbNamespace,
+    DbCollection,
+    DbOperation,
+    DbText,
+    DbSummary,
+    DbBatchSize,
+    DbConnection,
+    MessagingSystem,
+    MessagingUrl,
+    Destination,
+    DestinationTemplate,
+    MessagingOperation,
+    MessageCount,
+    RpcSystem,
+    RpcService,
+    RpcMethod,
+    RpcStatus,
+    RpcStreaming,
+    GraphqlOperation,
+    PeerService,
+    ServerAddress,
+    ServerPort,
+    PeerAddress,
+    PeerPort,
+    ClientAddress,
+    ClientSocketAddress,
+    NetworkTransport,
+    NetworkProtocol,
+    TlsEstablished,
+    TlsProtocol,
+    Component,
+    ProxyNode,
+    SamplingProbability,
+    SampleRate,
+    CodeFile,
+    CodeLine,
+    CodeFunction,
+    CodeNamespace,
+    ErrorType,
+    ErrorFlag,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Http<'a> {
-    pub(super) method: Option<&'a Value<'a>>,
-    pub(super) route: Option<&'a Value<'a>>,
-    pub(super) template: Option<&'a Value<'a>>,
-    pub(super) url: Option<&'a Value<'a>>,
-    pub(super) path: Option<&'a Value<'a>>,
-    pub(super) query: Option<&'a Value<'a>>,
-    pub(super) host: Option<&'a Value<'a>>,
-    pub(super) status: Option<&'a Value<'a>>,
-    pub(super) resend_count: Option<&'a Value<'a>>,
-    pub(super) user_agent: Option<&'a Value<'a>>,
-}
+const FIELDS: usize = Field::ErrorFlag as usize + 1;
 
-#[derive(Debug, Default)]
-pub(super) struct Database<'a> {
-    pub(super) system: Option<&'a Value<'a>>,
-    pub(super) namespace: Option<&'a Value<'a>>,
-    pub(super) collection: Option<&'a Value<'a>>,
-    pub(super) operation: Option<&'a Value<'a>>,
-    pub(super) text: Option<&'a Value<'a>>,
-    pub(super) summary: Option<&'a Value<'a>>,
-    pub(super) batch_size: Option<&'a Value<'a>>,
-    pub(super) connection: Option<&'a Value<'a>>,
-    /// Values of `db.query.parameter.*` and `db.operation.parameter.*`.
-    pub(super) parameters: Vec<&'a Attribute<'a>>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Messaging<'a> {
-    pub(super) system: Option<&'a Value<'a>>,
-    pub(super) destination: Option<&'a Value<'a>>,
-    pub(super) template: Option<&'a Value<'a>>,
-    pub(super) operation_type: Option<&'a Value<'a>>,
-    pub(super) batch_size: Option<&'a Value<'a>>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Rpc<'a> {
-    pub(super) system: Option<&'a Value<'a>>,
-    pub(super) service: Option<&'a Value<'a>>,
-    pub(super) method: Option<&'a Value<'a>>,
-    pub(super) status: Option<&'a Value<'a>>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Peer<'a> {
-    pub(super) service: Option<&'a Value<'a>>,
-    pub(super) address: Option<&'a Value<'a>>,
-    pub(super) port: Option<&'a Value<'a>>,
-    pub(super) network_address: Option<&'a Value<'a>>,
-    pub(super) network_port: Option<&'a Value<'a>>,
-}
-
-/// Where a value goes.
-type Slot<'a> = Option<&'a Value<'a>>;
-type SlotOf = for<'k, 'a> fn(&'k mut Known<'a>) -> &'k mut Slot<'a>;
-
-/// One name of the semantic conventions.
-struct Row {
-    name: &'static str,
-    is_current: bool,
-    slot: SlotOf,
-}
-
-const fn current(name: &'static str, slot: SlotOf) -> Row {
-    Row { name, is_current: true, slot }
-}
-
-const fn old(name: &'static str, slot: SlotOf) -> Row {
-    Row { name, is_current: false, slot }
-}
-
-/// Every name that facts read.
-const ROWS: [Row; 62] = [
-    current("http.request.method", |known| &mut known.http.method),
-    current("http.route", |known| &mut known.http.route),
-    current("url.template", |known| &mut known.http.template),
-    current("url.full", |known| &mut known.http.url),
-    current("url.path", |known| &mut known.http.path),
-    current("url.query", |known| &mut known.http.query),
-    current("http.response.status_code", |known| &mut known.http.status),
-    current("http.request.resend_count", |known| &mut known.http.resend_count),
-    current("user_agent.original", |known| &mut known.http.user_agent),
-    current("db.system.name", |known| &mut known.database.system),
-    current("db.namespace", |known| &mut known.database.namespace),
-    current("db.collection.name", |known| &mut known.database.collection),
-    current("db.operation.name", |known| &mut known.database.operation),
-    current("db.query.text", |known| &mut known.database.text),
-    current("db.query.summary", |known| &mut known.database.summary),
-    current("db.operation.batch.size", |known| &mut known.database.batch_size),
-    current("messaging.system", |known| &mut known.messaging.system),
-    current("messaging.destination.name", |known| &mut known.messaging.destination),
-    current("messaging.destination.template", |known| &mut known.messaging.template),
-    current("messaging.operation.type", |known| &mut known.messaging.operation_type),
-    current("messaging.batch.message_count", |known| &mut known.messaging.batch_size),
-    current("rpc.system.name", |known| &mut known.rpc.system),
-    current("rpc.service", |known| &mut known.rpc.service),
-    current("rpc.method", |known| &mut known.rpc.method),
-    current("rpc.response.status_code", |known| &mut known.rpc.status),
-    current("service.peer.name", |known| &mut known.peer.service),
-    current("server.address", |known| &mut known.peer.address),
-    current("server.port", |known| &mut known.peer.port),
-    current("network.peer.address", |known| &mut known.peer.network_address),
-    current("network.peer.port", |known| &mut known.peer.network_port),
-    current("graphql.operation.name", |known| &mut known.graphql_operation),
-    current("error.type", |known| &mut known.error_type),
-    old("http.method", |known| &mut known.http.method),
-    old("http.url", |known| &mut known.http.url),
-    old("http.target", |known| &mut known.http.path),
-    old("http.host", |known| &mut known.http.host),
-    old("http.status_code", |known| &mut known.http.status),
-    old("http.user_agent", |known| &mut known.http.user_agent),
-    old("db.system", |known| &mut known.database.system),
-    old("db.type", |known| &mut known.database.system),
-    old("db.name", |known| &mut known.database.namespace),
-    old("db.instance", |known| &mut known.database.namespace),
-    old("db.redis.database_index", |known| &mut known.database.namespace),
-    old("db.sql.table", |known| &mut known.database.collection),
-    old("db.mongodb.collection", |known| &mut known.database.collection),
-    old("db.cassandra.table", |known| &mut known.database.collection),
-    old("db.operation", |known| &mut known.database.operation),
-    old("db.statement", |known| &mut known.database.text),
-    old("db.connection_string", |known| &mut known.database.connection),
-    old("messaging.destination", |known| &mut known.messaging.destination),
-    old("messaging.operation", |known| &mut known.messaging.operation_type),
-    old("rpc.system", |known| &mut known.rpc.system),
-    old("rpc.status_code", |known| &mut known.rpc.status),
-    old("rpc.grpc.status_code", |known| &mut known.rpc.status),
-    old("peer.service", |known| &mut known.peer.service),
-    old("net.peer.name", |known| &mut known.peer.address),
-    old("peer.hostname", |known| &mut known.peer.address),
-    old("net.peer.port", |known| &mut known.peer.port),
-    old("peer.port", |known| &mut known.peer.port),
-    old("net.peer.ip", |known| &mut known.peer.network_address),
-    old("net.sock.peer.addr", |known| &mut known.peer.network_address),
-    old("peer.ipv4", |known| &mut known.peer.network_address),
+/// The current names of the conventions that facts read.
+const CURRENT: [(&str, Field); 54] = [
+    ("http.request.method", Field::HttpMethod),
+    ("http.route", Field::HttpRoute),
+    ("url.template", Field::UrlTemplate),
+    ("url.full", Field::Url),
+    ("url.path", Field::UrlPath),
+    ("url.query", Field::UrlQuery),
+    ("url.scheme", Field::UrlScheme),
+    ("http.response.status_code", Field::HttpStatus),
+    ("http.request.resend_count", Field::ResendCount),
+    ("user_agent.original", Field::UserAgent),
+    ("http.response.header.content-type", Field::ContentType),
+    ("http.request.header.accept", Field::Accept),
+    ("http.request.header.upgrade", Field::Upgrade),
+    ("http.request.header.x-forwarded-for", Field::ForwardedFor),
+    ("db.system.name", Field::DbSystem),
+    ("db.namespace", Field::DbNamespace),
+    ("db.collection.name", Field::DbCollection),
+    ("db.operation.name", Field::DbOperation),
+    ("db.query.text", Field::DbText),
+    ("db.query.summary", Field::DbSummary),
+    ("db.operation.batch.size", Field::DbBatchSize),
+    ("db.connection_string", Field::DbConnection),
+    ("messaging.system", Field::MessagingSystem),
+    ("messaging.url", Field::MessagingUrl),
+    ("messaging.destination.name", Field::Destination),
+    ("messaging.destination.template", Field::DestinationTemplate),
+    ("messaging.operation.type", Field::MessagingOperation),
+    ("messaging.batch.message_count", Field::MessageCount),
+    ("rpc.system.name", Field::RpcSystem),
+    ("rpc.service", Field::RpcService),
+    ("rpc.method", Field::RpcMethod),
+    ("rpc.response.status_code", Field::RpcStatus),
+    ("rpc.grpc.method_type", Field::RpcStreaming),
+    ("graphql.operation.name", Field::GraphqlOperation),
+    ("service.peer.name", Field::PeerService),
+    ("server.address", Field::ServerAddress),
+    ("server.port", Field::ServerPort),
+    ("network.peer.address", Field::PeerAddress),
+    ("network.peer.port", Field::PeerPort),
+    ("client.address", Field::ClientAddress),
+    ("client.socket.address", Field::ClientSocketAddress),
+    ("network.transport", Field::NetworkTransport),
+    ("network.protocol.name", Field::NetworkProtocol),
+    ("tls.established", Field::TlsEstablished),
+    ("tls.protocol.name", Field::TlsProtocol),
+    ("component", Field::Component),
+    ("node_id", Field::ProxyNode),
+    ("sampling.probability", Field::SamplingProbability),
+    ("SampleRate", Field::SampleRate),
+    ("code.file.path", Field::CodeFile),
+    ("code.line.number", Field::CodeLine),
+    ("code.function.name", Field::CodeFunction),
+    ("error.type", Field::ErrorType),
+    ("error", Field::ErrorFlag),
 ];
 
-/// One more than the length of the longest name.
-const LENGTHS: usize = 32;
+/// Older names, and those of older libraries.
+const OLD: [(&str, Field); 47] = [
+    ("http.method", Field::HttpMethod),
+    ("http.url", Field::Url),
+    ("http.target", Field::UrlPath),
+    ("http.scheme", Field::UrlScheme),
+    ("http.host", Field::HttpHost),
+    ("http.status_code", Field::HttpStatus),
+    ("http.user_agent", Field::UserAgent),
+    ("http.response.header.content_type", Field::ContentType),
+    ("http.request.header.x_forwarded_for", Field::ForwardedFor),
+    ("http.client_ip", Field::ClientAddress),
+    ("db.system", Field::DbSystem),
+    ("db.type", Field::DbSystem),
+    ("db.name", Field::DbNamespace),
+    ("db.instance", Field::DbNamespace),
+    ("db.redis.database_index", Field::DbNamespace),
+    ("db.sql.table", Field::DbCollection),
+    ("db.mongodb.collection", Field::DbCollection),
+    ("db.cassandra.table", Field::DbCollection),
+    ("db.operation", Field::DbOperation),
+    ("db.statement", Field::DbText),
+    ("messaging.destination", Field::Destination),
+    ("messaging.operation", Field::MessagingOperation),
+    ("rpc.system", Field::RpcSystem),
+    ("rpc.status_code", Field::RpcStatus),
+    ("rpc.grpc.status_code", Field::RpcStatus),
+    ("peer.service", Field::PeerService),
+    ("net.peer.name", Field::ServerAddress),
+    ("peer.hostname", Field::ServerAddress),
+    ("net.peer.port", Field::ServerPort),
+    ("peer.port", Field::ServerPort),
+    ("net.peer.ip", Field::PeerAddress),
+    ("net.sock.peer.addr", Field::PeerAddress),
+    ("peer.ipv4", Field::PeerAddress),
+    ("net.sock.peer.port", Field::PeerPort),
+    ("net.transport", Field::NetworkTransport),
+    ("net.app.protocol.name", Field::NetworkProtocol),
+    ("net.protocol.name", Field::NetworkProtocol),
+    ("tls.protocol.version", Field::TlsProtocol),
+    ("tls.cipher", Field::TlsProtocol),
+    ("grpc.method_type", Field::RpcStreaming),
+    ("sampling.rate", Field::SampleRate),
+    ("sample_rate", Field::SampleRate),
+    ("_sample_rate", Field::SampleRate),
+    ("code.filepath", Field::CodeFile),
+    ("code.lineno", Field::CodeLine),
+    ("code.function", Field::CodeFunction),
+    ("code.namespace", Field::CodeNamespace),
+];
 
-/// The rows by the length of their name, which alone tells most names apart.
-static BY_LENGTH: LazyLock<[Vec<&'static Row>; LENGTHS]> = LazyLock::new(|| {
-    let mut by_length = [const { Vec::new() }; LENGTHS];
-    for row in &ROWS {
-        by_length[row.name.len()].push(row);
+/// What a key says of its value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Meaning {
+    field: Option<Field>,
+    is_old: bool,
+    /// Whether the value is one of `db.query.parameter.*` and `db.operation.parameter.*`.
+    is_parameter: bool,
+    /// What a span shows by having it.
+    marks: Marks,
+    /// Whether the value is confidential.
+    pub(super) confidentiality: Confidentiality,
+}
+
+impl Meaning {
+    fn of(key: &str) -> Self {
+        let is_parameter = key.starts_with("db.query.parameter.") || key.starts_with("db.operation.parameter.");
+        Self {
+            field: None,
+            is_old: false,
+            is_parameter,
+            marks: super::marks::of_key(key),
+            confidentiality: confidential::of_key(key),
+        }
     }
-    by_length
+}
+
+/// The meaning of every name of the conventions.
+static CONVENTIONS: LazyLock<HashMap<&'static str, Meaning>> = LazyLock::new(|| {
+    let meaning = |(name, field), is_old| (name, Meaning { field: Some(field), is_old, ..Meaning::of(name) });
+    let current = CURRENT.into_iter().map(|row| meaning(row, false));
+    current.chain(OLD.into_iter().map(|row| meaning(row, true))).collect()
 });
+
+/// What keys mean, remembered: the same few come with every span.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    others: HashMap<Name, Meaning>,
+}
+
+impl Keys {
+    fn meaning(&mut self, key: &str) -> Meaning {
+        if let Some(meaning) = CONVENTIONS.get(key) {
+            return *meaning;
+        }
+        if self.others.len() >= MAX_REMEMBERED_KEYS {
+            self.others.clear();
+        }
+        *self.others.entry(Name::of(key)).or_insert_with(|| Meaning::of(key))
+    }
+}
+
+/// The attributes of a span by what they are to facts.
+#[derive(Debug)]
+pub(super) struct Known<'a> {
+    attributes: &'a [Attribute<'a>],
+    /// One more than the place of each field's attribute; 0 where it was not given.
+    places: [u16; FIELDS],
+    /// The meanings of the attributes, in their order.
+    pub(super) meanings: Vec<Meaning>,
+    /// What their keys show.
+    pub(super) marks: Marks,
+}
 
 impl<'a> Known<'a> {
     /// Sorts the attributes. Of a current and an old name the current wins; of a repeated name the first.
-    pub(super) fn of(attributes: &'a [Attribute<'a>]) -> Self {
-        let mut known = Self::default();
-        let mut old: Vec<(SlotOf, &'a Value<'a>)> = Vec::new();
-        for attribute in attributes {
-            let (key, value) = attribute;
-            let row = BY_LENGTH.get(key.len()).and_then(|rows| rows.iter().find(|row| row.name == key));
-            match row {
-                _ if *value == Value::Text("".into()) => {}
-                Some(row) if row.is_current => {
-                    (row.slot)(&mut known).get_or_insert(value);
-                }
-                Some(row) => old.push((row.slot, value)),
-                None => known.take_other(attribute),
+    pub(super) fn of(attributes: &'a [Attribute<'a>], keys: &mut Keys) -> Self {
+        let attributes = &attributes[..attributes.len().min(usize::from(u16::MAX))];
+        let meanings: Vec<Meaning> = attributes.iter().map(|(key, _)| keys.meaning(key)).collect();
+        let mut known = Self { attributes, places: [0; FIELDS], meanings, marks: Marks::default() };
+        for (index, (_, value)) in attributes.iter().enumerate() {
+            let meaning = known.meanings[index];
+            if matches!(value, Value::Text(text) if text.is_empty()) {
+                continue;
             }
-        }
-        for (slot, value) in old {
-            slot(&mut known).get_or_insert(value);
+            known.marks.set(meaning.marks, true);
+            let Some(field) = meaning.field else { continue };
+            let taken = known.places[field as usize];
+            if taken == 0 || !meaning.is_old && known.meanings[usize::from(taken) - 1].is_old {
+                known.places[field as usize] = index as u16 + 1;
+            }
         }
         known
     }
 
-    fn take_other(&mut self, attribute: &'a Attribute<'a>) {
-        let (key, value) = attribute;
-        if key == "error" {
-            self.has_error_flag |= value.to_text() == "true";
-        } else if key.starts_with("db.query.parameter.") || key.starts_with("db.operation.parameter.") {
-            self.database.parameters.push(attribute);
-        }
+    /// The value of a field; none where it was not given or is empty.
+    pub(super) fn value(&self, field: Field) -> Option<&'a Value<'a>> {
+        let place = usize::from(self.places[field as usize]).checked_sub(1)?;
+        Some(&self.attributes[place].1)
+    }
+
+    /// Whether a field was given.
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.places[field as usize] != 0
+    }
+
+    /// The text of a field, scrubbed; empty where it was not given.
+    pub(super) fn text(&self, field: Field) -> Cow<'a, str> {
+        text(self.value(field))
+    }
+
+    /// The integer of a field.
+    pub(super) fn int(&self, field: Field) -> Option<i64> {
+        self.value(field).and_then(Value::to_int)
+    }
+
+    /// The recorded parameters of the query.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &'a Attribute<'a>> {
+        let meanings = self.meanings.iter().zip(self.attributes);
+        meanings.filter(|(meaning, _)| meaning.is_parameter).map(|(_, attribute)| attribute)
     }
 }
 
@@ -208,14 +303,17 @@ mod tests {
 
     #[test]
     fn every_name_is_found_once_and_current_names_win() {
-        for row in &ROWS {
-            let same = ROWS.iter().filter(|other| other.name == row.name).count();
-            assert_eq!(same, 1, "{}", row.name);
-            let attributes = [(row.name.into(), Value::Int(7))];
-            let mut known = Known::of(&attributes);
-            assert_eq!(*(row.slot)(&mut known), Some(&Value::Int(7)), "{}", row.name);
+        assert_eq!(CONVENTIONS.len(), CURRENT.len() + OLD.len(), "a name stands in the tables twice");
+        for (name, field) in CURRENT.into_iter().chain(OLD) {
+            let attributes = [(name.into(), Value::Int(7))];
+            assert_eq!(Known::of(&attributes, &mut Keys::default()).value(field), Some(&Value::Int(7)), "{name}");
         }
-        let attributes = [("http.method".into(), Value::Int(1)), ("http.request.method".into(), Value::Int(2))];
-        assert_eq!(Known::of(&attributes).http.method, Some(&Value::Int(2)));
+        for attributes in [["http.method", "http.request.method"], ["http.request.method", "http.method"]] {
+            let attributes = attributes.map(|name| (name.into(), Value::Int(name.len() as i64)));
+            let known = Known::of(&attributes, &mut Keys::default());
+            assert_eq!(known.int(Field::HttpMethod), Some(19), "the current name wins");
+        }
+        let attributes = [("db.name".into(), Value::Text("".into())), ("db.instance".into(), Value::Int(2))];
+        assert_eq!(Known::of(&attributes, &mut Keys::default()).int(Field::DbNamespace), Some(2));
     }
 }

@@ -5,28 +5,30 @@
 
 mod attributes;
 mod call;
+mod confidential;
+mod marks;
 mod resource;
 mod sql;
 mod url;
 
 use std::borrow::Cow;
 
-use self::attributes::Known;
+use self::attributes::{Field, Keys, Known};
+use self::confidential::Confidentiality;
 use crate::facts::bounded::stable_hash;
-use crate::hash::HashMap;
 use crate::name::{Name, NameTable, cut};
 use crate::span::{
-    Attribute, Call, Detail, Marks, Outcome, Refusal, Resource, ResourceId, Span, SpanBatch, SpanId, SpanKind,
+    Attribute, Call, Detail, Marks, Outcome, Refusal, Resource, ResourceId, Secret, Span, SpanBatch, SpanId, SpanKind,
     SpanView, SpanVisitor, Value,
 };
-use crate::text::{is_secret_key, presentable, scrub};
+use crate::text::scrub;
 
 /// The most attributes of one span that are kept for people.
 pub const MAX_ATTRIBUTES: usize = 128;
+/// The key under which a credential in the message of a span's status is found.
+const STATUS_MESSAGE: &str = "otel.status_description";
 /// The most links of one span that are kept.
 pub const MAX_LINKS: usize = 1024;
-/// The most attribute keys that are remembered as secret or not.
-const MAX_REMEMBERED_KEYS: usize = 4096;
 
 /// Builds a [`SpanBatch`] of what a decoder shows.
 #[derive(Debug, Default)]
@@ -34,7 +36,8 @@ pub struct BatchBuilder {
     batch: SpanBatch,
     resource: Resource,
     resource_id: ResourceId,
-    secret_keys: SecretKeys,
+    resource_marks: Marks,
+    keys: Keys,
 }
 
 impl BatchBuilder {
@@ -47,16 +50,23 @@ impl BatchBuilder {
 impl SpanVisitor for BatchBuilder {
     fn resource(&mut self, attributes: &[Attribute<'_>]) {
         self.resource = resource::read(attributes, &mut self.batch.vocabulary.names);
+        self.resource_marks = marks::of_resource(attributes);
         self.resource_id = ResourceId(stable_hash(&self.resource));
         self.batch.vocabulary.resources.insert(self.resource_id, self.resource);
     }
 
     fn span(&mut self, view: &SpanView<'_>) {
-        let known = Known::of(view.attributes);
-        let detail = self.detail(view);
+        let known = Known::of(view.attributes, &mut self.keys);
         let names = &mut self.batch.vocabulary.names;
+        let (detail, secrets) = detail(view, &known, names);
         let kind = effective_kind(view.kind, &known);
         let operation = operation(kind, view, &known);
+        let (client, is_public) = marks::client(kind, &known, names);
+        let (call, is_set_up) = call::read(kind, view, &known, self.resource.host, names);
+        let mut marks = marks::of_span(kind, view, &known);
+        marks.set(self.resource_marks, true);
+        marks.set(Marks::PUBLIC_CLIENT, is_public);
+        marks.set(Marks::SET_UP, is_set_up);
         self.batch.spans.push(Span {
             trace_id: view.trace_id,
             span_id: view.span_id,
@@ -66,16 +76,16 @@ impl SpanVisitor for BatchBuilder {
             resource: self.resource_id,
             start_ns: view.start_ns,
             end_ns: view.end_ns.max(view.start_ns),
-            outcome: outcome(view.is_error || known.has_error_flag, &known),
+            outcome: outcome(view.is_error || known.text(Field::ErrorFlag) == "true", &known),
             is_probe: is_probe(&operation, &known),
-            marks: Marks::default(),
-            name: Name::of(&scrub(&view.name)),
-            client: Name::EMPTY,
-            secrets: Box::default(),
-            location: None,
+            marks,
+            name: Name::of(detail.name()),
+            client,
             operation: names.intern(&operation),
-            call: call::read(kind, view, &known, self.resource.host, names),
+            call,
             links: view.links.iter().take(MAX_LINKS).copied().collect(),
+            secrets,
+            location: marks::location(&known, names),
             detail,
         });
     }
@@ -101,17 +111,17 @@ fn text<'a>(value: Option<&'a Value<'a>>) -> Cow<'a, str> {
 /// The messaging operation decides over the kind, and a span without a kind that speaks of a datastore or of a
 /// request it makes is a call.
 fn effective_kind(kind: SpanKind, known: &Known<'_>) -> SpanKind {
-    match &*text(known.messaging.operation_type) {
+    match &*known.text(Field::MessagingOperation) {
         "send" | "publish" => return SpanKind::Producer,
         "receive" | "process" | "deliver" => return SpanKind::Consumer,
         _ => {}
     }
-    let has_datastore = known.database.system.is_some();
+    let has_datastore = known.has(Field::DbSystem);
     match kind {
         SpanKind::Unspecified | SpanKind::Internal if has_datastore => SpanKind::Client,
-        SpanKind::Unspecified if known.http.route.is_some() => SpanKind::Server,
-        SpanKind::Unspecified if known.http.method.is_some() && known.http.url.is_some() => SpanKind::Client,
-        SpanKind::Unspecified if known.peer.service.is_some() => SpanKind::Client,
+        SpanKind::Unspecified if known.has(Field::HttpRoute) => SpanKind::Server,
+        SpanKind::Unspecified if known.has(Field::HttpMethod) && known.has(Field::Url) => SpanKind::Client,
+        SpanKind::Unspecified if known.has(Field::PeerService) => SpanKind::Client,
         _ => kind,
     }
 }
@@ -121,12 +131,15 @@ fn operation(kind: SpanKind, view: &SpanView<'_>, known: &Known<'_>) -> String {
     let named = || url::template(&scrub(&view.name));
     match kind {
         SpanKind::Server => {
-            let route = [known.http.route, known.http.template].into_iter().find(Option::is_some).map(text);
+            let route = [Field::HttpRoute, Field::UrlTemplate]
+                .into_iter()
+                .find(|&field| known.has(field))
+                .map(|field| known.text(field));
             if let Some(method) = rpc_method(known) {
                 method
             } else if let Some(route) = route {
                 call::http_template(known, &route)
-            } else if let Some(path) = call::http_path(known).filter(|_| known.http.method.is_some()) {
+            } else if let Some(path) = call::http_path(known).filter(|_| known.has(Field::HttpMethod)) {
                 call::http_template(known, &url::template(&path))
             } else {
                 named()
@@ -142,7 +155,7 @@ fn operation(kind: SpanKind, view: &SpanView<'_>, known: &Known<'_>) -> String {
 
 /// `service/method`; new instrumentation qualifies the method itself.
 fn rpc_method(known: &Known<'_>) -> Option<String> {
-    let (service, method) = (text(known.rpc.service), text(known.rpc.method));
+    let (service, method) = (known.text(Field::RpcService), known.text(Field::RpcMethod));
     if method.is_empty() || service.is_empty() || method.contains('/') {
         (!method.is_empty()).then(|| method.trim_start_matches('/').to_owned())
     } else {
@@ -167,7 +180,7 @@ fn is_probe(operation: &str, known: &Known<'_>) -> bool {
         "-/ready",
     ];
     let path = operation.split_once(' ').map_or(operation, |(_, path)| path).trim_end_matches('/');
-    let agent = text(known.http.user_agent);
+    let agent = known.text(Field::UserAgent);
     let url_path = call::http_path(known);
     let is_health = |path: &str| {
         let path = path.trim_end_matches('/');
@@ -176,14 +189,14 @@ fn is_probe(operation: &str, known: &Known<'_>) -> bool {
     is_health(path)
         || url_path.is_some_and(|path| is_health(&path))
         || operation.starts_with("grpc.health.v1.Health/")
-        || text(known.rpc.service) == "grpc.health.v1.Health"
+        || known.text(Field::RpcService) == "grpc.health.v1.Health"
         || ["kube-probe/", "ELB-HealthChecker/", "GoogleHC/"].iter().any(|probe| agent.starts_with(probe))
 }
 
 fn outcome(is_error: bool, known: &Known<'_>) -> Outcome {
-    let status = known.http.status.and_then(Value::to_int).unwrap_or_default();
-    let rpc = text(known.rpc.status).to_ascii_uppercase();
-    let error_type = text(known.error_type).to_ascii_lowercase();
+    let status = known.int(Field::HttpStatus).unwrap_or_default();
+    let rpc = known.text(Field::RpcStatus).to_ascii_uppercase();
+    let error_type = known.text(Field::ErrorType).to_ascii_lowercase();
     match status {
         408 | 504 => return Outcome::TimedOut,
         499 => return Outcome::Cancelled,
@@ -221,33 +234,30 @@ fn outcome(is_error: bool, known: &Known<'_>) -> Outcome {
     }
 }
 
-impl BatchBuilder {
-    fn detail(&mut self, view: &SpanView<'_>) -> Detail {
-        let message = presentable(false, &view.status_message);
-        let secret_keys = &mut self.secret_keys;
-        let attributes = view.attributes.iter().take(MAX_ATTRIBUTES).map(|(key, value)| {
-            let is_secret = secret_keys.contains(key);
-            let shown = match value.to_text() {
-                Cow::Borrowed(text) => presentable(is_secret, text),
-                Cow::Owned(text) => Cow::Owned(presentable(is_secret, &text).into_owned()),
-            };
-            (scrub(key), shown)
-        });
-        Detail::new(cut(&scrub(&view.name)), &message, attributes)
-    }
-}
-
-/// Which keys announce secrets, remembered: the same few keys come with every span.
-#[derive(Debug, Default)]
-struct SecretKeys(HashMap<Name, bool>);
-
-impl SecretKeys {
-    fn contains(&mut self, key: &str) -> bool {
-        if self.0.len() >= MAX_REMEMBERED_KEYS {
-            self.0.clear();
-        }
-        *self.0.entry(Name::of(key)).or_insert_with(|| is_secret_key(key))
-    }
+/// What people look at in a span, and which of its attributes were confidential.
+fn detail(view: &SpanView<'_>, known: &Known<'_>, names: &mut NameTable) -> (Detail, Box<[Secret]>) {
+    let mut secrets = Vec::new();
+    let mut note = |kinds: confidential::Kinds, key: &str| {
+        secrets.extend(kinds.iter().map(|kind| Secret { kind, key: names.intern(key) }));
+    };
+    let name = confidential::mask_name(cut(&view.name));
+    note(name.kinds, "");
+    let message = confidential::mask(Confidentiality::Unknown, &view.status_message);
+    note(message.kinds, STATUS_MESSAGE);
+    let attributes = view.attributes.iter().zip(&known.meanings).take(MAX_ATTRIBUTES).map(|((key, value), meaning)| {
+        let key = scrub(key);
+        let masked = match value {
+            Value::Text(text) => confidential::mask(meaning.confidentiality, text),
+            Value::Composite(text) => confidential::mask(meaning.confidentiality, text),
+            value => confidential::mask_number(meaning.confidentiality, value.to_text()),
+        };
+        note(masked.kinds, &key);
+        (key, masked.text)
+    });
+    let detail = Detail::new(&name.text, &message.text, attributes);
+    secrets.sort_unstable();
+    secrets.dedup();
+    (detail, secrets.into_boxed_slice())
 }
 
 impl Span {
@@ -273,3 +283,6 @@ impl Span {
 fn intern(names: &mut NameTable, value: Option<&Value<'_>>) -> Name {
     names.intern(&text(value))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ pub(super) struct Statement {
     pub(super) access: Access,
     /// Whether a value was left out by a placeholder.
     pub(super) has_placeholders: bool,
+    /// Whether it sets up a session or a schema, controls a transaction, or locks.
+    pub(super) is_set_up: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,9 +30,11 @@ enum Token<'a> {
 /// Reads a query text.
 pub(super) fn read(text: &str) -> Statement {
     let tokens: Vec<Token<'_>> = Tokens { rest: text }.collect();
+    let tables = tables(&tokens);
     Statement {
         template: template(&tokens),
-        tables: tables(&tokens),
+        is_set_up: is_set_up(&tokens, &tables),
+        tables,
         access: access(&tokens),
         has_placeholders: tokens.contains(&Token::Placeholder),
     }
@@ -192,6 +196,99 @@ fn access(tokens: &[Token<'_>]) -> Access {
         _ if writes => Access::Write,
         Some(first) if first.eq_ignore_ascii_case("with") => Access::Read,
         first => access_of_operation(first.unwrap_or_default()),
+    }
+}
+
+/// First words of statements that define, connect, or control a session or a transaction.
+const SET_UP_WORDS: [&str; 34] = [
+    "create",
+    "alter",
+    "drop",
+    "truncate",
+    "grant",
+    "revoke",
+    "comment",
+    "begin",
+    "commit",
+    "rollback",
+    "savepoint",
+    "release",
+    "start",
+    "end",
+    "abort",
+    "set",
+    "reset",
+    "show",
+    "pragma",
+    "use",
+    "explain",
+    "analyze",
+    "vacuum",
+    "connect",
+    "disconnect",
+    "close",
+    "discard",
+    "deallocate",
+    "prepare",
+    "lock",
+    "unlock",
+    "ping",
+    "hello",
+    "auth",
+];
+
+/// Calls that take or give back a lock.
+const LOCK_CALLS: [&str; 7] = [
+    "get_lock",
+    "release_lock",
+    "pg_advisory_lock",
+    "pg_advisory_xact_lock",
+    "pg_try_advisory_lock",
+    "pg_advisory_unlock",
+    "sp_getapplock",
+];
+
+/// Tables in which tools for migrations note what they did, and in which databases describe themselves.
+const SCHEMA_TABLES: [&str; 14] = [
+    "schema_migrations",
+    "ar_internal_metadata",
+    "flyway_schema_history",
+    "databasechangelog",
+    "databasechangeloglock",
+    "alembic_version",
+    "django_migrations",
+    "__efmigrationshistory",
+    "_prisma_migrations",
+    "_sqlx_migrations",
+    "knex_migrations",
+    "knex_migrations_lock",
+    "sequelizemeta",
+    "sqlite_master",
+];
+
+fn is_set_up(tokens: &[Token<'_>], tables: &[String]) -> bool {
+    let locks = |index: usize| {
+        is(tokens.get(index), &LOCK_CALLS)
+            || is(tokens.get(index), &["for"]) && is(tokens.get(index + 1), &["update", "share", "no", "key"])
+    };
+    let describes = |table: &String| {
+        let name = table.rsplit('.').next().unwrap_or_default();
+        SCHEMA_TABLES.contains(&name) || table.starts_with("information_schema.") || table.starts_with("pg_catalog.")
+    };
+    let probes = matches!(tokens, [Token::Word(word), Token::Literal] if word.eq_ignore_ascii_case("select"));
+    is(tokens.first(), &SET_UP_WORDS) || probes || (0..tokens.len()).any(locks) || tables.iter().any(describes)
+}
+
+/// Whether the name of an operation (`BEGIN`, `pg-pool.connect`) says that it sets up.
+pub(super) fn is_set_up_operation(operation: &str) -> bool {
+    let mut words =
+        operation.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let (first, last) = (words.next().unwrap_or_default(), words.next_back());
+    let sets_up = |word: &str| SET_UP_WORDS.iter().any(|each| word.eq_ignore_ascii_case(each));
+    match last {
+        _ if first.eq_ignore_ascii_case("set") => false,
+        None => sets_up(first),
+        Some(last) => sets_up(first) || last.eq_ignore_ascii_case("connect"),
     }
 }
 

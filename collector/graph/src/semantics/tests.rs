@@ -1,0 +1,194 @@
+use super::*;
+use crate::span::{Access, EdgeKind, SecretKind, TraceId, Transport};
+
+/// A span with its batch, from `key=value` attributes of the resource and of the span.
+struct Read {
+    batch: SpanBatch,
+}
+
+impl Read {
+    fn span(&self) -> &Span {
+        &self.batch.spans[0]
+    }
+
+    fn call(&self) -> &Call {
+        self.span().call.as_ref().expect("a call")
+    }
+
+    fn text(&self, name: Name) -> &str {
+        self.batch.vocabulary.names.text(name)
+    }
+}
+
+fn attributes<'a>(pairs: &'a [(&'a str, &'a str)]) -> Vec<Attribute<'a>> {
+    pairs.iter().map(|(key, value)| ((*key).into(), Value::Text((*value).into()))).collect()
+}
+
+fn read_view(resource: &[(&str, &str)], view: SpanView<'_>) -> Read {
+    let mut builder = BatchBuilder::default();
+    builder.resource(&attributes(resource));
+    builder.span(&SpanView { trace_id: TraceId(1), span_id: SpanId(1), ..view });
+    Read { batch: builder.finish() }
+}
+
+fn read(kind: SpanKind, name: &str, pairs: &[(&str, &str)]) -> Read {
+    read_view(&[], SpanView { kind, name: name.into(), attributes: &attributes(pairs), ..SpanView::default() })
+}
+
+#[test]
+fn streams_are_told() {
+    let check = |kind, pairs: &[(&str, &str)], expected| {
+        assert_eq!(read(kind, "call", pairs).span().marks.has(Marks::STREAM), expected, "{pairs:?}");
+    };
+    check(SpanKind::Client, &[("http.response.header.content-type", "[\"text/event-stream; charset=utf-8\"]")], true);
+    check(SpanKind::Client, &[("url.scheme", "wss")], true);
+    check(SpanKind::Client, &[("url.full", "ws://h/feed")], true);
+    check(SpanKind::Server, &[("http.response.status_code", "101")], true);
+    check(SpanKind::Server, &[("url.path", "/socket.io/"), ("url.query", "EIO=4&transport=polling")], true);
+    check(SpanKind::Client, &[("rpc.system", "grpc"), ("rpc.method", "Watch")], true);
+    check(SpanKind::Client, &[("rpc.system", "grpc"), ("rpc.method", "flagd.Service/EventStream")], true);
+    check(SpanKind::Client, &[("rpc.system", "grpc"), ("rpc.method", "WatchlistAdd")], false);
+    check(SpanKind::Consumer, &[("messaging.system", "kafka"), ("messaging.operation.type", "receive")], true);
+    check(SpanKind::Consumer, &[("messaging.system", "kafka"), ("messaging.operation.type", "process")], false);
+    check(SpanKind::Server, &[("http.route", "/news"), ("url.path", "/news")], false);
+}
+
+#[test]
+fn identities_proxies_and_sampling_are_told() {
+    let check = |pairs: &[(&str, &str)], flag: Marks, expected| {
+        assert_eq!(read(SpanKind::Server, "GET /", pairs).span().marks.has(flag), expected, "{pairs:?}");
+    };
+    check(&[("enduser.id", "u1")], Marks::IDENTITY, true);
+    check(&[("http.request.header.x_api_key", "[\"abcdef\"]")], Marks::IDENTITY, true);
+    check(&[("http.request.header.authorization", "")], Marks::IDENTITY, false);
+    check(&[("http.request.header.accept", "*/*"), ("user_agent.original", "curl")], Marks::IDENTITY, false);
+    check(&[("component", "proxy")], Marks::PROXY, true);
+    check(&[("upstream_cluster", "a"), ("node_id", "sidecar~10.0.0.1")], Marks::PROXY, true);
+    check(&[("upstream_cluster", "a"), ("node_id", "router~10.0.0.1")], Marks::PROXY, false);
+    check(&[("component", "http")], Marks::PROXY, false);
+    check(&[("sampling.probability", "0.1")], Marks::SAMPLED, true);
+    check(&[("SampleRate", "1")], Marks::SAMPLED, false);
+    for (trace_state, expected) in
+        [("a=b,ot=rv:1;th:c", true), ("ot=th:0", false), ("ot=p:3;r:9", true), ("th:8", false)]
+    {
+        let read = read_view(&[], SpanView { trace_state: trace_state.into(), ..SpanView::default() });
+        assert_eq!(read.span().marks.has(Marks::SAMPLED), expected, "{trace_state}");
+    }
+}
+
+#[test]
+fn devices_and_sidecars_are_told_by_their_resource() {
+    let check = |resource, flag, expected| {
+        assert_eq!(read_view(&[resource], SpanView::default()).span().marks.has(flag), expected, "{resource:?}");
+    };
+    check(("browser.platform", "Linux"), Marks::DEVICE, true);
+    check(("telemetry.sdk.language", "webjs"), Marks::DEVICE, true);
+    check(("telemetry.sdk.language", "nodejs"), Marks::DEVICE, false);
+    check(("os.name", "Android"), Marks::DEVICE, true);
+    check(("service.name", "linkerd-proxy"), Marks::PROXY, true);
+}
+
+#[test]
+fn clients_are_told_apart() {
+    let check = |pairs: &[(&str, &str)], client: &str, is_public: bool| {
+        let read = read(SpanKind::Server, "GET /", pairs);
+        assert_eq!(read.text(read.span().client), client, "{pairs:?}");
+        assert_eq!(read.span().marks.has(Marks::PUBLIC_CLIENT), is_public, "{pairs:?}");
+    };
+    check(&[("client.address", "203.0.113.7")], "203.0.113.7", true);
+    check(&[("http.client_ip", "10.1.2.3")], "10.1.2.3", false);
+    check(&[("http.request.header.x-forwarded-for", "[\"198.51.100.2, 10.0.0.1\"]")], "198.51.100.2", true);
+    check(&[("client.address", "8.8.8.8"), ("network.peer.address", "10.0.0.1")], "8.8.8.8", true);
+    check(&[("net.sock.peer.addr", "100.64.0.9")], "100.64.0.9", false);
+    check(&[("network.peer.address", "::ffff:192.168.0.1")], "::ffff:192.168.0.1", false);
+    check(&[("client.address", "2001:db8::1")], "2001:db8::1", true);
+    check(&[("client.address", "fd00::1")], "fd00::1", false);
+    check(&[("client.address", "shop.example")], "shop.example", false);
+    check(&[], "", false);
+    assert!(read(SpanKind::Client, "GET", &[("client.address", "8.8.8.8")]).span().client.is_empty());
+}
+
+#[test]
+fn set_up_is_told() {
+    let check = |pairs: &[(&str, &str)], expected| {
+        let pairs = [&[("db.system", "postgresql")], pairs].concat();
+        assert_eq!(read(SpanKind::Client, "query", &pairs).span().marks.has(Marks::SET_UP), expected, "{pairs:?}");
+    };
+    check(&[("db.statement", "CREATE TABLE a (b int)")], true);
+    check(&[("db.statement", "BEGIN")], true);
+    check(&[("db.statement", "SELECT 1")], true);
+    check(&[("db.statement", "SELECT pg_advisory_lock(7)")], true);
+    check(&[("db.statement", "SELECT a FROM b FOR UPDATE")], true);
+    check(&[("db.statement", "SELECT version FROM schema_migrations")], true);
+    check(&[("db.operation", "pg-pool.connect")], true);
+    check(&[("db.statement", "SELECT a FROM b")], false);
+    check(&[("db.operation", "SELECT")], false);
+}
+
+#[test]
+fn transport_is_told_by_scheme_and_tls() {
+    let check = |pairs: &[(&str, &str)], expected| {
+        assert_eq!(read(SpanKind::Client, "GET", pairs).call().transport, expected, "{pairs:?}");
+    };
+    check(&[("url.full", "http://cart:8080/a")], Transport::Plain);
+    check(&[("http.url", "https://cart/a")], Transport::Encrypted);
+    check(&[("http.scheme", "http"), ("net.peer.name", "cart")], Transport::Plain);
+    check(&[("url.full", "http://localhost:8080/a")], Transport::Unknown);
+    check(&[("url.full", "http://127.0.0.1/a")], Transport::Unknown);
+    check(&[("url.scheme", "http"), ("network.transport", "unix")], Transport::Unknown);
+    check(&[("rpc.system", "grpc"), ("server.address", "cart"), ("tls.established", "false")], Transport::Plain);
+    check(&[("rpc.system", "grpc"), ("server.address", "cart"), ("tls.protocol.name", "tls")], Transport::Encrypted);
+    check(&[("messaging.system", "rabbitmq"), ("messaging.url", "amqp://mq:5672")], Transport::Plain);
+    check(&[("rpc.system", "grpc"), ("server.address", "cart")], Transport::Unknown);
+}
+
+#[test]
+fn access_is_told_by_method_and_operation() {
+    let check = |pairs: &[(&str, &str)], expected| {
+        assert_eq!(read(SpanKind::Client, "call", pairs).call().access, expected, "{pairs:?}");
+    };
+    check(&[("http.request.method", "GET"), ("url.full", "http://a/b")], Access::Read);
+    check(&[("http.method", "post"), ("http.url", "http://a/b")], Access::Write);
+    check(&[("db.system", "redis"), ("db.operation", "HGET")], Access::Read);
+    check(&[("db.system", "redis"), ("db.operation", "INCR")], Access::Write);
+    check(&[("db.system", "mongodb"), ("db.operation", "aggregate")], Access::Read);
+    check(&[("db.system", "mongodb"), ("db.operation", "insert")], Access::Write);
+    assert_eq!(read(SpanKind::Server, "GET /", &[("http.method", "POST")]).call().kind, EdgeKind::Http);
+}
+
+#[test]
+fn secrets_are_named_and_gone() {
+    let pairs =
+        [("http.request.header.authorization", "Bearer abc123def456"), ("user.email", "a.b@mail.com"), ("a", "b")];
+    let read = read(SpanKind::Server, "GET /login?token=abc123def", &pairs);
+    let secrets: Vec<_> = read.span().secrets.iter().map(|secret| (secret.kind, read.text(secret.key))).collect();
+    let mut expected = vec![
+        (SecretKind::Credential, ""),
+        (SecretKind::Credential, "http.request.header.authorization"),
+        (SecretKind::EmailAddress, "user.email"),
+    ];
+    expected.sort_by_key(|(kind, key)| (*kind, Name::of(key)));
+    assert_eq!(secrets, expected);
+    assert_eq!(read.span().detail.name(), "GET /login?token=[masked]");
+    let shown: Vec<_> = read.span().detail.attributes().map(|(_, value)| value).collect();
+    assert_eq!(shown, ["[masked]", "[masked]", "b"]);
+    assert!(read.span().marks.has(Marks::IDENTITY), "a masked header is an identity, too");
+}
+
+#[test]
+fn places_in_the_code_are_read() {
+    let check = |pairs: &[(&str, &str)], expected: Option<(&str, &str, u32)>| {
+        let read = read(SpanKind::Internal, "work", pairs);
+        let location = read.span().location.as_deref();
+        assert_eq!(location.map(|place| (read.text(place.file), read.text(place.function), place.line)), expected);
+    };
+    check(
+        &[("code.file.path", "src/a.rs"), ("code.line.number", "12"), ("code.function.name", "a::b")],
+        Some(("src/a.rs", "a::b", 12)),
+    );
+    check(
+        &[("code.filepath", "A.java"), ("code.lineno", "3"), ("code.namespace", "com.A"), ("code.function", "b")],
+        Some(("A.java", "com.A.b", 3)),
+    );
+    check(&[("code.lineno", "3")], None);
+}
