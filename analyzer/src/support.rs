@@ -192,7 +192,7 @@ pub(crate) fn doubts(graph: &CallGraph, options: &Options<'_>, services: &BTreeS
 /// Whether a service lost more than [`MAX_ORPHAN_SHARE`] of its spans' parents.
 pub(crate) fn has_orphans(graph: &CallGraph, node: NodeIndex) -> bool {
     let service = graph.node(node).service.as_ref();
-    service.is_some_and(|service| service.orphan_spans as f64 > service.spans as f64 * MAX_ORPHAN_SHARE)
+    service.is_some_and(|service| service.facts.orphan_spans as f64 > service.facts.spans as f64 * MAX_ORPHAN_SHARE)
 }
 
 #[cfg(test)]

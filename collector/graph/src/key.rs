@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::Key;
 use crate::name::Name;
 
 /// A service within one environment.
@@ -63,23 +64,27 @@ pub enum NodeKey {
     Topic(TopicKey),
 }
 
-impl NodeKey {
-    /// Every name in the key.
-    pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
+impl Key for NodeKey {
+    fn for_each_name(&self, visit: &mut dyn FnMut(Name)) {
         match *self {
             Self::Client | Self::Unknown => {}
             Self::Service(service) => service.for_each_name(visit),
             Self::Peer(name) => visit(name),
-            Self::Datastore(key) => [key.system, key.address, key.namespace].into_iter().for_each(visit),
+            Self::Datastore(key) => key.for_each_name(visit),
             Self::Topic(key) => [key.system, key.destination].into_iter().for_each(visit),
         }
     }
 }
 
-impl ServiceKey {
-    /// Every name in the key.
-    pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
+impl Key for ServiceKey {
+    fn for_each_name(&self, visit: &mut dyn FnMut(Name)) {
         [self.namespace, self.name].into_iter().for_each(visit);
+    }
+}
+
+impl Key for DatastoreKey {
+    fn for_each_name(&self, visit: &mut dyn FnMut(Name)) {
+        [self.system, self.address, self.namespace].into_iter().for_each(visit);
     }
 }
 

@@ -3,33 +3,53 @@
 //! Here names are bound: a raw peer that is called like a known service *is* that service ("server side not traced"),
 //! anything else that was called is an external. Links across traces join here, too: producer → topic → consumer.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod binding;
+mod edges;
+mod nodes;
 
-use crate::facts::{Bounded, EdgeFacts, EnvironmentFacts, Facts, Fold, OperationKey, PatternFacts, Seen, ServiceFacts};
+use std::collections::BTreeMap;
+
+use self::binding::Binding;
+pub use self::nodes::node_id;
+use crate::facts::{
+    DualWriteFacts, DualWriteKey, EnvironmentFacts, Facts, FailureFacts, FailureKey, Fold, LoopFacts, LoopKey,
+    OperationKey, PatternFacts, PoolFacts, PoolKey, SecretFacts, SecretKey, ServiceFacts, UsageFacts, UsageKey,
+};
 use crate::hash::HashMap;
+use crate::marks::Location;
 use crate::name::{Name, NameTable};
 use crate::snapshot::{
-    CallGraph, CallPattern, DatastoreInfo, Edge, Loop, Node, NodeIndex, NodeKind, Operation, OperationIndex,
-    ServiceInfo, TableUsage,
+    CallGraph, CallPattern, CodeLocation, DualWrite, FailurePath, Loop, NodeIndex, Operation, OperationIndex, Pool,
+    SecretUse, TableUsage,
 };
-use crate::span::{DatastoreKey, EdgeKind, NodeKey, ServiceKey};
+use crate::span::{NodeKey, ServiceKey};
 
 /// The call graph of one environment; an environment without facts has an empty one.
 pub fn resolve(facts: &Facts, environment: Name, names: &NameTable) -> CallGraph {
     let empty = EnvironmentFacts::default();
+    let lost = lost(facts, names);
     let facts = facts.environments.get(&environment).unwrap_or(&empty);
     let binding = Binding::of(facts, names);
-    let edges = bound_edges(facts, &binding);
-    let (nodes, index_of) = nodes(facts, &edges, names);
-    let (operations, operation_of) = operations(facts, &index_of, names);
+    let bound = edges::bound(facts, &binding);
+    let (nodes, node_of) = nodes::nodes(facts, &bound, names);
+    let (operations, operation_of) = operations(facts, &node_of, names);
+    let (edges, turned_away) = edges::with_derived(bound, &node_of, names);
+    let index = Index { nodes: node_of, operations: operation_of, names };
+    let mut overflow = overflow(facts);
+    overflow.extend(lost);
+    overflow.extend((turned_away > 0).then_some(("derived_edges", turned_away)));
     CallGraph {
         environment: names.text(environment).to_owned(),
         counts: facts.counts.clone(),
-        edges: with_derived(edges, &index_of),
-        patterns: patterns(facts, &binding, &index_of, &operation_of, names),
-        usages: usages(facts, &index_of, names),
-        loops: loops(facts, &index_of),
-        overflow: overflow(facts),
+        edges,
+        patterns: index.patterns(facts, &binding),
+        usages: index.usages(facts),
+        pools: index.pools(facts),
+        loops: index.loops(facts),
+        failures: index.failures(facts),
+        dual_writes: index.dual_writes(facts),
+        secrets: index.secrets(facts),
+        overflow,
         nodes,
         operations,
     }
@@ -43,143 +63,141 @@ pub fn environments(facts: &Facts, names: &NameTable) -> Vec<Name> {
     all.into_iter().map(|(_, name)| name).collect()
 }
 
-/// The stable id of a node, before binding: `service:shop/cart`, `datastore:postgresql/db:5432/orders`, `client`.
-pub fn node_id(key: NodeKey, names: &NameTable) -> String {
-    let text = |name| names.text(name);
-    match key {
-        NodeKey::Client => "client".to_owned(),
-        NodeKey::Unknown => "unknown".to_owned(),
-        NodeKey::Service(service) if service.namespace.is_empty() => format!("service:{}", text(service.name)),
-        NodeKey::Service(service) => format!("service:{}/{}", text(service.namespace), text(service.name)),
-        NodeKey::Peer(name) => format!("external:{}", text(name)),
-        NodeKey::Datastore(DatastoreKey { system, address, namespace }) => {
-            format!("datastore:{}/{}/{}", text(system), text(address), text(namespace))
-        }
-        NodeKey::Topic(topic) => format!("topic:{}/{}", text(topic.system), text(topic.destination)),
-    }
-}
-
-/// Which raw peer is which service.
-struct Binding<'a> {
-    by_name: BTreeMap<&'a str, Vec<ServiceKey>>,
+/// Where each key of facts ended up. Bounds may have turned away one end of something but not the other; then it has no
+/// place in the graph, and the overflow says so.
+struct Index<'a> {
+    nodes: HashMap<NodeKey, NodeIndex>,
+    operations: HashMap<OperationKey, OperationIndex>,
     names: &'a NameTable,
 }
 
-impl<'a> Binding<'a> {
-    fn of(facts: &EnvironmentFacts, names: &'a NameTable) -> Self {
-        let mut by_name: BTreeMap<&str, Vec<ServiceKey>> = BTreeMap::new();
-        for (service, _) in facts.services.sorted() {
-            by_name.entry(names.text(service.name)).or_default().push(service);
-        }
-        Self { by_name, names }
+impl Index<'_> {
+    fn service(&self, key: ServiceKey) -> Option<NodeIndex> {
+        self.nodes.get(&NodeKey::Service(key)).copied()
     }
 
-    /// A peer is a service if it has its name, or if it is a host whose first label is that name, as cluster DNS
-    /// builds them (`cart.shop.svc.cluster.local:8080`). Of several with one name the caller's namespace decides.
-    fn bind(&self, caller: NodeKey, callee: NodeKey) -> NodeKey {
-        let NodeKey::Peer(peer) = callee else { return callee };
-        let text = self.names.text(peer);
-        let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
-        let label = host.split('.').next().unwrap_or_default();
-        let candidates = [text, host, label].into_iter().find_map(|name| self.by_name.get(name));
-        let own_namespace =
-            |service: &&ServiceKey| matches!(caller, NodeKey::Service(own) if own.namespace == service.namespace);
-        match candidates.map(Vec::as_slice) {
-            Some([only]) => NodeKey::Service(*only),
-            Some(several) => several.iter().find(own_namespace).map_or(callee, |service| NodeKey::Service(*service)),
-            None => callee,
-        }
+    /// The nodes of the services in a key; unused places are empty.
+    fn path(&self, services: &[ServiceKey]) -> Option<Vec<NodeIndex>> {
+        let used = services.iter().filter(|service| **service != ServiceKey::default());
+        used.map(|service| self.service(*service)).collect()
     }
-}
 
-type BoundEdges = BTreeMap<(NodeKey, NodeKey, EdgeKind), EdgeFacts>;
+    fn text(&self, name: Name) -> String {
+        self.names.text(name).to_owned()
+    }
 
-fn bound_edges(facts: &EnvironmentFacts, binding: &Binding<'_>) -> BoundEdges {
-    let mut edges = BoundEdges::new();
-    for (key, facts) in facts.edges.sorted() {
-        let callee = binding.bind(key.caller, key.callee);
-        if callee != key.caller {
-            edges.entry((key.caller, callee, key.kind)).or_default().fold(facts);
-        }
-    }
-    edges
-}
-
-/// Nodes sorted by id, and where each key ended up.
-fn nodes(facts: &EnvironmentFacts, edges: &BoundEdges, names: &NameTable) -> (Vec<Node>, HashMap<NodeKey, NodeIndex>) {
-    let services = facts.services.sorted();
-    let mut keys: BTreeSet<NodeKey> = services.iter().map(|(service, _)| NodeKey::Service(*service)).collect();
-    keys.extend(edges.keys().flat_map(|(from, to, _)| [*from, *to]));
-    let infos: HashMap<ServiceKey, &ServiceFacts> = services.into_iter().collect();
-    let mut requests: HashMap<ServiceKey, (u64, u64)> = HashMap::default();
-    for (key, operation) in facts.operations.sorted() {
-        let sums = requests.entry(key.service).or_default();
-        sums.0 += operation.requests;
-        sums.1 += operation.failures();
-    }
-    let mut with_name: HashMap<Name, usize> = HashMap::default();
-    for service in keys.iter().filter_map(|key| if let NodeKey::Service(service) = key { Some(service) } else { None })
-    {
-        *with_name.entry(service.name).or_default() += 1;
-    }
-    let mut nodes: Vec<(NodeKey, Node)> = Vec::with_capacity(keys.len());
-    for key in keys {
-        let mut node = node(key, names);
-        if let NodeKey::Service(service) = key {
-            let sums = requests.get(&service).copied().unwrap_or_default();
-            node.service = Some(service_info(service, infos.get(&service).copied(), sums, names));
-            if with_name[&service.name] > 1 && !service.namespace.is_empty() {
-                node.name = format!("{}/{}", names.text(service.namespace), node.name);
+    fn patterns(&self, facts: &EnvironmentFacts, binding: &Binding<'_>) -> Vec<CallPattern> {
+        let mut patterns: BTreeMap<_, PatternFacts> = BTreeMap::new();
+        for (key, facts) in facts.patterns.sorted() {
+            let own = NodeKey::Service(key.caller.service);
+            let is_known = key.callee != NodeKey::Unknown;
+            let callee = if is_known { binding.bind(own, key.callee) } else { own };
+            if is_known && callee == own {
+                continue;
+            }
+            if let (Some(&caller), Some(&callee)) = (self.operations.get(&key.caller), self.nodes.get(&callee)) {
+                let key = (caller, callee, key.kind, self.names.text(key.template), is_known);
+                patterns.entry(key).or_default().fold(facts);
             }
         }
-        nodes.push((key, node));
+        let pattern = |((caller, callee, kind, template, is_callee_known), facts): (_, PatternFacts)| {
+            let mut tables: Vec<String> = facts.tables.keys().map(|table| self.text(table)).collect();
+            tables.sort_unstable();
+            let locations = self.locations(&facts);
+            CallPattern {
+                caller,
+                callee,
+                is_callee_known,
+                kind,
+                template: String::from(template),
+                tables,
+                locations,
+                facts,
+            }
+        };
+        patterns.into_iter().map(pattern).collect()
     }
-    nodes.sort_by(|left, right| left.1.id.cmp(&right.1.id));
-    let index_of = nodes.iter().enumerate().map(|(index, (key, _))| (*key, NodeIndex(index as u32))).collect();
-    (nodes.into_iter().map(|(_, node)| node).collect(), index_of)
-}
 
-fn node(key: NodeKey, names: &NameTable) -> Node {
-    let text = |name| names.text(name).to_owned();
-    let (kind, name, datastore) = match key {
-        NodeKey::Client => (NodeKind::Client, "client".to_owned(), None),
-        NodeKey::Unknown => (NodeKind::Client, "unknown".to_owned(), None),
-        NodeKey::Service(service) => (NodeKind::Service, text(service.name), None),
-        NodeKey::Peer(name) => (NodeKind::External, text(name), None),
-        NodeKey::Topic(topic) => (NodeKind::Topic, text(topic.destination), None),
-        NodeKey::Datastore(key) => {
-            let info =
-                DatastoreInfo { system: text(key.system), address: text(key.address), namespace: text(key.namespace) };
-            let shown = [&info.namespace, &info.address, &info.system].into_iter().find(|part| !part.is_empty());
-            (NodeKind::Datastore, shown.cloned().unwrap_or_default(), Some(info))
-        }
-    };
-    Node { id: node_id(key, names), kind, name, service: None, datastore }
-}
+    fn locations(&self, facts: &PatternFacts) -> Vec<CodeLocation> {
+        let located = |(Location { file, function, line }, calls): (Location, &u64)| {
+            let location = CodeLocation { file: self.text(file), function: self.text(function), line };
+            (std::cmp::Reverse(*calls), location)
+        };
+        let mut locations: Vec<_> = facts.locations.sorted().into_iter().map(located).collect();
+        locations.sort_unstable();
+        locations.into_iter().map(|(_, location)| location).collect()
+    }
 
-fn service_info(key: ServiceKey, facts: Option<&ServiceFacts>, sums: (u64, u64), names: &NameTable) -> ServiceInfo {
-    let none = ServiceFacts::default();
-    let is_traced = facts.is_some();
-    let facts = facts.unwrap_or(&none);
-    let seen = |labels: &Bounded<Name, Seen, { crate::facts::MAX_LABELS }>| {
-        let mut labels: Vec<_> =
-            labels.sorted().into_iter().map(|(name, seen)| (names.text(name).to_owned(), *seen)).collect();
-        labels.sort_by(|left, right| left.0.cmp(&right.0));
-        labels
-    };
-    let texts = |labels| seen(labels).into_iter().map(|(text, _)| text).collect();
-    ServiceInfo {
-        namespace: names.text(key.namespace).to_owned(),
-        name: names.text(key.name).to_owned(),
-        is_traced,
-        spans: facts.spans,
-        orphan_spans: facts.orphan_spans,
-        requests: sums.0,
-        failures: sums.1,
-        instances: seen(&facts.instances),
-        versions: seen(&facts.versions),
-        owners: texts(&facts.owners),
-        languages: texts(&facts.languages),
+    fn usages(&self, facts: &EnvironmentFacts) -> Vec<TableUsage> {
+        let usage = |(key, facts): (UsageKey, &UsageFacts)| {
+            let datastore = *self.nodes.get(&NodeKey::Datastore(key.datastore))?;
+            let service = self.service(key.service)?;
+            Some(TableUsage { datastore, table: self.text(key.table), service, facts: facts.clone() })
+        };
+        let mut usages: Vec<TableUsage> = facts.usages.sorted().into_iter().filter_map(usage).collect();
+        usages.sort_by(|left, right| {
+            (left.datastore, &left.table, left.service).cmp(&(right.datastore, &right.table, right.service))
+        });
+        usages
+    }
+
+    fn pools(&self, facts: &EnvironmentFacts) -> Vec<Pool> {
+        let pool = |(key, facts): (PoolKey, &PoolFacts)| {
+            let datastore = *self.nodes.get(&NodeKey::Datastore(key.datastore))?;
+            let service = self.service(key.service)?;
+            Some(Pool { service, instance: self.text(key.instance), datastore, facts: facts.clone() })
+        };
+        let mut pools: Vec<Pool> = facts.pools.sorted().into_iter().filter_map(pool).collect();
+        pools.sort_by(|left, right| {
+            (left.service, &left.instance, left.datastore).cmp(&(right.service, &right.instance, right.datastore))
+        });
+        pools
+    }
+
+    fn loops(&self, facts: &EnvironmentFacts) -> Vec<Loop> {
+        let walked = |(key, facts): (LoopKey, &LoopFacts)| {
+            let mut nodes = self.path(&key.services)?;
+            let smallest = (0..nodes.len()).min_by_key(|&place| nodes[place])?;
+            nodes.rotate_left(smallest);
+            Some(Loop { nodes, facts: facts.clone() })
+        };
+        let mut loops: Vec<Loop> = facts.loops.sorted().into_iter().filter_map(walked).collect();
+        loops.sort_by(|left, right| left.nodes.cmp(&right.nodes));
+        loops
+    }
+
+    fn failures(&self, facts: &EnvironmentFacts) -> Vec<FailurePath> {
+        let path = |(key, facts): (FailureKey, &FailureFacts)| {
+            let entry = *self.operations.get(&key.entry)?;
+            Some(FailurePath { entry, nodes: self.path(&key.services)?, facts: facts.clone() })
+        };
+        let mut failures: Vec<FailurePath> = facts.failures.sorted().into_iter().filter_map(path).collect();
+        failures.sort_by(|left, right| (left.entry, &left.nodes).cmp(&(right.entry, &right.nodes)));
+        failures
+    }
+
+    fn dual_writes(&self, facts: &EnvironmentFacts) -> Vec<DualWrite> {
+        let write = |(key, facts): (DualWriteKey, &DualWriteFacts)| {
+            let operation = *self.operations.get(&key.operation)?;
+            let datastore = *self.nodes.get(&NodeKey::Datastore(key.datastore))?;
+            let other = *self.nodes.get(&key.other)?;
+            Some(DualWrite { operation, datastore, other, facts: facts.clone() })
+        };
+        let mut writes: Vec<DualWrite> = facts.dual_writes.sorted().into_iter().filter_map(write).collect();
+        writes.sort_by_key(|write| (write.operation, write.datastore, write.other));
+        writes
+    }
+
+    fn secrets(&self, facts: &EnvironmentFacts) -> Vec<SecretUse> {
+        let secret = |(key, facts): (SecretKey, &SecretFacts)| {
+            let service = self.service(key.service)?;
+            let kind = key.secret.kind;
+            Some(SecretUse { service, kind, key: self.text(key.secret.key), facts: facts.clone() })
+        };
+        let mut secrets: Vec<SecretUse> = facts.secrets.sorted().into_iter().filter_map(secret).collect();
+        secrets
+            .sort_by(|left, right| (left.service, left.kind, &left.key).cmp(&(right.service, right.kind, &right.key)));
+        secrets
     }
 }
 
@@ -201,97 +219,34 @@ fn operations(
     (operations.into_iter().map(|(_, operation)| operation).collect(), operation_of)
 }
 
-/// The edges in order, with one derived edge from each producer to each consumer of a topic. Its numbers are those of
-/// the deliveries to the consumer, whoever produced them.
-fn with_derived(bound: BoundEdges, index_of: &HashMap<NodeKey, NodeIndex>) -> Vec<Edge> {
-    let mut derived: BTreeMap<(NodeIndex, NodeIndex), EdgeFacts> = BTreeMap::new();
-    let producers = |topic: NodeKey| bound.keys().filter(move |(_, to, _)| *to == topic).map(|(from, _, _)| *from);
-    for ((from, to, _), facts) in bound.iter().filter(|((from, _, _), _)| matches!(from, NodeKey::Topic(_))) {
-        for producer in producers(*from).filter(|producer| producer != to) {
-            derived.entry((index_of[&producer], index_of[to])).or_default().fold(facts);
-        }
-    }
-    let mut edges: Vec<Edge> = Vec::with_capacity(bound.len() + derived.len());
-    for ((from, to, kind), facts) in bound {
-        edges.push(Edge { from: index_of[&from], to: index_of[&to], kind, is_derived: false, facts });
-    }
-    for ((from, to), facts) in derived {
-        edges.push(Edge { from, to, kind: EdgeKind::Messaging, is_derived: true, facts });
-    }
-    edges.sort_by_key(|edge| (edge.from, edge.to, edge.kind, edge.is_derived));
-    edges
-}
-
-fn patterns(
-    facts: &EnvironmentFacts,
-    binding: &Binding<'_>,
-    index_of: &HashMap<NodeKey, NodeIndex>,
-    operation_of: &HashMap<OperationKey, OperationIndex>,
-    names: &NameTable,
-) -> Vec<CallPattern> {
-    let mut patterns: BTreeMap<_, PatternFacts> = BTreeMap::new();
-    for (key, facts) in facts.patterns.sorted() {
-        let callee = binding.bind(NodeKey::Service(key.caller.service), key.callee);
-        if callee == NodeKey::Service(key.caller.service) {
-            continue;
-        }
-        // Bounds may have turned away one end of a pattern but not the other.
-        if let (Some(&caller), Some(&callee)) = (operation_of.get(&key.caller), index_of.get(&callee)) {
-            patterns.entry((caller, callee, key.kind, names.text(key.template))).or_default().fold(facts);
-        }
-    }
-    let pattern = |((caller, callee, kind, template), facts)| CallPattern {
-        caller,
-        callee,
-        kind,
-        template: String::from(template),
-        facts,
-    };
-    patterns.into_iter().map(pattern).collect()
-}
-
-fn usages(facts: &EnvironmentFacts, index_of: &HashMap<NodeKey, NodeIndex>, names: &NameTable) -> Vec<TableUsage> {
-    let mut usages = Vec::with_capacity(facts.usages.len());
-    for (key, facts) in facts.usages.sorted() {
-        let datastore = index_of.get(&NodeKey::Datastore(key.datastore));
-        let service = index_of.get(&NodeKey::Service(key.service));
-        if let (Some(&datastore), Some(&service)) = (datastore, service) {
-            let table = names.text(key.table).to_owned();
-            usages.push(TableUsage { datastore, table, service, facts: facts.clone() });
-        }
-    }
-    usages.sort_by(|left, right| {
-        (left.datastore, &left.table, left.service).cmp(&(right.datastore, &right.table, right.service))
-    });
-    usages
-}
-
-fn loops(facts: &EnvironmentFacts, index_of: &HashMap<NodeKey, NodeIndex>) -> Vec<Loop> {
-    let mut loops = Vec::with_capacity(facts.loops.len());
-    for (key, facts) in facts.loops.sorted() {
-        let services = key.services.iter().filter(|service| **service != ServiceKey::default());
-        let nodes: Option<Vec<NodeIndex>> =
-            services.map(|service| index_of.get(&NodeKey::Service(*service)).copied()).collect();
-        loops.extend(nodes.map(|mut nodes| {
-            let smallest = (0..nodes.len()).min_by_key(|&place| nodes[place]).unwrap_or_default();
-            nodes.rotate_left(smallest);
-            Loop { nodes, facts: facts.clone() }
-        }));
-    }
-    loops.sort_by(|left, right| left.nodes.cmp(&right.nodes));
-    loops
-}
-
 /// What went over the bounds: how many spans, requests, calls or statements have no entry of their own.
 fn overflow(facts: &EnvironmentFacts) -> Vec<(&'static str, u64)> {
     let usages = facts.usages.overflow();
+    let has_lost_labels = |service: &&ServiceFacts| {
+        [&service.instances, &service.versions, &service.owners, &service.languages]
+            .iter()
+            .any(|kept| kept.has_overflow())
+    };
+    let labels = facts.services.values().filter(has_lost_labels).count() as u64;
     let folded = [
         ("services", facts.services.has_overflow(), facts.services.overflow().spans),
         ("operations", facts.operations.has_overflow(), facts.operations.overflow().requests),
         ("edges", facts.edges.has_overflow(), facts.edges.overflow().calls),
         ("patterns", facts.patterns.has_overflow(), facts.patterns.overflow().calls),
         ("usages", facts.usages.has_overflow(), usages.reads + usages.writes),
+        ("pools", facts.pools.has_overflow(), facts.pools.overflow().slices.earlier().calls),
         ("loops", facts.loops.has_overflow(), facts.loops.overflow().walks),
+        ("failures", facts.failures.has_overflow(), facts.failures.overflow().failed),
+        ("dual_writes", facts.dual_writes.has_overflow(), facts.dual_writes.overflow().requests),
+        ("secrets", facts.secrets.has_overflow(), facts.secrets.overflow().spans),
+        ("labels", labels > 0, labels),
     ];
     folded.into_iter().filter(|(_, has_overflow, _)| *has_overflow).map(|(bound, _, count)| (bound, count)).collect()
+}
+
+/// What was lost of all environments together: the spans of environments over the bound, and texts of names.
+fn lost(facts: &Facts, names: &NameTable) -> Vec<(&'static str, u64)> {
+    let spans = facts.environments.overflow().counts.spans;
+    let lost = [("environments", spans), ("names", names.dropped())];
+    lost.into_iter().filter(|(_, count)| *count > 0).collect()
 }

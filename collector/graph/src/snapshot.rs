@@ -5,15 +5,19 @@
 
 use std::collections::BTreeSet;
 
-use crate::facts::{Counts, EdgeFacts, Exemplars, LoopFacts, OperationFacts, PatternFacts, Seen, UsageFacts};
-use crate::span::{EdgeKind, TraceId};
+use crate::facts::{
+    Counts, DualWriteFacts, EdgeFacts, Exemplars, FailureFacts, Fold, LoopFacts, OperationFacts, PatternFacts,
+    PoolFacts, SecretFacts, Seen, ServiceFacts, UsageFacts, Visitor,
+};
+use crate::name::Name;
+use crate::span::{EdgeKind, SecretKind, TraceId};
 
 /// Index into [`CallGraph::nodes`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeIndex(pub u32);
 
 /// Index into [`CallGraph::operations`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationIndex(pub u32);
 
 /// The call graph of one environment and window.
@@ -33,8 +37,16 @@ pub struct CallGraph {
     pub patterns: Vec<CallPattern>,
     /// Sorted by (datastore, table, service).
     pub usages: Vec<TableUsage>,
+    /// Sorted by (service, instance, datastore).
+    pub pools: Vec<Pool>,
     /// Sorted by nodes.
     pub loops: Vec<Loop>,
+    /// Sorted by (entry, nodes).
+    pub failures: Vec<FailurePath>,
+    /// Sorted by (operation, datastore, other).
+    pub dual_writes: Vec<DualWrite>,
+    /// Sorted by (service, kind, key).
+    pub secrets: Vec<SecretUse>,
     /// What went over a bound: name of the bound → how much was folded away. Empty in all but extreme inputs.
     pub overflow: Vec<(&'static str, u64)>,
 }
@@ -62,15 +74,30 @@ impl CallGraph {
 
     /// The traces that any pattern of this snapshot cites; the store keeps them as long as the snapshot lives.
     pub fn exemplar_traces(&self) -> BTreeSet<TraceId> {
-        let edges = self.edges.iter().flat_map(|edge| {
-            [&edge.facts.slow, &edge.facts.failed, &edge.facts.chatty].into_iter().flat_map(Exemplars::traces)
-        });
-        let operations = self.operations.iter().flat_map(|operation| operation.facts.exemplars.traces());
-        let patterns = self.patterns.iter().flat_map(|pattern| pattern.facts.exemplars.traces());
-        let usages = self.usages.iter().flat_map(|usage| usage.facts.exemplars.traces());
-        let loops = self.loops.iter().flat_map(|each| each.facts.exemplars.traces());
-        edges.chain(operations).chain(patterns).chain(usages).chain(loops).collect()
+        let mut cited = Cited(BTreeSet::new());
+        self.nodes.iter().filter_map(|node| node.service.as_ref()).for_each(|service| service.facts.visit(&mut cited));
+        self.operations.iter().for_each(|operation| operation.facts.visit(&mut cited));
+        self.edges.iter().for_each(|edge| edge.facts.visit(&mut cited));
+        self.patterns.iter().for_each(|pattern| pattern.facts.visit(&mut cited));
+        self.usages.iter().for_each(|usage| usage.facts.visit(&mut cited));
+        self.pools.iter().for_each(|pool| pool.facts.visit(&mut cited));
+        self.loops.iter().for_each(|each| each.facts.visit(&mut cited));
+        self.failures.iter().for_each(|path| path.facts.visit(&mut cited));
+        self.dual_writes.iter().for_each(|write| write.facts.visit(&mut cited));
+        self.secrets.iter().for_each(|secret| secret.facts.visit(&mut cited));
+        cited.0
     }
+}
+
+/// Gathers the traces that facts cite.
+struct Cited(BTreeSet<TraceId>);
+
+impl Visitor for Cited {
+    fn exemplars(&mut self, exemplars: &Exemplars) {
+        self.0.extend(exemplars.traces());
+    }
+
+    fn name(&mut self, _: Name) {}
 }
 
 /// The kind of a node.
@@ -126,10 +153,8 @@ pub struct ServiceInfo {
     pub name: String,
     /// Whether it sent spans of its own.
     pub is_traced: bool,
-    /// Spans it sent.
-    pub spans: u64,
-    /// Of these, those whose parent never came.
-    pub orphan_spans: u64,
+    /// The numbers.
+    pub facts: ServiceFacts,
     /// Requests of all its operations.
     pub requests: u64,
     /// Of these, those that failed.
@@ -167,7 +192,7 @@ pub struct Operation {
 }
 
 /// Who calls whom, over what.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Edge {
     /// The caller.
     pub from: NodeIndex,
@@ -177,6 +202,8 @@ pub struct Edge {
     pub kind: EdgeKind,
     /// Whether it stands for a way through a topic (producer to consumer) rather than for calls of its own.
     pub is_derived: bool,
+    /// Hosts as the caller named them, sorted, with the calls that went there.
+    pub hosts: Vec<(String, u64)>,
     /// The numbers.
     pub facts: EdgeFacts,
 }
@@ -198,17 +225,34 @@ impl Edge {
     }
 }
 
+/// Where in the code something is made; texts are empty and the line 0 where not recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CodeLocation {
+    /// `code.file.path`.
+    pub file: String,
+    /// `code.function.name`.
+    pub function: String,
+    /// `code.line.number`, from 1.
+    pub line: u32,
+}
+
 /// What one operation calls, and how often within a request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CallPattern {
     /// The caller's operation.
     pub caller: OperationIndex,
-    /// The callee.
+    /// The callee; the caller's own node where no attribute names it.
     pub callee: NodeIndex,
+    /// Whether an attribute names the callee.
+    pub is_callee_known: bool,
     /// The protocol.
     pub kind: EdgeKind,
     /// The callee's operation or the query's template; empty where unknown.
     pub template: String,
+    /// Tables and collections that it touches, sorted.
+    pub tables: Vec<String>,
+    /// Where in the code it is called, the most frequent first.
+    pub locations: Vec<CodeLocation>,
     /// The numbers.
     pub facts: PatternFacts,
 }
@@ -233,4 +277,54 @@ pub struct Loop {
     pub nodes: Vec<NodeIndex>,
     /// The numbers.
     pub facts: LoopFacts,
+}
+
+/// The statements of one instance of a service to a datastore.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pool {
+    /// The service.
+    pub service: NodeIndex,
+    /// `service.instance.id`, empty where not recorded.
+    pub instance: String,
+    /// The datastore.
+    pub datastore: NodeIndex,
+    /// The numbers.
+    pub facts: PoolFacts,
+}
+
+/// A way that failures took to the outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailurePath {
+    /// The operation of the requests without a caller.
+    pub entry: OperationIndex,
+    /// From the service where the failures began to that of the entry.
+    pub nodes: Vec<NodeIndex>,
+    /// The numbers.
+    pub facts: FailureFacts,
+}
+
+/// An operation whose requests write twice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DualWrite {
+    /// The operation.
+    pub operation: OperationIndex,
+    /// The datastore that it writes.
+    pub datastore: NodeIndex,
+    /// The other datastore, or the topic.
+    pub other: NodeIndex,
+    /// The numbers.
+    pub facts: DualWriteFacts,
+}
+
+/// A confidential attribute of a service's spans.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecretUse {
+    /// The service.
+    pub service: NodeIndex,
+    /// What its value was.
+    pub kind: SecretKind,
+    /// The attribute; empty for the name of the span.
+    pub key: String,
+    /// The numbers.
+    pub facts: SecretFacts,
 }

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use crate::name::Name;
 use crate::resolve::node_id;
-use crate::span::{NodeKey, Span, SpanId, SpanKind, TraceId, Vocabulary};
+use crate::span::{Marks, NodeKey, ServiceKey, Span, SpanId, SpanKind, TraceId, Vocabulary};
 use crate::waterfall::{Row, Waterfall};
 
 /// How many spans of one id are looked at for a parent. Client and server may share one; more is rubbish, which must not
@@ -103,17 +104,40 @@ impl Trace {
             let own = own(&self.spans[index]);
             environments[index] = if own.is_empty() { inherited } else { own };
         }
-        let mut parts: Vec<(Name, Cow<'_, Self>)> = Vec::new();
-        named.insert(0, Name::EMPTY);
-        for environment in named {
-            let inside = (0..self.spans.len()).filter(|&index| environments[index] == environment);
-            let spans: Vec<Span> = inside.map(|index| self.detached(index, &tree, &environments)).collect();
-            if !spans.is_empty() {
-                let duplicates = if parts.is_empty() { self.duplicates } else { 0 };
-                parts.push((environment, Cow::Owned(Self { id: self.id, spans, duplicates })));
+        let mut parts: BTreeMap<Name, Vec<Span>> = BTreeMap::new();
+        for (index, &environment) in environments.iter().enumerate() {
+            parts.entry(environment).or_default().push(self.detached(index, &tree, &environments));
+        }
+        let mut duplicates = self.duplicates;
+        let part = |(environment, spans)| {
+            let duplicates = std::mem::take(&mut duplicates);
+            (environment, Cow::Owned(Self { id: self.id, spans, duplicates }))
+        };
+        parts.into_iter().map(part).collect()
+    }
+
+    /// The trace as it would be without a service mesh: what a sidecar sends belongs to the service that it stands
+    /// before, the one it passes requests to or, going out, the one it takes calls from. A proxy that stands elsewhere
+    /// is a service of its own, as a gateway is.
+    pub(crate) fn without_proxies<'a>(part: Cow<'a, Self>, tree: &Tree, vocabulary: &Vocabulary) -> Cow<'a, Self> {
+        let spans = &part.spans;
+        let is_proxy = |index: usize| spans[index].marks.has(Marks::PROXY);
+        if !(0..spans.len()).any(is_proxy) {
+            return part;
+        }
+        let takes = |index: usize| matches!(spans[index].kind, SpanKind::Server | SpanKind::Consumer);
+        let mut services: Vec<ServiceKey> = spans.iter().map(|span| span.service).collect();
+        for &index in tree.order.iter().filter(|&&index| is_proxy(index)) {
+            let below = tree.children(index).find(|&child| takes(index) && takes(child) && !is_proxy(child));
+            let above = tree.parent[index].filter(|&parent| !takes(index) && !is_proxy(parent));
+            let stands_before = |app: &usize| stand_together(&spans[index], &spans[*app], vocabulary);
+            if let Some(app) = below.or(above).filter(stands_before) {
+                services[index] = spans[app].service;
             }
         }
-        parts
+        let mut trace = part.into_owned();
+        trace.spans.iter_mut().zip(services).for_each(|(span, service)| span.service = service);
+        Cow::Owned(trace)
     }
 
     /// The span at `index`, without its parent where that belongs to another environment.
@@ -124,6 +148,16 @@ impl Trace {
         }
         span
     }
+}
+
+/// Whether a proxy is the sidecar of a service: on the same host or pod, or called after it (`cart.default`,
+/// `cart-envoy`).
+fn stand_together(proxy: &Span, app: &Span, vocabulary: &Vocabulary) -> bool {
+    let host = |span: &Span| vocabulary.resource(span.resource).host;
+    let name = |span: &Span| vocabulary.names.text(span.service.name);
+    let rest = name(proxy).strip_prefix(name(app));
+    let is_called_after = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']));
+    is_called_after || !host(proxy).is_empty() && host(proxy) == host(app)
 }
 
 /// Who is whose parent, by index into the spans of a trace.

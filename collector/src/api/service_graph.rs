@@ -184,7 +184,7 @@ mod tests {
                 facts.caller_latency.record(latency_ms * 1_000_000);
             }
             let is_derived = *kind == EdgeKind::Messaging && !format!("{from}{to}").contains("topic:");
-            Edge { from: index(from), to: index(to), kind: *kind, is_derived, facts }
+            Edge { from: index(from), to: index(to), kind: *kind, is_derived, facts, ..Edge::default() }
         };
         let edges = edges.iter().map(edge).collect();
         CallGraph { nodes, edges, ..CallGraph::default() }

@@ -75,11 +75,17 @@ impl<V: SpanVisitor> Walk<'_, V> {
             end_ns: span.start_time.ns.saturating_add(span.duration.ns),
             is_error: status.is_error,
             status_message: status.message,
-            trace_state: Cow::Borrowed(""),
+            trace_state: trace_state(&span.tags.list),
             attributes: &span.tags.list,
             links: &references.links,
         });
     }
+}
+
+/// Jaeger keeps the W3C `tracestate` as a tag.
+fn trace_state<'a>(tags: &'a [Attribute<'_>]) -> Cow<'a, str> {
+    let tag = tags.iter().find(|(key, _)| key == "w3c.tracestate");
+    tag.map_or(Cow::Borrowed(""), |(_, value)| value.to_text())
 }
 
 /// A trace, an array of traces, or an object that holds them as its `data`.

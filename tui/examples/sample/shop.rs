@@ -191,16 +191,24 @@ fn add_edge(graph: &mut CallGraph, ends: (NodeIndex, NodeIndex), kind: EdgeKind,
         facts.callee_latency = latency.clone();
         service.requests += calls;
         service.failures += failures;
-        service.spans += calls * 3;
+        service.facts.spans += calls * 3;
         let facts = OperationFacts { requests: calls, latency, ..OperationFacts::default() };
         graph.operations.push(Operation { node: to, name: template.clone(), facts });
     }
     if let Some(caller) = graph.operations.iter().position(|operation| operation.node == from) {
         let facts = PatternFacts { calls, requests: calls / per_request, ..PatternFacts::default() };
         let caller = OperationIndex(caller as u32);
-        graph.patterns.push(CallPattern { caller, callee: to, kind, template, facts });
+        graph.patterns.push(CallPattern {
+            caller,
+            callee: to,
+            is_callee_known: true,
+            kind,
+            template,
+            facts,
+            ..CallPattern::default()
+        });
     }
-    graph.edges.push(Edge { from, to, kind, is_derived: false, facts });
+    graph.edges.push(Edge { from, to, kind, facts, ..Edge::default() });
 }
 
 /// `name`, `(datastore)`, `{topic}`, `<external>` or `client`.

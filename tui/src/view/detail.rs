@@ -265,8 +265,11 @@ fn node_lines(live: &Live, node: &Node, theme: Theme, cells: usize) -> Vec<Line<
             let (requests, failures) = (service.requests, service.failures);
             say("requests", format!("{}, {}", count(requests), rate(requests as f64 / seconds)));
             say("failed", format!("{}, {}", count(failures), share(failures, requests)));
-            let orphans =
-                format!("{}, {} without their parent", counted(service.spans, "span"), count(service.orphan_spans));
+            let orphans = format!(
+                "{}, {} without their parent",
+                counted(service.facts.spans, "span"),
+                count(service.facts.orphan_spans)
+            );
             say("spans", orphans);
         } else {
             say("telemetry", "none of its own: known from its callers".to_owned());

@@ -8,13 +8,8 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::fold::{Fold, Key, Visitor};
 use crate::hash::HashMap;
-
-/// What can be folded: an associative, commutative ⊕ with `Default` as its neutral element.
-pub trait Fold: Default {
-    /// `self ⊕ other`.
-    fn fold(&mut self, other: &Self);
-}
 
 /// A 64-bit hash that is the same in every process and version.
 pub fn stable_hash(key: &impl Hash) -> u64 {
@@ -89,13 +84,10 @@ impl<K: Copy + Ord + Hash, V: Fold, const LIMIT: usize> Bounded<K, V, LIMIT> {
         self.entries.entry(key).or_default()
     }
 
-    /// Folds in every entry of `other`.
-    pub fn merge(&mut self, other: &Self) {
-        for (&key, value) in &other.entries {
-            self.entry(key).fold(value);
-        }
-        self.overflow.fold(&other.overflow);
-        self.has_overflow |= other.has_overflow;
+    /// The overflow entry, for what no key can name.
+    pub fn beyond(&mut self) -> &mut V {
+        self.has_overflow = true;
+        &mut self.overflow
     }
 
     /// The value of `key`, if it has an entry of its own.
@@ -160,6 +152,24 @@ impl<K: Copy + Ord + Hash, V: Fold, const LIMIT: usize> Bounded<K, V, LIMIT> {
     }
 }
 
+impl<K: Copy + Ord + Hash + Key, V: Fold, const LIMIT: usize> Fold for Bounded<K, V, LIMIT> {
+    fn fold(&mut self, other: &Self) {
+        for (&key, value) in &other.entries {
+            self.entry(key).fold(value);
+        }
+        self.overflow.fold(&other.overflow);
+        self.has_overflow |= other.has_overflow;
+    }
+
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        for (key, value) in &self.entries {
+            key.for_each_name(&mut |name| visitor.name(name));
+            value.visit(visitor);
+        }
+        self.overflow.visit(visitor);
+    }
+}
+
 impl<K: Copy + Ord + Hash, V: Fold + PartialEq, const LIMIT: usize> PartialEq for Bounded<K, V, LIMIT> {
     fn eq(&self, other: &Self) -> bool {
         self.entries == other.entries && self.overflow == other.overflow && self.has_overflow == other.has_overflow
@@ -193,20 +203,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::name::Name;
 
-    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-    struct Count(u64);
-
-    impl Fold for Count {
-        fn fold(&mut self, other: &Self) {
-            self.0 += other.0;
-        }
-    }
-
-    fn of(keys: &[u8]) -> Bounded<u8, Count, 8> {
-        let mut map = Bounded::<_, Count, _>::default();
+    fn of(keys: &[u8]) -> Bounded<Name, u64, 8> {
+        let mut map = Bounded::default();
         for &key in keys {
-            map.entry(key).0 += 1;
+            *map.entry(Name(key.into())) += 1;
         }
         map
     }
@@ -217,7 +219,7 @@ mod tests {
             let whole = of(&keys);
             let (left, right) = keys.split_at(if keys.is_empty() { 0 } else { split.index(keys.len()) });
             let mut merged = of(right);
-            merged.merge(&of(left));
+            merged.fold(&of(left));
             prop_assert_eq!(&merged, &whole);
             keys.reverse();
             prop_assert_eq!(postcard::to_stdvec(&of(&keys)).unwrap(), postcard::to_stdvec(&whole).unwrap());
@@ -226,8 +228,8 @@ mod tests {
         #[test]
         fn nothing_is_lost(keys: Vec<u8>) {
             let map = of(&keys);
-            let kept: u64 = map.values().map(|count| count.0).sum();
-            prop_assert_eq!(kept + map.overflow().0, keys.len() as u64);
+            let kept: u64 = map.values().sum();
+            prop_assert_eq!(kept + map.overflow(), keys.len() as u64);
             prop_assert!(map.len() <= 8);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::facts::Entry;
 use crate::name::Name;
-use crate::span::{Access, EdgeKind, NodeKey, Outcome, Span, SpanId, SpanKind};
+use crate::span::{Access, Call, EdgeKind, Location, Marks, NodeKey, Outcome, Span, SpanId, SpanKind, Transport};
 use crate::trace::Tree;
 
 /// The longest chain of callers that is walked, in requests.
@@ -18,8 +18,10 @@ pub(super) struct Request {
     pub(super) caller: Option<usize>,
     /// Whether the caller waits for it.
     pub(super) is_synchronous: bool,
-    /// Whether it is a health, readiness or metrics request, which counts nowhere.
+    /// Whether it counts nowhere: a health, readiness or metrics request.
     pub(super) is_probe: bool,
+    /// Whether a browser, a phone or a desktop makes it: its calls count, as calls of the outside world.
+    pub(super) is_outside: bool,
 }
 
 /// One call of a request, or one delivery of a message to it.
@@ -32,6 +34,8 @@ pub(super) struct Made<'a> {
     pub(super) kind: EdgeKind,
     /// What is called there.
     pub(super) template: Name,
+    /// The request that it causes, where the callee sent a span.
+    pub(super) callee_request: Option<usize>,
     pub(super) is_asynchronous: bool,
     pub(super) start_ns: u64,
     pub(super) end_ns: u64,
@@ -40,17 +44,58 @@ pub(super) struct Made<'a> {
     pub(super) caller_ns: Option<u64>,
     /// As the callee saw it, where it sent a span.
     pub(super) callee_ns: Option<u64>,
-    pub(super) parameters: Option<u64>,
-    pub(super) host: Name,
-    pub(super) access: Access,
-    pub(super) tables: &'a [Name],
+    /// What the caller's span says of it; none where it has none.
+    pub(super) call: Option<&'a Call>,
+    /// Of the span that tells of it.
+    pub(super) marks: Marks,
+    /// Name of the span above the caller's.
+    pub(super) parent_name: Name,
+    pub(super) location: Option<&'a Location>,
+}
+
+impl<'a> Made<'a> {
+    pub(super) fn parameters(&self) -> Option<u64> {
+        self.call.and_then(|call| call.parameters)
+    }
+
+    pub(super) fn host(&self) -> Name {
+        self.call.map_or(Name::EMPTY, |call| call.host)
+    }
+
+    pub(super) fn access(&self) -> Access {
+        self.call.map_or(Access::None, |call| call.access)
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        self.call.map_or(Transport::Unknown, |call| call.transport)
+    }
+
+    pub(super) fn tables(&self) -> &'a [Name] {
+        self.call.map_or(&[], |call| &call.tables)
+    }
+
     /// How many messages or statements it carries.
-    pub(super) batch: u32,
-    pub(super) is_retry: bool,
+    pub(super) fn batch(&self) -> u32 {
+        self.call.map_or(1, |call| call.batch)
+    }
+
+    pub(super) fn duration_ns(&self) -> u64 {
+        self.end_ns - self.start_ns
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.marks.has(Marks::STREAM)
+    }
+
+    /// Whether it goes to a service or an external host, known or not.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self.callee, NodeKey::Service(_) | NodeKey::Peer(_) | NodeKey::Unknown)
+    }
 }
 
 /// The requests and calls of one trace.
 pub(super) struct Calls<'a> {
+    /// Callers before callees.
     pub(super) requests: Vec<Request>,
     /// Calls in order of (request, start); probes are left out.
     pub(super) made: Vec<Made<'a>>,
@@ -68,6 +113,7 @@ impl<'a> Calls<'a> {
         }
         let Reader { requests, mut made, .. } = reader;
         made.retain(|call| !requests[call.request].is_probe);
+        name_unmatched(&mut made);
         made.sort_by_key(|call| (call.request, call.start_ns));
         Self { requests, made }
     }
@@ -84,6 +130,37 @@ impl<'a> Calls<'a> {
     }
 }
 
+/// A callee that sent spans for some of the calls to one peer is the callee of the others, too: half of its spans may
+/// be lost.
+fn name_unmatched(made: &mut [Made<'_>]) {
+    let peer = |call: &Made<'_>| match call.call.and_then(|call| call.peer) {
+        Some(peer @ NodeKey::Peer(_)) => Some((call.caller, peer)),
+        _ => None,
+    };
+    let is_unmatched = |call: &Made<'_>| matches!(call.callee, NodeKey::Peer(_));
+    if !made.iter().any(is_unmatched) {
+        return;
+    }
+    let matched = made.iter().filter(|call| !is_unmatched(call) && call.callee_request.is_some());
+    let mut known: Vec<_> = matched
+        .filter_map(|call| peer(call).map(|key| (key, call.call.map(|call| call.template), call.callee, call.template)))
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    for call in made.iter_mut().filter(|call| is_unmatched(call)) {
+        let Some(key) = peer(call) else { continue };
+        let from = known.partition_point(|entry| entry.0 < key);
+        let same: Vec<_> = known[from..].iter().take_while(|entry| entry.0 == key).collect();
+        if let Some(first) = same.first().filter(|first| same.iter().all(|entry| entry.2 == first.2)) {
+            call.callee = first.2;
+            let mut alike = same.iter().filter(|entry| entry.1 == Some(call.template));
+            if let (Some(only), None) = (alike.next(), alike.next()) {
+                call.template = only.3;
+            }
+        }
+    }
+}
+
 struct Reader<'a, 't> {
     spans: &'a [Span],
     tree: &'t Tree,
@@ -93,7 +170,7 @@ struct Reader<'a, 't> {
     made: Vec<Made<'a>>,
 }
 
-impl Reader<'_, '_> {
+impl<'a> Reader<'a, '_> {
     /// Opens a request at a span, or puts the span into its parent's.
     fn place(&mut self, index: usize) {
         let span = &self.spans[index];
@@ -103,12 +180,15 @@ impl Reader<'_, '_> {
             self.request_of[index] = self.request_of[parent.expect("a root opens a request")];
             return;
         }
-        let caller = parent.filter(|&parent| calls(&self.spans[parent], span));
+        let is_outside = |span: &Span| span.marks.has(Marks::DEVICE);
+        let above = parent.filter(|&parent| calls(&self.spans[parent], span));
+        let caller = above.filter(|&parent| !is_outside(&self.spans[parent]));
         let is_message = span.kind == SpanKind::Consumer
             || caller.is_some_and(|parent| self.spans[parent].kind == SpanKind::Producer);
         let entry = match span.kind {
             _ if is_message => Entry::Message,
             _ if caller.is_some() => Entry::Internal,
+            _ if above.is_some() => Entry::Client,
             _ if self.tree.is_orphan[index] => Entry::Unknown,
             SpanKind::Server => Entry::Client,
             _ if span.parent_id == SpanId::NONE => Entry::Schedule,
@@ -121,6 +201,7 @@ impl Reader<'_, '_> {
             caller: caller.map(|parent| self.request_of[parent]),
             is_synchronous: !is_message,
             is_probe: span.is_probe,
+            is_outside: is_outside(span),
         });
     }
 
@@ -134,18 +215,22 @@ impl Reader<'_, '_> {
             _ => {}
         }
         let request = self.request_of[index];
-        if self.requests[request].span == index && self.requests[request].entry == Entry::Client {
-            self.made.push(Made { request, caller: NodeKey::Client, ..received(span, span) });
+        let opened = &self.requests[request];
+        let above = self.tree.parent[index].map(|parent| (parent, &self.spans[parent]));
+        let opens = opened.span == index;
+        if opens && opened.entry == Entry::Client && !opened.is_outside && !above.is_some_and(|(_, it)| calls(it, span))
+        {
+            self.made.push(Made { request, caller: NodeKey::Client, ..self.received(span, span, request) });
         }
-        let caller = self.tree.parent[index].map(|parent| (parent, &self.spans[parent]));
-        if let Some((parent, caller)) = caller
+        if let Some((parent, caller)) = above
             && !span.is_probe
             && !matches!(caller.kind, SpanKind::Client | SpanKind::Producer)
             && caller.service != span.service
             && span.kind != SpanKind::Consumer
             && calls(caller, span)
         {
-            self.made.push(Made { request: self.request_of[parent], ..received(caller, span) });
+            let received = self.received(caller, span, request);
+            self.made.push(Made { request: self.request_of[parent], ..received });
         }
     }
 
@@ -160,23 +245,26 @@ impl Reader<'_, '_> {
             let callee = &self.spans[child];
             if callee.service == span.service {
                 is_wrapper |= matches!(callee.kind, SpanKind::Client | SpanKind::Producer);
+                is_matched |= span.marks.has(Marks::PROXY);
             } else if calls(span, callee) {
                 is_matched = true;
                 if callee.is_probe {
                     continue;
                 }
+                let received = self.received(span, callee, self.request_of[child]);
                 self.made.push(Made {
                     request: self.request_of[index],
-                    kind: if call.kind == EdgeKind::Other { received(span, callee).kind } else { call.kind },
-                    callee_ns: Some(callee.duration_ns()),
+                    kind: if call.kind == EdgeKind::Other { received.kind } else { call.kind },
+                    callee_ns: received.callee_ns,
+                    callee_request: received.callee_request,
                     template: callee.operation,
-                    callee: NodeKey::Service(callee.service),
-                    ..sent(span, NodeKey::Service(callee.service))
+                    ..self.sent(index, received.callee)
                 });
             }
         }
-        if let Some(peer) = call.peer.filter(|_| !is_matched && !is_wrapper && !span.is_probe) {
-            self.made.push(Made { request: self.request_of[index], ..sent(span, peer) });
+        if !is_matched && !is_wrapper && !span.is_probe && !span.marks.has(Marks::DEVICE) {
+            let peer = call.peer.unwrap_or(NodeKey::Unknown);
+            self.made.push(Made { request: self.request_of[index], ..self.sent(index, peer) });
         }
     }
 
@@ -185,13 +273,13 @@ impl Reader<'_, '_> {
         let span = &self.spans[index];
         let request = self.request_of[index];
         if let Some(topic) = span.call.as_ref().and_then(|call| call.peer) {
-            self.made.push(Made { request, is_asynchronous: true, ..sent(span, topic) });
+            self.made.push(Made { request, is_asynchronous: true, ..self.sent(index, topic) });
             return;
         }
         for child in self.tree.children(index) {
             let callee = &self.spans[child];
             if callee.service != span.service {
-                let callee = Made { template: callee.operation, ..sent(span, NodeKey::Service(callee.service)) };
+                let callee = Made { template: callee.operation, ..self.sent(index, NodeKey::Service(callee.service)) };
                 self.made.push(Made { request, is_asynchronous: true, ..callee });
             }
         }
@@ -205,7 +293,7 @@ impl Reader<'_, '_> {
             return;
         }
         if let Some(topic) = span.call.as_ref().and_then(|call| call.peer) {
-            let delivery = sent(span, NodeKey::Service(span.service));
+            let delivery = self.sent(index, NodeKey::Service(span.service));
             self.made.push(Made {
                 request: self.request_of[index],
                 caller: topic,
@@ -217,16 +305,69 @@ impl Reader<'_, '_> {
             });
         }
     }
+
+    /// A call as the caller's span tells it.
+    fn sent(&self, index: usize, callee: NodeKey) -> Made<'a> {
+        let span = &self.spans[index];
+        let call = span.call.as_ref().expect("every client, producer and consumer span has a call");
+        let parent = self.tree.parent[index].map(|parent| &self.spans[parent]);
+        Made {
+            request: 0,
+            caller: caller_of(span),
+            callee,
+            kind: call.kind,
+            template: call.template,
+            callee_request: None,
+            is_asynchronous: false,
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            outcome: span.outcome,
+            caller_ns: Some(span.duration_ns()),
+            callee_ns: None,
+            call: Some(call),
+            marks: span.marks,
+            parent_name: parent.map_or(Name::EMPTY, |parent| parent.name),
+            location: span.location.as_deref().or(parent.and_then(|parent| parent.location.as_deref())),
+        }
+    }
+
+    /// A call as the callee's span tells it, which opens the request `opened`.
+    fn received(&self, caller: &Span, span: &Span, opened: usize) -> Made<'a> {
+        Made {
+            request: 0,
+            caller: caller_of(caller),
+            callee: NodeKey::Service(span.service),
+            kind: span.call.as_ref().map_or(EdgeKind::Other, |call| call.kind),
+            template: span.operation,
+            callee_request: Some(opened),
+            is_asynchronous: false,
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            outcome: span.outcome,
+            caller_ns: None,
+            callee_ns: Some(span.duration_ns()),
+            call: None,
+            marks: span.marks,
+            parent_name: caller.name,
+            location: None,
+        }
+    }
+}
+
+/// Browsers, phones and desktops are the outside world.
+fn caller_of(span: &Span) -> NodeKey {
+    if span.marks.has(Marks::DEVICE) { NodeKey::Client } else { NodeKey::Service(span.service) }
 }
 
 /// Whether `span`, a child of `parent`, starts a request of its own. A span of any kind does whose parent is in
 /// another service; so does the receiving end of a call that a service makes to itself.
 fn opens_request(parent: &Span, span: &Span) -> bool {
     parent.service != span.service
-        || matches!(
-            (parent.kind, span.kind),
-            (SpanKind::Client, SpanKind::Server) | (SpanKind::Producer, SpanKind::Consumer)
-        )
+        || !parent.marks.has(Marks::PROXY)
+            && matches!(
+                (parent.kind, span.kind),
+                (SpanKind::Client, SpanKind::Server) | (SpanKind::Producer, SpanKind::Consumer)
+            )
 }
 
 /// Whether a span that opens a request was called by its parent. A server directly under a server is only within its
@@ -234,51 +375,4 @@ fn opens_request(parent: &Span, span: &Span) -> bool {
 fn calls(parent: &Span, span: &Span) -> bool {
     let is_direct = span.kind == SpanKind::Server && parent.kind == SpanKind::Server;
     !is_direct || parent.start_ns <= span.start_ns && span.end_ns <= parent.end_ns
-}
-
-/// A call as the caller's span tells it.
-fn sent(span: &Span, callee: NodeKey) -> Made<'_> {
-    let call = span.call.as_ref().expect("every client, producer and consumer span has a call");
-    Made {
-        request: 0,
-        caller: NodeKey::Service(span.service),
-        callee,
-        kind: call.kind,
-        template: call.template,
-        is_asynchronous: false,
-        start_ns: span.start_ns,
-        end_ns: span.end_ns,
-        outcome: span.outcome,
-        caller_ns: Some(span.duration_ns()),
-        callee_ns: None,
-        parameters: call.parameters,
-        host: call.host,
-        access: call.access,
-        tables: &call.tables,
-        batch: call.batch,
-        is_retry: call.is_resend,
-    }
-}
-
-/// A call as the callee's span tells it.
-fn received<'a>(caller: &Span, span: &'a Span) -> Made<'a> {
-    Made {
-        request: 0,
-        caller: NodeKey::Service(caller.service),
-        callee: NodeKey::Service(span.service),
-        kind: span.call.as_ref().map_or(EdgeKind::Other, |call| call.kind),
-        template: span.operation,
-        is_asynchronous: false,
-        start_ns: span.start_ns,
-        end_ns: span.end_ns,
-        outcome: span.outcome,
-        caller_ns: None,
-        callee_ns: Some(span.duration_ns()),
-        parameters: None,
-        host: Name::EMPTY,
-        access: Access::None,
-        tables: &[],
-        batch: 1,
-        is_retry: false,
-    }
 }

@@ -1,19 +1,21 @@
-//! Traces that prove a pattern: the worst, and for each power of two of the measured value a typical one. Both are
-//! chosen by value and hash alone, never by order.
+//! Traces that prove a pattern: the worst, and a typical one for each small value that was measured and each power of
+//! two of greater ones. All are chosen by value and hash alone, never by order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::bounded::stable_hash;
-use super::{EnvironmentFacts, Facts};
 use crate::span::TraceId;
+
+/// Values under this have an example each.
+const EXACT: u64 = 32;
 
 /// The traces that prove one pattern.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemplars {
     worst: Option<(u64, TraceId)>,
-    /// Number of significant bits of the value → (hash of the trace id, trace id), the smallest hash winning.
+    /// Class of the value → (hash of the trace id, trace id), the smallest hash winning.
     typical: BTreeMap<u8, (u64, TraceId)>,
 }
 
@@ -22,15 +24,15 @@ impl Exemplars {
     pub fn offer(&mut self, value: u64, trace_id: TraceId) {
         self.worst = self.worst.max(Some((value, trace_id)));
         let candidate = (stable_hash(&trace_id), trace_id);
-        let entry = self.typical.entry(significant_bits(value)).or_insert(candidate);
+        let entry = self.typical.entry(class(value)).or_insert(candidate);
         *entry = candidate.min(*entry);
     }
 
     /// Takes over what `other` knows.
     pub fn merge(&mut self, other: &Self) {
         self.worst = self.worst.max(other.worst);
-        for (&bits, &candidate) in &other.typical {
-            let entry = self.typical.entry(bits).or_insert(candidate);
+        for (&class, &candidate) in &other.typical {
+            let entry = self.typical.entry(class).or_insert(candidate);
             *entry = candidate.min(*entry);
         }
     }
@@ -40,9 +42,10 @@ impl Exemplars {
         self.worst
     }
 
-    /// A trace whose value is within the power of two of `value`, else the nearest that is greater, else the worst.
+    /// A trace whose value is that of `value` where it is small, else within its power of two; else the nearest that is
+    /// greater, else the worst.
     pub fn typical(&self, value: u64) -> Option<TraceId> {
-        let near = self.typical.range(significant_bits(value)..).next().map(|(_, &(_, trace_id))| trace_id);
+        let near = self.typical.range(class(value)..).next().map(|(_, &(_, trace_id))| trace_id);
         near.or(self.worst.map(|(_, trace_id)| trace_id))
     }
 
@@ -59,25 +62,8 @@ impl Exemplars {
     }
 }
 
-impl Facts {
-    /// The traces that a graph of these facts may cite, so that a store can keep them.
-    pub fn exemplar_traces(&self) -> BTreeSet<TraceId> {
-        let mut traces = BTreeSet::new();
-        for environment in self.environments.values() {
-            // Every field is named, so that a new one is not forgotten here.
-            let EnvironmentFacts { counts: _, services: _, operations, edges, patterns, usages, loops } = environment;
-            let operations = operations.values().map(|operation| &operation.exemplars);
-            let edges = edges.values().flat_map(|edge| [&edge.slow, &edge.failed, &edge.chatty]);
-            let patterns = patterns.values().map(|pattern| &pattern.exemplars);
-            let usages = usages.values().map(|usage| &usage.exemplars);
-            let loops = loops.values().map(|walked| &walked.exemplars);
-            let all = operations.chain(edges).chain(patterns).chain(usages).chain(loops);
-            traces.extend(all.flat_map(Exemplars::traces));
-        }
-        traces
-    }
-}
-
-fn significant_bits(value: u64) -> u8 {
-    (64 - value.leading_zeros()) as u8
+/// Small values, which are counts with thresholds among them, have a class each; the others share one with all of
+/// their power of two.
+fn class(value: u64) -> u8 {
+    if value < EXACT { value as u8 } else { EXACT as u8 + (63 - value.leading_zeros()) as u8 }
 }

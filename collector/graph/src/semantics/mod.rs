@@ -15,6 +15,7 @@ use std::borrow::Cow;
 
 use self::attributes::{Field, Keys, Known};
 use self::confidential::Confidentiality;
+use crate::facts::Key;
 use crate::facts::bounded::stable_hash;
 use crate::name::{Name, NameTable, cut};
 use crate::span::{

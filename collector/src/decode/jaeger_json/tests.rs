@@ -72,6 +72,8 @@ fn sayable(recording: &Recording) -> Vec<(OwnedAttributes, OwnedSpan)> {
         span.attributes.insert(1, ("otel.status_code".to_owned(), Value::Text(code.into())));
         let message = Value::Text(span.status_message.clone().into());
         span.attributes.insert(2, ("otel.status_description".to_owned(), message));
+        let trace_state = Value::Text(span.trace_state.clone().into());
+        span.attributes.insert(3, ("w3c.tracestate".to_owned(), trace_state));
     }
     spans
 }

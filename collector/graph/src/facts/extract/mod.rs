@@ -1,0 +1,264 @@
+//! The facts of one trace: from its spans to what ⊕ adds up.
+
+mod data;
+mod paths;
+mod repetition;
+mod serial;
+
+use super::calls::{Calls, Made};
+use super::latest::slice;
+use super::{EdgeFacts, EdgeKey, Entry, EnvironmentFacts, Facts, Histogram, OperationFacts, OperationKey};
+use crate::marks::{Marks, Transport};
+use crate::span::{NodeKey, Outcome, Span, SpanId, TraceId, Vocabulary};
+use crate::trace::{Trace, Tree};
+
+impl Facts {
+    /// Adds the facts of one settled trace.
+    pub fn add_trace(&mut self, trace: &Trace, vocabulary: &Vocabulary) {
+        for (environment, part) in trace.by_environment(vocabulary) {
+            let facts = self.environments.entry(environment);
+            let tree = Tree::of(part.spans());
+            let part = Trace::without_proxies(part, &tree, vocabulary);
+            let calls = Calls::of(part.spans(), &tree);
+            let reading = Reading { trace_id: part.id(), spans: part.spans(), calls: &calls, vocabulary };
+            facts.counts.traces += 1;
+            facts.counts.duplicate_spans += part.duplicates();
+            facts.counts.circular_spans += tree.circular;
+            facts.add_spans(&reading, &tree.is_orphan);
+            facts.add_secrets(&reading);
+            facts.add_requests(&reading);
+            facts.add_calls(&reading);
+            facts.add_data(&reading);
+            facts.add_paths(&reading);
+        }
+    }
+
+    /// Adds the facts of spans that came after their trace had settled: single spans, and calls to datastores and
+    /// topics, never anything per request. Other calls of a fragment are left out, since the span of their callee may
+    /// have settled before.
+    pub fn add_fragment(&mut self, fragment: &Trace, vocabulary: &Vocabulary) {
+        for (environment, part) in fragment.by_environment(vocabulary) {
+            let facts = self.environments.entry(environment);
+            let tree = Tree::of(part.spans());
+            let mut calls = Calls::of(part.spans(), &tree);
+            calls.made.retain(|call| !matches!(call.callee, NodeKey::Peer(_)));
+            let reading = Reading { trace_id: part.id(), spans: part.spans(), calls: &calls, vocabulary };
+            facts.counts.late_spans += part.spans().len() as u64;
+            facts.counts.duplicate_spans += part.duplicates();
+            facts.add_spans(&reading, &[]);
+            facts.add_secrets(&reading);
+            facts.add_calls(&reading);
+        }
+    }
+}
+
+/// One trace, read: what all of its facts are taken from.
+struct Reading<'a> {
+    trace_id: TraceId,
+    spans: &'a [Span],
+    calls: &'a Calls<'a>,
+    vocabulary: &'a Vocabulary,
+}
+
+impl<'a> Reading<'a> {
+    /// The span that opens a request.
+    fn opening(&self, request: usize) -> &'a Span {
+        &self.spans[self.calls.requests[request].span]
+    }
+
+    fn operation(&self, request: usize) -> OperationKey {
+        let span = self.opening(request);
+        OperationKey { service: span.service, operation: span.operation }
+    }
+
+    /// Each request that counts, with its number and the calls that it makes, not the deliveries that it takes.
+    fn requests(&self) -> impl Iterator<Item = (usize, Vec<&'a Made<'a>>)> {
+        let mut rest = &self.calls.made[..];
+        let numbered = self.calls.requests.iter().enumerate();
+        numbered.filter_map(move |(index, request)| {
+            let (made, later) = rest.split_at(rest.partition_point(|call| call.request <= index));
+            rest = later;
+            let own = NodeKey::Service(self.opening(index).service);
+            let counts = !request.is_probe && !request.is_outside;
+            counts.then(|| (index, made.iter().filter(|call| call.caller == own).collect()))
+        })
+    }
+}
+
+impl EnvironmentFacts {
+    fn add_spans(&mut self, reading: &Reading<'_>, is_orphan: &[bool]) {
+        self.counts.spans += reading.spans.len() as u64;
+        let mut touched: Vec<_> = Vec::with_capacity(reading.spans.len());
+        for (index, span) in reading.spans.iter().enumerate() {
+            let is_orphan = is_orphan.get(index).copied().unwrap_or(false);
+            self.counts.seen.widen(span.start_ns, span.end_ns);
+            self.counts.orphan_spans += u64::from(is_orphan);
+            self.counts.sampled_spans += u64::from(span.marks.has(Marks::SAMPLED));
+            if span.marks.has(Marks::DEVICE) {
+                self.counts.device_spans += 1;
+                continue;
+            }
+            touched.push((span.service, is_orphan));
+            let resource = reading.vocabulary.resource(span.resource);
+            let service = self.services.entry(span.service);
+            service.spans += 1;
+            service.child_spans += u64::from(span.parent_id != SpanId::NONE);
+            service.orphan_spans += u64::from(is_orphan);
+            service.span_names.insert(span.name.0);
+            let labels = [
+                (&mut service.instances, resource.instance),
+                (&mut service.versions, resource.version),
+                (&mut service.owners, resource.owner),
+                (&mut service.languages, resource.language),
+            ];
+            for (seen, name) in labels.into_iter().filter(|(_, name)| !name.is_empty()) {
+                seen.entry(name).widen(span.start_ns, span.end_ns);
+            }
+        }
+        touched.sort_unstable();
+        for group in touched.chunk_by(|left, right| left.0 == right.0) {
+            let service = self.services.entry(group[0].0);
+            service.traces += 1;
+            service.exemplars.offer(group.len() as u64, reading.trace_id);
+            let orphans = group.iter().filter(|(_, is_orphan)| *is_orphan).count() as u64;
+            if orphans > 0 {
+                service.orphaned.offer(orphans, reading.trace_id);
+            }
+        }
+    }
+
+    fn add_requests(&mut self, reading: &Reading<'_>) {
+        let mut attempts = vec![false; reading.calls.requests.len()];
+        for (index, mut own) in reading.requests() {
+            let span = reading.opening(index);
+            let entry = reading.calls.requests[index].entry;
+            let facts = self.operations.entry(reading.operation(index));
+            facts.requests += 1;
+            facts.outcomes[span.outcome.index()] += 1;
+            facts.entries[entry as usize] += 1;
+            facts.identified += u64::from(span.marks.has(Marks::IDENTITY));
+            if span.marks.has(Marks::STREAM) {
+                facts.streams += 1;
+            } else {
+                add_time(facts, reading.trace_id, span, &own);
+                serial::add_runs(facts, reading.trace_id, span, &own);
+            }
+            if entry == Entry::Client && span.marks.has(Marks::PUBLIC_CLIENT) {
+                let service = self.services.entry(span.service);
+                service.public_requests += 1;
+                *service.public_clients.entry(span.client) += 1;
+                service.public.offer(1, reading.trace_id);
+            }
+            self.add_repetition(reading, index, &mut own, &mut attempts);
+        }
+    }
+
+    fn add_calls(&mut self, reading: &Reading<'_>) {
+        let mut touched = Vec::with_capacity(reading.calls.made.len());
+        let has_edge = |call: &&Made<'_>| call.caller != call.callee && call.callee != NodeKey::Unknown;
+        for call in reading.calls.made.iter().filter(has_edge) {
+            let key = EdgeKey { caller: call.caller, callee: call.callee, kind: call.kind };
+            touched.push(key);
+            let edge = self.edges.entry(key);
+            edge.calls += 1;
+            edge.outcomes[call.outcome.index()] += 1;
+            edge.traced_calls += u64::from(call.callee_ns.is_some());
+            edge.asynchronous_calls += u64::from(call.is_asynchronous);
+            edge.items += u64::from(call.batch());
+            edge.seen.widen(call.start_ns, call.end_ns);
+            if call.host() != crate::name::Name::EMPTY {
+                *edge.hosts.entry(call.host()) += 1;
+            }
+            add_transport(edge, call, reading.trace_id);
+            add_latency(edge, call, reading);
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        for key in touched {
+            self.edges.entry(key).traces += 1;
+        }
+    }
+}
+
+/// How long a request took, and how much of that it waited for nobody.
+fn add_time(facts: &mut OperationFacts, trace_id: TraceId, span: &Span, own: &[&Made<'_>]) {
+    let duration_ns = span.duration_ns();
+    let within = |time: u64| time.clamp(span.start_ns, span.end_ns);
+    let waited = own.iter().filter(|call| !call.is_asynchronous);
+    let self_ns = duration_ns - union(waited.map(|call| (within(call.start_ns), within(call.end_ns))));
+    facts.latency.record(duration_ns);
+    facts.exemplars.offer(duration_ns, trace_id);
+    facts.self_time.record(self_ns);
+    facts.self_share.record(percent(self_ns, duration_ns).into());
+}
+
+fn add_transport(edge: &mut EdgeFacts, call: &Made<'_>, trace_id: TraceId) {
+    match call.transport() {
+        Transport::Unknown => {}
+        Transport::Encrypted => edge.encrypted_calls += 1,
+        Transport::Plain => {
+            edge.plain_calls += 1;
+            edge.plain.offer(call.duration_ns(), trace_id);
+        }
+    }
+}
+
+/// Everything about the time of a call. How long a stream lasts says nothing.
+fn add_latency(edge: &mut EdgeFacts, call: &Made<'_>, reading: &Reading<'_>) {
+    let duration_ns = call.duration_ns();
+    let is_failure = call.outcome.is_failure();
+    let slice = edge.slices.entry(slice(call.start_ns));
+    slice.calls += 1;
+    slice.failures += u64::from(is_failure);
+    if call.is_stream() {
+        edge.streams += 1;
+        return;
+    }
+    slice.busy_ns = slice.busy_ns.saturating_add(duration_ns);
+    if is_failure {
+        slice.failed_ns = slice.failed_ns.saturating_add(duration_ns);
+        edge.failed.offer(duration_ns, reading.trace_id);
+    }
+    edge.slow.offer(duration_ns, reading.trace_id);
+    let record = |histogram: &mut Histogram, time: Option<u64>| time.into_iter().for_each(|ns| histogram.record(ns));
+    record(&mut edge.caller_latency, call.caller_ns);
+    record(&mut edge.callee_latency, call.callee_ns);
+    if let (Some(caller_ns), Some(callee_ns), Some(opened)) = (call.caller_ns, call.callee_ns, call.callee_request) {
+        edge.overhead.record(caller_ns.saturating_sub(callee_ns));
+        add_mismatch(edge, call, reading.opening(opened), reading);
+    }
+}
+
+/// Where the callee's time does not lie within the caller's: clocks that differ, or work that nobody waits for.
+fn add_mismatch(edge: &mut EdgeFacts, call: &Made<'_>, callee: &Span, reading: &Reading<'_>) {
+    let is_before = callee.start_ns < call.start_ns;
+    let beyond_ns = callee.end_ns.saturating_sub(call.end_ns);
+    let has_given_up = matches!(call.outcome, Outcome::TimedOut | Outcome::Cancelled);
+    if is_before || beyond_ns > 0 && !has_given_up && !call.is_asynchronous {
+        let host = |span: &Span| reading.vocabulary.resource(span.resource).host;
+        let caller_host = host(reading.opening(call.request));
+        let are_known = !caller_host.is_empty() && !host(callee).is_empty();
+        edge.skewed_calls += u64::from(are_known && caller_host != host(callee));
+    } else if beyond_ns > 0 && has_given_up {
+        edge.abandoned.record(beyond_ns);
+        edge.abandoned_exemplars.offer(beyond_ns, reading.trace_id);
+    }
+}
+
+/// `part` of `whole` in percent, 0 to 100; nothing of nothing is everything.
+fn percent(part: u64, whole: u64) -> u8 {
+    if whole == 0 { 100 } else { (u128::from(part.min(whole)) * 100 / u128::from(whole)) as u8 }
+}
+
+/// How long at least one of the intervals lasts.
+fn union(intervals: impl Iterator<Item = (u64, u64)>) -> u64 {
+    let mut intervals: Vec<_> = intervals.collect();
+    intervals.sort_unstable();
+    let mut covered_to = 0;
+    let mut total = 0;
+    for (start, end) in intervals {
+        total += end.saturating_sub(start.max(covered_to));
+        covered_to = covered_to.max(end);
+    }
+    total
+}

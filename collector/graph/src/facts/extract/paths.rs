@@ -1,0 +1,251 @@
+//! Ways through several services: how deep they lead, where they come back, which failures travel on them, and what of
+//! their time counts.
+
+use super::Reading;
+use crate::facts::{EdgeKey, EnvironmentFacts, FailureKey, LoopKey, MAX_PATH_LENGTH};
+use crate::span::ServiceKey;
+
+impl EnvironmentFacts {
+    /// Adds everything about ways.
+    pub(super) fn add_paths(&mut self, reading: &Reading<'_>) {
+        let below = Below::of(reading);
+        self.add_reach(reading, &below);
+        self.add_loops(reading);
+        self.add_failures(reading, &below);
+        self.add_critical_path(reading, &below);
+    }
+
+    /// How far each request without a caller reaches.
+    fn add_reach(&mut self, reading: &Reading<'_>, below: &Below) {
+        for root in below.roots(reading) {
+            let facts = self.operations.entry(reading.operation(root));
+            facts.services_touched.record(below.services(root) as u64);
+            facts.depth.record(below.depth[root]);
+            facts.deepest.offer(below.depth[root], reading.trace_id);
+            facts.trace_calls.record(below.remote_calls[root]);
+        }
+    }
+
+    /// Loops: requests whose service is already on the synchronous path that leads to them.
+    fn add_loops(&mut self, reading: &Reading<'_>) {
+        let mut walked: Vec<(LoopKey, u64)> = Vec::new();
+        let mut revisiting = vec![false; reading.calls.requests.len()];
+        for (index, request) in reading.calls.requests.iter().enumerate() {
+            if request.is_probe || request.is_outside || request.caller.is_none() {
+                continue;
+            }
+            let own = reading.opening(index).service;
+            let mut path: Vec<ServiceKey> = vec![own];
+            path.extend(reading.calls.synchronous_path(index).map(|at| reading.opening(at).service));
+            path.dedup();
+            let Some(length) = path[1..].iter().position(|&service| service == own).map(|place| place + 1) else {
+                continue;
+            };
+            revisiting[index] = reading.opening(request.caller.expect("checked above")).service != own;
+            match loop_key(&path[..length]) {
+                Some(key) => walked.push((key, turns(&path))),
+                None => {
+                    let beyond = self.loops.beyond();
+                    beyond.walks += 1;
+                    beyond.exemplars.offer(1, reading.trace_id);
+                }
+            }
+        }
+        walked.sort_unstable();
+        for group in walked.chunk_by(|left, right| left.0 == right.0) {
+            let facts = self.loops.entry(group[0].0);
+            let most = group.iter().map(|(_, turns)| *turns).max().unwrap_or(1);
+            facts.walks += group.len() as u64;
+            facts.traces += 1;
+            facts.turns.record(most);
+            facts.exemplars.offer(most, reading.trace_id);
+        }
+        for call in &reading.calls.made {
+            if call.callee_request.is_some_and(|opened| revisiting[opened]) {
+                self.edges.entry(EdgeKey { caller: call.caller, callee: call.callee, kind: call.kind }).revisits += 1;
+            }
+        }
+    }
+
+    /// Failures: requests that failed although none of their own calls to services did, with their way to the outside.
+    fn add_failures(&mut self, reading: &Reading<'_>, below: &Below) {
+        let requests = &reading.calls.requests;
+        let has_failed = |at: usize| reading.opening(at).outcome.is_failure();
+        let mut is_passed_on = vec![false; requests.len()];
+        for (index, request) in requests.iter().enumerate().filter(|(index, _)| has_failed(*index)) {
+            if let Some(caller) = request.caller.filter(|_| request.is_synchronous && !requests[index].is_probe) {
+                is_passed_on[caller] = true;
+            }
+        }
+        let mut travelled: Vec<(usize, [ServiceKey; MAX_PATH_LENGTH])> = Vec::new();
+        let begins = |index: &usize| has_failed(*index) && !is_passed_on[*index] && !requests[*index].is_probe;
+        for index in (0..requests.len()).filter(begins) {
+            let mut path = vec![reading.opening(index).service];
+            let mut entry = index;
+            for at in reading.calls.synchronous_path(index) {
+                path.push(reading.opening(at).service);
+                entry = at;
+            }
+            path.dedup();
+            if below.root[index] != entry || path.len() < 2 || requests[entry].is_outside {
+                continue;
+            }
+            match whole(&path) {
+                Some(services) => travelled.push((entry, services)),
+                None => self.failures.beyond().failed += 1,
+            }
+        }
+        travelled.sort_unstable();
+        travelled.dedup();
+        for (entry, services) in travelled {
+            let facts = self.failures.entry(FailureKey { entry: reading.operation(entry), services });
+            facts.failed += 1;
+            if has_failed(entry) {
+                facts.entry_failed += 1;
+                facts.exemplars.offer(reading.opening(entry).duration_ns(), reading.trace_id);
+            }
+        }
+    }
+
+    /// The critical path of each request without a caller: from its end backwards, always into the call that ended
+    /// last.
+    fn add_critical_path(&mut self, reading: &Reading<'_>, below: &Below) {
+        for root in below.roots(reading) {
+            let mut open = vec![(root, reading.opening(root).end_ns)];
+            while let Some((at, until_ns)) = open.pop() {
+                let span = reading.opening(at);
+                let mut cursor_ns = until_ns.min(span.end_ns);
+                let mut own_ns = 0;
+                for &child in below.children(at) {
+                    let called = reading.opening(child);
+                    if called.end_ns <= cursor_ns && called.start_ns >= span.start_ns {
+                        own_ns += cursor_ns - called.end_ns;
+                        open.push((child, called.end_ns));
+                        cursor_ns = called.start_ns;
+                    }
+                }
+                own_ns += cursor_ns.saturating_sub(span.start_ns);
+                self.services.entry(span.service).critical_ns += u128::from(own_ns);
+                self.counts.critical_ns += u128::from(own_ns);
+            }
+        }
+    }
+}
+
+/// What lies below each request.
+struct Below {
+    /// The request without a caller that caused it.
+    root: Vec<usize>,
+    /// Hops of the longest synchronous way from it to other services.
+    depth: Vec<u64>,
+    /// Calls to services and external hosts of it and all that it caused.
+    remote_calls: Vec<u64>,
+    /// (root, service) of every request, sorted, once each.
+    groups: Vec<(usize, ServiceKey)>,
+    /// Requests that are waited for, by caller, the last to end first.
+    waited_for: Vec<(usize, usize)>,
+}
+
+impl Below {
+    fn of(reading: &Reading<'_>) -> Self {
+        let requests = &reading.calls.requests;
+        let count = requests.len();
+        let mut below = Self {
+            root: (0..count).collect(),
+            depth: vec![0; count],
+            remote_calls: vec![0; count],
+            groups: Vec::with_capacity(count),
+            waited_for: Vec::with_capacity(count),
+        };
+        for call in reading.calls.made.iter().filter(|call| call.is_remote() && !call.is_asynchronous) {
+            below.remote_calls[call.request] += 1;
+        }
+        // Callers stand before those that they call.
+        for (index, request) in requests.iter().enumerate() {
+            below.root[index] = request.caller.map_or(index, |caller| below.root[caller]);
+            if !request.is_probe && !request.is_outside {
+                below.groups.push((below.root[index], reading.opening(index).service));
+            }
+        }
+        for (index, request) in requests.iter().enumerate().rev() {
+            let Some(caller) = request.caller else { continue };
+            below.remote_calls[caller] += below.remote_calls[index];
+            if request.is_synchronous && !request.is_probe {
+                let hops = u64::from(reading.opening(index).service != reading.opening(caller).service);
+                below.depth[caller] = below.depth[caller].max(below.depth[index] + hops);
+                below.waited_for.push((caller, index));
+            }
+        }
+        below.groups.sort_unstable();
+        below.groups.dedup();
+        let end_ns = |request: usize| reading.opening(request).end_ns;
+        below.waited_for.sort_by_key(|&(caller, index)| (caller, std::cmp::Reverse(end_ns(index)), index));
+        below
+    }
+
+    /// The requests without a caller that count.
+    fn roots<'a>(&'a self, reading: &'a Reading<'_>) -> impl Iterator<Item = usize> + 'a {
+        let numbered = reading.calls.requests.iter().enumerate();
+        let counts =
+            numbered.filter(|(index, request)| self.root[*index] == *index && !request.is_probe && !request.is_outside);
+        counts.map(|(index, _)| index)
+    }
+
+    /// How many services a request without a caller and all that it caused touched.
+    fn services(&self, root: usize) -> usize {
+        self.groups.partition_point(|(at, _)| *at <= root) - self.groups.partition_point(|(at, _)| *at < root)
+    }
+
+    fn children(&self, request: usize) -> impl Iterator<Item = &usize> {
+        let from = self.waited_for.partition_point(|(caller, _)| *caller < request);
+        self.waited_for[from..].iter().take_while(move |(caller, _)| *caller == request).map(|(_, child)| child)
+    }
+}
+
+/// How often a path, given from its end, alternates between its last two services: A B A B A is two turns.
+fn turns(path: &[ServiceKey]) -> u64 {
+    let alternating = path.iter().enumerate().take_while(|(place, service)| **service == path[place % 2]).count();
+    ((alternating - 1) / 2).max(1) as u64
+}
+
+/// The key of the loop that a path closes, given from its end to before its start; none for loops longer than a key
+/// holds.
+fn loop_key(path: &[ServiceKey]) -> Option<LoopKey> {
+    let mut path = path.to_vec();
+    path.reverse();
+    let smallest = (0..path.len()).min_by_key(|&place| path[place])?;
+    path.rotate_left(smallest);
+    whole(&path).map(|services| LoopKey { services })
+}
+
+/// The services of a path in the places of a key; none where it is longer.
+fn whole(path: &[ServiceKey]) -> Option<[ServiceKey; MAX_PATH_LENGTH]> {
+    let mut services = [ServiceKey::default(); MAX_PATH_LENGTH];
+    services.get_mut(..path.len())?.copy_from_slice(path);
+    Some(services)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Name;
+
+    fn path(text: &str) -> Vec<ServiceKey> {
+        let service = |letter: char| ServiceKey { namespace: Name::EMPTY, name: Name(letter as u64) };
+        text.chars().map(service).collect()
+    }
+
+    #[test]
+    fn turns_count_how_often_two_services_call_back() {
+        for (text, expected) in [("aba", 1), ("ababa", 2), ("abababa", 3), ("abca", 1), ("abac", 1)] {
+            assert_eq!(turns(&path(text)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_loop_has_one_key_wherever_it_is_entered() {
+        assert_eq!(loop_key(&path("cba")), loop_key(&path("acb")));
+        assert_ne!(loop_key(&path("cba")), loop_key(&path("abc")));
+        assert_eq!(loop_key(&path("abcdefghi")), None);
+    }
+}

@@ -1,0 +1,372 @@
+//! How one request repeats its calls: per edge, per pattern, and in sequences of statements.
+
+use super::{Made, Reading, percent, union};
+use crate::facts::histogram::bucket;
+use crate::facts::{
+    EdgeKey, Entry, EnvironmentFacts, MAX_SEQUENCE, MIN_REPEATED, MIN_ROUNDS, Parameters, PatternFacts, PatternKey,
+    Repetition, Sequence,
+};
+use crate::marks::Marks;
+use crate::name::Name;
+use crate::span::{Access, EdgeKind, NodeKey, Span};
+
+/// How many failures of one group of calls wait for the attempt that follows them.
+const MAX_OPEN_FAILURES: usize = 256;
+/// How many sequences of statements are looked for in one place of a request.
+const MAX_SEQUENCES: usize = 16;
+
+impl EnvironmentFacts {
+    /// Adds what one request calls, and how often. `attempts` tells which requests belong to attempts at one thing.
+    pub(super) fn add_repetition<'a>(
+        &mut self,
+        reading: &Reading<'a>,
+        request: usize,
+        own: &mut [&'a Made<'a>],
+        attempts: &mut [bool],
+    ) {
+        let span = reading.opening(request);
+        self.add_sequences(reading, request, own);
+        own.sort_by_key(|call| (call.callee, call.kind, call.template));
+        let mut fan_out = FanOut::default();
+        for calls in own.chunk_by(|left, right| (left.callee, left.kind) == (right.callee, right.kind)) {
+            let mut edge = EdgeOfRequest::default();
+            for group in calls.chunk_by(|left, right| left.template == right.template) {
+                let retries = mark_retries(group, attempts);
+                edge.add(group, &retries);
+                self.add_pattern(reading, request, group, &retries, &mut edge, calls);
+            }
+            fan_out.add(calls[0], edge.kept);
+            if calls[0].callee != NodeKey::Unknown && calls[0].callee != calls[0].caller {
+                self.add_edge_of_request(reading, request, calls, &edge, attempts);
+            }
+        }
+        self.add_fan_out(reading, request, span, &fan_out);
+    }
+
+    fn add_edge_of_request(
+        &mut self,
+        reading: &Reading<'_>,
+        request: usize,
+        calls: &[&Made<'_>],
+        of_request: &EdgeOfRequest,
+        attempts: &[bool],
+    ) {
+        let first = calls[0];
+        let edge = self.edges.entry(EdgeKey { caller: first.caller, callee: first.callee, kind: first.kind });
+        edge.requests += 1;
+        edge.retries += of_request.retries;
+        edge.overlapping_calls += overlapping(calls);
+        edge.chatty.offer(of_request.kept, reading.trace_id);
+        *edge.per_request.entry((bucket(of_request.kept), bucket(of_request.operations))).or_default() += 1;
+        if of_request.retries > 0 {
+            let is_layered = |at: &usize| attempts[*at];
+            let own = [request].into_iter();
+            let above = own.chain(reading.calls.synchronous_path(request)).any(|at| is_layered(&at));
+            edge.layered_retries += u64::from(above);
+            edge.attempts.record(of_request.attempts);
+            edge.retried.offer(of_request.attempts, reading.trace_id);
+        }
+    }
+
+    fn add_pattern(
+        &mut self,
+        reading: &Reading<'_>,
+        request: usize,
+        group: &[&Made<'_>],
+        retries: &[bool],
+        edge: &mut EdgeOfRequest,
+        on_edge: &[&Made<'_>],
+    ) {
+        let first = group[0];
+        let span = reading.opening(request);
+        let key = PatternKey {
+            caller: reading.operation(request),
+            callee: first.callee,
+            kind: first.kind,
+            template: first.template,
+        };
+        let pattern = self.patterns.entry(key);
+        pattern.requests += 1;
+        pattern.calls += group.len() as u64;
+        pattern.retries += retries.iter().filter(|is_retry| **is_retry).count() as u64;
+        for call in group {
+            add_call(pattern, call, reading);
+        }
+        let kept: Vec<&Made<'_>> =
+            group.iter().zip(retries).filter(|(_, is_retry)| !**is_retry).map(|(call, _)| *call).collect();
+        if kept.is_empty() {
+            return;
+        }
+        edge.operations += 1;
+        let repeated = Repeated::most(kept, first.kind == EdgeKind::Database);
+        let share = percent(repeated.union_ns, span.duration_ns());
+        let union_ns = bucket(repeated.union_ns);
+        let parameters = repeated.parameters;
+        let repetition = Repetition { distinct: bucket(repeated.distinct), union_ns, share, parameters };
+        *pattern.repetitions.entry(repetition).or_default() += 1;
+        if parameters != Parameters::Scattered {
+            pattern.exemplars.offer(repeated.distinct, reading.trace_id);
+        }
+        if repeated.distinct >= MIN_REPEATED {
+            pattern.saved.record(repeated.union_ns - repeated.longest_ns.min(repeated.union_ns));
+        }
+        let repeats = same_parameters(group, retries, on_edge);
+        if repeats > 1 {
+            pattern.repeats.record(repeats);
+            pattern.repeated.offer(repeats, reading.trace_id);
+        }
+    }
+
+    /// Statements that come again in turn: A B C A B C A B C. What lies between them does not matter, unless it is a
+    /// statement to the same datastore from a place of the same name.
+    fn add_sequences(&mut self, reading: &Reading<'_>, request: usize, own: &[&Made<'_>]) {
+        let is_statement =
+            |call: &&&Made<'_>| call.kind == EdgeKind::Database && !call.template.is_empty() && !call.is_asynchronous;
+        let mut statements: Vec<&Made<'_>> = own.iter().filter(is_statement).copied().collect();
+        if (statements.len() as u64) < 2 * MIN_ROUNDS {
+            return;
+        }
+        let place = |call: &Made<'_>| (call.callee, call.parent_name);
+        statements.sort_by_key(|call| (place(call), call.start_ns));
+        for group in statements.chunk_by(|left, right| place(left) == place(right)) {
+            let mut from = 0;
+            for _ in 0..MAX_SEQUENCES {
+                let Some(found) = first_sequence(&group[from..]) else { break };
+                let calls = &group[from + found.start..from + found.start + found.length * found.rounds as usize];
+                from += found.start + calls.len();
+                let union_ns = union(calls.iter().map(|call| (call.start_ns, call.end_ns)));
+                let (first, span) = (calls[0], reading.opening(request));
+                let caller = reading.operation(request);
+                let key = PatternKey { caller, callee: first.callee, kind: first.kind, template: first.template };
+                let pattern = self.patterns.entry(key);
+                let sequence = Sequence {
+                    length: found.length as u8,
+                    repeats: bucket(found.rounds),
+                    union_ns: bucket(union_ns),
+                    share: percent(union_ns, span.duration_ns()),
+                };
+                *pattern.sequences.entry(sequence).or_default() += 1;
+                pattern.sequenced.offer(found.rounds, reading.trace_id);
+            }
+        }
+    }
+
+    fn add_fan_out(&mut self, reading: &Reading<'_>, request: usize, span: &Span, fan_out: &FanOut) {
+        let is_message = reading.calls.requests[request].entry == Entry::Message;
+        let taken = span.call.as_ref().filter(|_| is_message).map_or(1, |call| u64::from(call.batch.max(1)));
+        let facts = self.operations.entry(reading.operation(request));
+        let remote = fan_out.remote.div_ceil(taken);
+        let children = (fan_out.remote + fan_out.messages).div_ceil(taken);
+        facts.relays += u64::from(fan_out.remote == 1 && fan_out.messages == 0 && fan_out.statements == 0);
+        facts.fan_out.record(remote);
+        facts.child_calls.record(children);
+        facts.fanned.offer(children, reading.trace_id);
+    }
+}
+
+/// What one call adds to its pattern.
+fn add_call(pattern: &mut PatternFacts, call: &Made<'_>, reading: &Reading<'_>) {
+    pattern.set_up_calls += u64::from(call.marks.has(Marks::SET_UP));
+    pattern.writes += u64::from(call.access() == Access::Write);
+    if !call.is_stream() {
+        pattern.latency.record(call.duration_ns());
+        pattern.slow.offer(call.duration_ns(), reading.trace_id);
+    }
+    for &table in call.tables() {
+        *pattern.tables.entry(table) += 1;
+    }
+    if let Some(&location) = call.location {
+        *pattern.locations.entry(location) += 1;
+    }
+}
+
+/// Calls of one request that are no attempts after a failure, by where they go.
+#[derive(Debug, Default)]
+struct FanOut {
+    remote: u64,
+    messages: u64,
+    statements: u64,
+}
+
+impl FanOut {
+    fn add(&mut self, call: &Made<'_>, kept: u64) {
+        match call.callee {
+            NodeKey::Datastore(_) => self.statements += kept,
+            NodeKey::Topic(_) => self.messages += kept,
+            _ => self.remote += kept,
+        }
+    }
+}
+
+/// What one request does on one edge.
+#[derive(Debug, Default)]
+struct EdgeOfRequest {
+    /// Calls that are no attempts after a failure.
+    kept: u64,
+    retries: u64,
+    /// The most attempts at one thing.
+    attempts: u64,
+    /// Different operations called.
+    operations: u64,
+}
+
+impl EdgeOfRequest {
+    fn add(&mut self, group: &[&Made<'_>], is_retry: &[bool]) {
+        let retries = is_retry.iter().filter(|is_retry| **is_retry).count() as u64;
+        let kept = group.len() as u64 - retries;
+        self.retries += retries;
+        self.kept += kept;
+        if retries == 0 {
+            return;
+        }
+        let repeated = group.iter().zip(is_retry).filter(|(_, is_retry)| **is_retry);
+        let mut known: Vec<u64> = repeated.filter_map(|(call, _)| call.parameters()).collect();
+        known.sort_unstable();
+        let most = known.chunk_by(|left, right| left == right).map(<[u64]>::len).max().unwrap_or(0) as u64;
+        let unknown = retries - known.len() as u64;
+        self.attempts = self.attempts.max(1 + most.max(unknown.div_ceil(kept.max(1))));
+    }
+}
+
+/// How often a request makes one call.
+struct Repeated {
+    distinct: u64,
+    union_ns: u64,
+    longest_ns: u64,
+    parameters: Parameters,
+}
+
+impl Repeated {
+    /// Of the calls under parents of one name (or of all, where places do not matter) those that repeat most.
+    fn most(mut kept: Vec<&Made<'_>>, by_place: bool) -> Self {
+        if !by_place || kept.len() == 1 {
+            return Self::of(&kept);
+        }
+        kept.sort_by_key(|call| call.parent_name);
+        let places = kept.chunk_by(|left, right| left.parent_name == right.parent_name).map(Self::of);
+        places.max_by_key(|place| (place.distinct, place.union_ns)).expect("a group has calls")
+    }
+
+    fn of(calls: &[&Made<'_>]) -> Self {
+        let mut known: Vec<u64> = calls.iter().filter_map(|call| call.parameters()).collect();
+        let unknown = (calls.len() - known.len()) as u64;
+        known.sort_unstable();
+        known.dedup();
+        let parameters = match unknown {
+            _ if calls.len() > 1 && are_scattered(calls) => Parameters::Scattered,
+            0 => Parameters::Known,
+            _ => Parameters::Unknown,
+        };
+        Self {
+            distinct: known.len() as u64 + unknown,
+            union_ns: union(calls.iter().map(|call| (call.start_ns, call.end_ns))),
+            longest_ns: calls.iter().map(|call| call.duration_ns()).max().unwrap_or(0),
+            parameters,
+        }
+    }
+}
+
+/// Whether every call went to a host of its own.
+fn are_scattered(calls: &[&Made<'_>]) -> bool {
+    let mut hosts: Vec<Name> = calls.iter().map(|call| call.host()).collect();
+    hosts.sort_unstable();
+    hosts.windows(2).all(|pair| pair[0] != pair[1])
+}
+
+/// The most calls of a group with the same known parameters and no write to the callee between two of them.
+fn same_parameters(group: &[&Made<'_>], is_retry: &[bool], on_edge: &[&Made<'_>]) -> u64 {
+    let kept = group.iter().zip(is_retry).filter(|(call, is_retry)| !**is_retry && !call.marks.has(Marks::SET_UP));
+    let mut known: Vec<(u64, u64)> =
+        kept.filter_map(|(call, _)| call.parameters().map(|parameters| (parameters, call.start_ns))).collect();
+    if known.len() < 2 {
+        return known.len() as u64;
+    }
+    known.sort_unstable();
+    let mut writes: Vec<u64> = on_edge
+        .iter()
+        .filter(|call| call.access() == Access::Write && call.template != group[0].template)
+        .map(|call| call.start_ns)
+        .collect();
+    writes.sort_unstable();
+    let (mut most, mut run) = (1, 1);
+    for pair in known.windows(2) {
+        let (earlier, later) = (pair[0].1, pair[1].1);
+        let next = writes.partition_point(|&write| write < earlier);
+        let is_written_between = writes.get(next).is_some_and(|&write| write < later);
+        run = if pair[0].0 == pair[1].0 && !is_written_between { run + 1 } else { 1 };
+        most = most.max(run);
+    }
+    most
+}
+
+/// Calls in order of callee and template that overlap another of them in time.
+fn overlapping(calls: &[&Made<'_>]) -> u64 {
+    if calls.len() < 2 {
+        return 0;
+    }
+    let mut times: Vec<(u64, u64)> = calls.iter().map(|call| (call.start_ns, call.end_ns)).collect();
+    times.sort_unstable();
+    let mut count = 0;
+    let mut latest_end = 0;
+    for (place, &(start, end)) in times.iter().enumerate() {
+        let is_before = start < latest_end;
+        let is_after = times.get(place + 1).is_some_and(|next| next.0 < end);
+        count += u64::from(is_before || is_after);
+        latest_end = latest_end.max(end);
+    }
+    count
+}
+
+/// Which calls of a group (in order of start) are attempts after a failure: each failure that has ended excuses the
+/// next call of the same template whose parameters are not known to differ. The requests of both are attempts.
+fn mark_retries(group: &[&Made<'_>], attempts: &mut [bool]) -> Vec<bool> {
+    let mut open_failures: Vec<&Made<'_>> = Vec::new();
+    let mut is_retry = Vec::with_capacity(group.len());
+    for call in group {
+        let repeats = |failure: &&Made<'_>| {
+            let may_be_same = failure.parameters().is_none() || failure.parameters() == call.parameters();
+            failure.end_ns <= call.start_ns && may_be_same
+        };
+        let excused = open_failures.iter().position(repeats).map(|place| open_failures.remove(place));
+        let is_resend = call.call.is_some_and(|call| call.is_resend);
+        is_retry.push(excused.is_some() || is_resend);
+        if excused.is_some() || is_resend {
+            let requests = [Some(*call), excused].into_iter().flatten().filter_map(|call| call.callee_request);
+            requests.for_each(|request| attempts[request] = true);
+        }
+        if call.outcome.is_failure() && open_failures.len() < MAX_OPEN_FAILURES {
+            open_failures.push(call);
+        }
+    }
+    is_retry
+}
+
+/// A sequence of statements that is gone through again and again.
+struct Found {
+    start: usize,
+    length: usize,
+    rounds: u64,
+}
+
+/// The first run of at least [`MIN_ROUNDS`] rounds of a sequence of 2 to [`MAX_SEQUENCE`] statements, not all alike; of
+/// several that begin there the shortest.
+fn first_sequence(calls: &[&Made<'_>]) -> Option<Found> {
+    let found = (2..=MAX_SEQUENCE).filter_map(|length| {
+        let mut alike = 0;
+        for place in length..=calls.len() {
+            if place < calls.len() && calls[place].template == calls[place - length].template {
+                alike += 1;
+                continue;
+            }
+            let rounds = (alike / length + 1) as u64;
+            let start = place - alike - length;
+            let are_different = calls[start..start + length].iter().any(|call| call.template != calls[start].template);
+            if rounds >= MIN_ROUNDS && are_different {
+                return Some(Found { start, length, rounds });
+            }
+            alike = 0;
+        }
+        None
+    });
+    found.min_by_key(|found| (found.start, found.length))
+}

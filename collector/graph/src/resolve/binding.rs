@@ -1,0 +1,64 @@
+//! Which raw peer is which service.
+
+use std::collections::BTreeMap;
+
+use crate::facts::EnvironmentFacts;
+use crate::name::NameTable;
+use crate::span::{NodeKey, ServiceKey};
+
+/// The services of an environment by name.
+pub(super) struct Binding<'a> {
+    by_name: BTreeMap<&'a str, Vec<ServiceKey>>,
+    names: &'a NameTable,
+}
+
+impl<'a> Binding<'a> {
+    pub(super) fn of(facts: &EnvironmentFacts, names: &'a NameTable) -> Self {
+        let mut by_name: BTreeMap<&str, Vec<ServiceKey>> = BTreeMap::new();
+        for (service, _) in facts.services.sorted() {
+            by_name.entry(names.text(service.name)).or_default().push(service);
+        }
+        Self { by_name, names }
+    }
+
+    /// A peer is a service if it has its name, or if it is a host of a cluster whose first label is that name
+    /// (`cart.shop.svc.cluster.local:8080`). Of several with one name the caller's namespace decides. Other hosts that
+    /// begin like a service (`api.stripe.com`) are not it.
+    pub(super) fn bind(&self, caller: NodeKey, callee: NodeKey) -> NodeKey {
+        let NodeKey::Peer(peer) = callee else { return callee };
+        let text = self.names.text(peer);
+        let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+        if let Some(service) = [text, host].into_iter().find_map(|name| self.choose(caller, name, None)) {
+            return NodeKey::Service(service);
+        }
+        let Some((label, rest)) = host.split_once('.') else { return callee };
+        let zone = rest.split('.').next();
+        let bound = if is_within_cluster(rest) {
+            self.choose(caller, label, zone).or_else(|| self.choose(caller, label, None))
+        } else {
+            // `cart.shop` is the short form within a cluster: the second label is the namespace.
+            zone.filter(|zone| *zone == rest).and_then(|zone| self.choose(caller, label, Some(zone)))
+        };
+        // A service does not reach itself under a name that only begins like its own.
+        bound.map(NodeKey::Service).filter(|bound| *bound != caller).unwrap_or(callee)
+    }
+
+    /// The service of this name (and namespace, where given); of several that of the caller's namespace.
+    fn choose(&self, caller: NodeKey, name: &str, namespace: Option<&str>) -> Option<ServiceKey> {
+        let candidates = self.by_name.get(name)?;
+        let fits = |service: &&ServiceKey| namespace.is_none_or(|wanted| self.names.text(service.namespace) == wanted);
+        let is_near =
+            |service: &&ServiceKey| matches!(caller, NodeKey::Service(own) if own.namespace == service.namespace);
+        let mut fitting = candidates.iter().filter(fits);
+        match (fitting.next(), fitting.next()) {
+            (Some(only), None) => Some(*only),
+            _ => candidates.iter().filter(fits).find(is_near).copied(),
+        }
+    }
+}
+
+/// Whether what follows the first label of a host belongs to a cluster or a private network.
+fn is_within_cluster(rest: &str) -> bool {
+    let is_last = |zone: &str| rest == zone || rest.strip_suffix(zone).is_some_and(|before| before.ends_with('.'));
+    ["svc", "local", "internal", "consul", "localdomain"].into_iter().any(is_last) || rest.contains(".svc.")
+}
