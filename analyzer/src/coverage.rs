@@ -32,7 +32,7 @@ impl Coverage {
                 coverage.untraced_services.push(node.name.clone());
             }
             if support::has_orphans(graph, index) {
-                let share = service.orphan_spans as f64 / service.spans as f64;
+                let share = service.facts.orphan_spans as f64 / service.facts.spans as f64;
                 coverage.orphaned_services.push((node.name.clone(), share));
             }
         }
