@@ -247,3 +247,65 @@ fn loops_are_kept_as_they_were_walked() {
     let names: Vec<_> = graph.loops[0].nodes.iter().map(|&node| graph.node(node).name.as_str()).collect();
     assert_eq!((names, graph.loops[0].facts.walks), (vec!["a", "b"], 1));
 }
+
+#[test]
+fn a_host_outside_of_the_cluster_is_no_service_of_that_name() {
+    let known = "api server \"GET /\" 0+5\n\na internal \"x\" 0+9\n  a client \"y\" 0+5 ";
+    for address in ["api.stripe.com", "api.example.com:443", "api.b.c"] {
+        let external = format!("a -> external:{address} other 1");
+        check(&format!("{known}server.address={address}"), &["client -> api other 1", &external]);
+    }
+    let to_itself = "api server \"GET /\" 0+5\n  api client \"y\" 0+5 server.address=api.internal";
+    check(to_itself, &["client -> api other 1", "api -> external:api.internal other 1"]);
+}
+
+#[test]
+fn what_a_browser_calls_is_called_by_the_outside_world() {
+    check(
+        "web internal \"documentLoad\" 0+99 device=Linux
+  web client \"GET\" 1+50 device=Linux server.address=shop
+    gateway server \"GET /\" 2+40",
+        &["client -> gateway other 1"],
+    );
+}
+
+#[test]
+fn a_sidecar_is_the_service_it_stands_before() {
+    check(
+        "a server \"x\" 0+99
+  a client \"y\" 1+90 server.address=b
+    a.default client \"egress\" 2+80 component=proxy
+      b.default server \"ingress\" 3+70 component=proxy
+        b server \"y\" 4+60",
+        &["client -> a other 1", "a -> b other 1"],
+    );
+    check(
+        "edge server \"x\" 0+99 component=proxy\n  b server \"y\" 4+60",
+        &["client -> edge other 1", "edge -> b other 1"],
+    );
+}
+
+#[test]
+fn many_producers_and_consumers_of_one_topic_stay_bounded() {
+    let message = |kind: &str, each: u32| {
+        format!("{kind}{each} {kind} \"m\" 0+1 messaging.system=kafka messaging.destination.name=t\n\n")
+    };
+    let text: String = (0..300).map(|each| message("producer", each) + &message("consumer", each)).collect();
+    let graph = notation::graph(&text);
+    let derived = graph.edges.iter().filter(|edge| edge.is_derived).count() as u64;
+    assert_eq!(graph.overflow, [("derived_edges", 300 * 300 - derived)]);
+}
+
+#[test]
+fn nodes_never_share_an_id() {
+    let graph = notation::graph(
+        "b/c server \"x\" 0+9
+c/d server \"x\" 0+9
+a client \"q\" 0+5 db.system=mysql server.address=h db.name=x/y
+a client \"q\" 0+5 db.system=mysql server.address=h/x db.name=y",
+    );
+    let mut ids: Vec<_> = graph.nodes.iter().map(|node| node.id.clone()).collect();
+    assert!(ids.contains(&"service:b%2Fc".to_owned()), "{ids:?}");
+    ids.dedup();
+    assert_eq!(ids.len(), graph.nodes.len());
+}

@@ -1,5 +1,6 @@
 //! What the graph crate promises, seen from outside.
 
+mod facts;
 mod inference;
 mod law;
 mod notation;

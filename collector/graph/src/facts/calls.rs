@@ -220,7 +220,7 @@ impl<'a> Reader<'a, '_> {
         let opens = opened.span == index;
         if opens && opened.entry == Entry::Client && !opened.is_outside && !above.is_some_and(|(_, it)| calls(it, span))
         {
-            self.made.push(Made { request, caller: NodeKey::Client, ..self.received(span, span, request) });
+            self.made.push(Made { request, caller: NodeKey::Client, ..received(span, span, request) });
         }
         if let Some((parent, caller)) = above
             && !span.is_probe
@@ -229,7 +229,7 @@ impl<'a> Reader<'a, '_> {
             && span.kind != SpanKind::Consumer
             && calls(caller, span)
         {
-            let received = self.received(caller, span, request);
+            let received = received(caller, span, request);
             self.made.push(Made { request: self.request_of[parent], ..received });
         }
     }
@@ -251,7 +251,7 @@ impl<'a> Reader<'a, '_> {
                 if callee.is_probe {
                     continue;
                 }
-                let received = self.received(span, callee, self.request_of[child]);
+                let received = received(span, callee, self.request_of[child]);
                 self.made.push(Made {
                     request: self.request_of[index],
                     kind: if call.kind == EdgeKind::Other { received.kind } else { call.kind },
@@ -330,33 +330,33 @@ impl<'a> Reader<'a, '_> {
             location: span.location.as_deref().or(parent.and_then(|parent| parent.location.as_deref())),
         }
     }
-
-    /// A call as the callee's span tells it, which opens the request `opened`.
-    fn received(&self, caller: &Span, span: &Span, opened: usize) -> Made<'a> {
-        Made {
-            request: 0,
-            caller: caller_of(caller),
-            callee: NodeKey::Service(span.service),
-            kind: span.call.as_ref().map_or(EdgeKind::Other, |call| call.kind),
-            template: span.operation,
-            callee_request: Some(opened),
-            is_asynchronous: false,
-            start_ns: span.start_ns,
-            end_ns: span.end_ns,
-            outcome: span.outcome,
-            caller_ns: None,
-            callee_ns: Some(span.duration_ns()),
-            call: None,
-            marks: span.marks,
-            parent_name: caller.name,
-            location: None,
-        }
-    }
 }
 
 /// Browsers, phones and desktops are the outside world.
 fn caller_of(span: &Span) -> NodeKey {
     if span.marks.has(Marks::DEVICE) { NodeKey::Client } else { NodeKey::Service(span.service) }
+}
+
+/// A call as the callee's span tells it, which opens the request `opened`.
+fn received<'a>(caller: &Span, span: &Span, opened: usize) -> Made<'a> {
+    Made {
+        request: 0,
+        caller: caller_of(caller),
+        callee: NodeKey::Service(span.service),
+        kind: span.call.as_ref().map_or(EdgeKind::Other, |call| call.kind),
+        template: span.operation,
+        callee_request: Some(opened),
+        is_asynchronous: false,
+        start_ns: span.start_ns,
+        end_ns: span.end_ns,
+        outcome: span.outcome,
+        caller_ns: None,
+        callee_ns: Some(span.duration_ns()),
+        call: None,
+        marks: span.marks,
+        parent_name: caller.name,
+        location: None,
+    }
 }
 
 /// Whether `span`, a child of `parent`, starts a request of its own. A span of any kind does whose parent is in

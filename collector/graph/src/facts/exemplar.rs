@@ -65,5 +65,5 @@ impl Exemplars {
 /// Small values, which are counts with thresholds among them, have a class each; the others share one with all of
 /// their power of two.
 fn class(value: u64) -> u8 {
-    if value < EXACT { value as u8 } else { EXACT as u8 + (63 - value.leading_zeros()) as u8 }
+    if value < EXACT { value as u8 } else { EXACT as u8 + value.ilog2() as u8 }
 }

@@ -1,9 +1,9 @@
 //! Ways through several services: how deep they lead, where they come back, which failures travel on them, and what of
 //! their time counts.
 
-use super::Reading;
+use super::{Made, Reading};
 use crate::facts::{EdgeKey, EnvironmentFacts, FailureKey, LoopKey, MAX_PATH_LENGTH};
-use crate::span::ServiceKey;
+use crate::span::{NodeKey, ServiceKey};
 
 impl EnvironmentFacts {
     /// Adds everything about ways.
@@ -42,13 +42,12 @@ impl EnvironmentFacts {
                 continue;
             };
             revisiting[index] = reading.opening(request.caller.expect("checked above")).service != own;
-            match loop_key(&path[..length]) {
-                Some(key) => walked.push((key, turns(&path))),
-                None => {
-                    let beyond = self.loops.beyond();
-                    beyond.walks += 1;
-                    beyond.exemplars.offer(1, reading.trace_id);
-                }
+            if let Some(key) = loop_key(&path[..length]) {
+                walked.push((key, turns(&path)));
+            } else {
+                let beyond = self.loops.beyond();
+                beyond.walks += 1;
+                beyond.exemplars.offer(1, reading.trace_id);
             }
         }
         walked.sort_unstable();
@@ -157,7 +156,8 @@ impl Below {
             groups: Vec::with_capacity(count),
             waited_for: Vec::with_capacity(count),
         };
-        for call in reading.calls.made.iter().filter(|call| call.is_remote() && !call.is_asynchronous) {
+        let is_own = |call: &&Made<'_>| matches!(call.caller, NodeKey::Service(_)) && call.is_remote();
+        for call in reading.calls.made.iter().filter(is_own).filter(|call| !call.is_asynchronous) {
             below.remote_calls[call.request] += 1;
         }
         // Callers stand before those that they call.
