@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use spanlint_analyzer::Severity;
 use spanlint_collector::durable::{MAX_LOG_AGE, MAX_LOG_BYTES};
+use spanlint_collector::limits::MEMORY_BYTES;
 use spanlint_demo_shop::Scenario;
 
 /// The architecture linter for running systems.
@@ -71,6 +72,10 @@ pub(crate) struct ReceiverArguments {
     /// Answer the API here
     #[arg(long, value_name = "ADDRESS", env = "SPANLINT_API", default_value = "127.0.0.1:4319")]
     pub(crate) api: SocketAddr,
+
+    /// Take at most this many MiB of memory; senders are asked to come again before it is more
+    #[arg(long, value_name = "MIB", env = "SPANLINT_MEMORY_LIMIT", default_value_t = MEMORY_BYTES >> 20, value_parser = memory_mib())]
+    pub(crate) memory_limit: usize,
 
     /// Keep requests in this folder: nothing acknowledged is lost, and a restart goes on where it was
     #[arg(long, value_name = "FOLDER", env = "SPANLINT_DATA_DIR")]
@@ -224,6 +229,12 @@ fn scenario() -> impl clap::builder::TypedValueParser<Value = Scenario> {
     use clap::builder::TypedValueParser;
     clap::builder::PossibleValuesParser::new(Scenario::ALL.map(Scenario::name))
         .map(|name| name.parse().expect("every possible value is a scenario"))
+}
+
+/// Less leaves no room for requests of usual size.
+fn memory_mib() -> impl clap::builder::TypedValueParser<Value = usize> {
+    use clap::builder::TypedValueParser;
+    clap::value_parser!(u64).range(128..=1 << 20).map(|mib| mib as usize)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

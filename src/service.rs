@@ -32,11 +32,13 @@ pub(crate) fn runtime() -> std::io::Result<Runtime> {
 /// be asked for by name.
 pub(crate) fn collector_config(arguments: &ReceiverArguments) -> anyhow::Result<CollectorConfig> {
     allow(&[arguments.api], arguments.otlp.insecure)?;
+    let config = otlp_config(&arguments.otlp)?;
     Ok(CollectorConfig {
         api: Some(arguments.api),
+        live: config.live.within(arguments.memory_limit << 20),
         data_dir: arguments.data_dir.clone(),
         retention: Retention { bytes: arguments.data_mib << 20, age: Duration::from_hours(arguments.data_hours) },
-        ..otlp_config(&arguments.otlp)?
+        ..config
     })
 }
 

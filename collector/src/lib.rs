@@ -9,6 +9,7 @@
 
 pub mod api;
 pub mod assemble;
+pub mod budget;
 pub mod clock;
 mod collector;
 pub mod config;

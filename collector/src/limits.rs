@@ -8,8 +8,25 @@ use std::time::Duration;
 /// The most bytes of one request as it arrives, before decompression.
 pub const MAX_REQUEST_BYTES: usize = 16 << 20;
 
-/// The most bytes of one request after decompression, over all its gzip members.
-pub const MAX_DECOMPRESSED_BYTES: usize = 64 << 20;
+/// The most bytes of one request after decompression, over all its gzip members or zstd frames.
+pub const MAX_DECOMPRESSED_BYTES: usize = 32 << 20;
+
+/// The most spans, log records and metrics of one request.
+pub const MAX_REQUEST_RECORDS: u64 = 100_000;
+
+/// The most memory that decompressing a request with zstd may look back in, as a power of two: what RFC 9659 lets a
+/// sender over HTTP use.
+pub const MAX_ZSTD_BODY_WINDOW_LOG: u32 = 23;
+
+/// What a decompressor takes beside what it looks back in and what comes out of it.
+pub const DECODER_BYTES: usize = 256 << 10;
+
+/// The most memory that a collector takes, where nobody says otherwise.
+pub const MEMORY_BYTES: usize = 512 << 20;
+
+/// Of the memory, the part that requests take until the owner of the graph has them: one in this many. The rest is
+/// shared by pending and stored traces, facts and names.
+pub const REQUEST_SHARE: usize = 4;
 
 /// The most bytes of one document of a file: a line, an object over many lines, a protobuf file.
 pub const MAX_DOCUMENT_BYTES: usize = 512 << 20;
@@ -70,7 +87,7 @@ pub const MAX_HEADERS: usize = 64;
 pub const HTTP2_FRAME_BYTES: u32 = 1 << 20;
 
 /// How many bytes an HTTP/2 client may send ahead, on one stream and on the connection.
-pub const HTTP2_WINDOW_BYTES: u32 = 4 << 20;
+pub const HTTP2_WINDOW_BYTES: u32 = 1 << 20;
 
 /// How long an HTTP/1 client may take to send the headers of a request, idle time between two requests included.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -94,6 +111,8 @@ pub struct Limits {
     pub request_bytes: usize,
     /// [`MAX_DECOMPRESSED_BYTES`].
     pub decompressed_bytes: usize,
+    /// [`MAX_REQUEST_RECORDS`].
+    pub request_records: u64,
     /// [`MAX_DOCUMENT_BYTES`].
     pub document_bytes: usize,
     /// [`MAX_FILE_BYTES`].
@@ -109,6 +128,7 @@ impl Default for Limits {
         Self {
             request_bytes: MAX_REQUEST_BYTES,
             decompressed_bytes: MAX_DECOMPRESSED_BYTES,
+            request_records: MAX_REQUEST_RECORDS,
             document_bytes: MAX_DOCUMENT_BYTES,
             file_bytes: MAX_FILE_BYTES,
             connections: MAX_CONNECTIONS,

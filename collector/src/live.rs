@@ -113,8 +113,8 @@ impl Live {
         finished.await.expect("the owner answers before it ends")
     }
 
-    fn connect() -> (Self, Channels) {
-        let (intake, batches) = queue();
+    fn connect(request_bytes: usize) -> (Self, Channels) {
+        let (intake, batches) = queue(request_bytes);
         let (request_sender, requests) = mpsc::channel(MAX_QUEUED_REQUESTS);
         let (publisher, published) = watch::channel(Arc::default());
         let channels = Channels { intake: intake.clone(), batches, requests, published: publisher };
@@ -150,8 +150,8 @@ async fn ask<T>(requests: &mpsc::Sender<Request>, question: impl FnOnce(oneshot:
 }
 
 /// Publishes what an owner has, and runs it on a thread of its own.
-fn run(mut owner: Owner, clock: Clock) -> io::Result<Live> {
-    let (live, channels) = Live::connect();
+fn run(mut owner: Owner, request_bytes: usize, clock: Clock) -> io::Result<Live> {
+    let (live, channels) = Live::connect(request_bytes);
     if let Some(published) = owner.tick(clock(), channels.intake.busy_spans()) {
         channels.published.send_replace(published);
     }

@@ -11,14 +11,18 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// Every number, with its help. A name that ends in `_total` is a counter, any other a gauge.
 ///
 /// Sent spans are accepted, rejected or asked to come again, each exactly once per request; those under way make the
-/// difference, since their answer is read before they are.
-fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, u64); 22] {
+/// difference, since their answer is read before they are. So is every request, by its answer.
+fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, u64); 26] {
     [
         ("accepted_spans_total", "Spans that are in.", received.accepted_spans.get()),
         ("rejected_spans_total", "Spans refused by name.", received.rejected_spans.get()),
         ("retry_spans_total", "Spans whose sender was asked to come again.", received.retry_spans.get()),
         ("sent_spans_total", "Spans that came: accepted, rejected or asked to come again.", received.sent_spans.get()),
         ("requests_total", "Export requests.", received.requests.get()),
+        ("accepted_requests_total", "Requests that are in.", received.accepted_requests.get()),
+        ("retry_requests_total", "Requests whose sender was asked to come again.", received.retry_requests.get()),
+        ("abandoned_requests_total", "Requests whose sender hung up early.", received.abandoned_requests.get()),
+        ("unauthorized_requests_total", "Requests of those who may not send.", received.unauthorized_requests.get()),
         ("unkept_requests_total", "Requests that the data folder could not take.", received.unkept_requests.get()),
         ("malformed_requests_total", "Requests that could not be read.", received.malformed_requests.get()),
         ("oversized_requests_total", "Requests that can never fit.", received.oversized_requests.get()),

@@ -6,7 +6,6 @@
 //! When a decoder returns an error, what it showed until then counts for nothing.
 
 mod composite;
-pub mod gzip;
 mod ids;
 pub mod jaeger_json;
 mod json;

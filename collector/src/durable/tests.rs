@@ -8,7 +8,7 @@ use super::simulated::{Fault, Random, SimulatedDisk};
 use super::*;
 use crate::clock::Moment;
 use crate::limits::Limits;
-use crate::live::queue;
+use crate::live::{LiveSettings, queue};
 use crate::receiver::{self, Counters, Receiver};
 
 const TRACES: Content = Content::TracesProtobuf;
@@ -95,7 +95,7 @@ async fn a_request_greater_than_all_room_is_taken_when_alone() {
 async fn a_full_disk_is_answered_with_retry_later_and_counts_nothing_in() {
     let disk = SimulatedDisk::new(1);
     let (durable, ..) = open(&disk);
-    let (intake, mut queued) = queue();
+    let (intake, mut queued) = queue(LiveSettings::default().request_bytes);
     let counters = Arc::new(Counters::default());
     let receiver = Receiver {
         intake,

@@ -8,9 +8,11 @@ use std::time::Duration;
 use spanlint_graph::span::{Resource, ResourceId};
 use spanlint_graph::{CallGraph, Facts, Name, SpanBatch, TraceId, Vocabulary, Waterfall, file, resolve};
 
+use super::queue::MAX_QUEUED_BYTES;
 use super::status::{SpanRate, Status};
 use crate::assemble::{Assembled, Assembler, AssemblyLimits, Settle};
 use crate::clock::Moment;
+use crate::limits::REQUEST_SHARE;
 use crate::store::{MAX_STORED_BYTES, Pins, TraceStore};
 use crate::window::{MAX_WINDOW, Window};
 
@@ -28,6 +30,8 @@ pub struct LiveSettings {
     pub window: Duration,
     /// How many bytes of recent traces are kept.
     pub stored_bytes: usize,
+    /// How many bytes requests may take until the owner has their spans.
+    pub request_bytes: usize,
 }
 
 impl Default for LiveSettings {
@@ -37,6 +41,20 @@ impl Default for LiveSettings {
             assembly: AssemblyLimits::default(),
             window: MAX_WINDOW,
             stored_bytes: MAX_STORED_BYTES,
+            request_bytes: MAX_QUEUED_BYTES,
+        }
+    }
+}
+
+impl LiveSettings {
+    /// These settings with their shares of `memory_bytes` in all; the rest is for facts, names and connections.
+    #[must_use]
+    pub fn within(self, memory_bytes: usize) -> Self {
+        Self {
+            assembly: AssemblyLimits { pending_bytes: memory_bytes / 4, ..self.assembly },
+            stored_bytes: memory_bytes / 8,
+            request_bytes: memory_bytes / REQUEST_SHARE,
+            ..self
         }
     }
 }

@@ -8,15 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use spanlint_graph::SpanBatch;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
+use crate::budget::{Budget, Grant};
+use crate::limits::{MEMORY_BYTES, REQUEST_SHARE};
 use crate::size::batch_bytes;
 
 /// The most batches that wait for the owner of the graph.
 pub const MAX_QUEUED_BATCHES: usize = 1024;
 
-/// The most bytes of batches that wait for the owner of the graph.
-pub const MAX_QUEUED_BYTES: usize = 64 << 20;
+/// The most bytes of requests in flight and batches that wait for the owner of the graph.
+pub const MAX_QUEUED_BYTES: usize = MEMORY_BYTES / REQUEST_SHARE;
 
 /// Of either bound, the part that is free in a queue that is about to turn senders away: one in this many.
 const NEARLY_FULL: usize = 8;
@@ -28,15 +30,15 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Intake {
     sender: mpsc::Sender<Queued>,
-    room: Arc<Semaphore>,
+    budget: Budget,
     busy_spans: Arc<AtomicU64>,
 }
 
-/// A batch that waits, with the room it takes; dropping it gives the room back.
+/// A batch that waits, with the memory it takes.
 #[derive(Debug)]
 pub(crate) struct Queued {
     pub(crate) batch: SpanBatch,
-    _room: OwnedSemaphorePermit,
+    _grant: Grant,
 }
 
 /// Room for one batch in the queue, and the batch itself, which is not in yet. Dropping it gives the room back.
@@ -63,16 +65,20 @@ pub struct Busy {
 
 impl Intake {
     /// Hands in a batch. Once this returns `Ok`, its spans are part of what the collector publishes.
-    ///
-    /// A batch greater than the whole queue is taken when the queue is empty, as it would never fit otherwise.
     pub fn submit(&self, batch: SpanBatch) -> Result<(), Busy> {
-        self.reserve(batch).map(Reserved::submit)
+        self.reserve(batch, self.budget.grant()).map(Reserved::submit)
+    }
+
+    /// What pays for requests and for batches that wait.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Makes sure of room for a batch, which is put in later: what is made durable must not be turned away then.
-    pub fn reserve(&self, batch: SpanBatch) -> Result<Reserved, Busy> {
+    /// `grant` has paid for the batch, or a part of it.
+    pub fn reserve(&self, batch: SpanBatch, grant: Grant) -> Result<Reserved, Busy> {
         let spans = batch.spans.len() as u64;
-        self.try_reserve(batch).ok_or_else(|| {
+        self.try_reserve(batch, grant).ok_or_else(|| {
             self.busy_spans.fetch_add(spans, Ordering::Relaxed);
             Busy { retry_after: RETRY_AFTER }
         })
@@ -81,7 +87,7 @@ impl Intake {
     /// Whether little of the queue is free, so that senders are turned away now or soon.
     pub fn is_nearly_full(&self) -> bool {
         self.sender.capacity() < MAX_QUEUED_BATCHES / NEARLY_FULL
-            || self.room.available_permits() < MAX_QUEUED_BYTES / NEARLY_FULL
+            || self.budget.limit() - self.budget.used() < self.budget.limit() / NEARLY_FULL
     }
 
     /// How many spans were in batches that were turned away.
@@ -89,19 +95,18 @@ impl Intake {
         self.busy_spans.load(Ordering::Relaxed)
     }
 
-    fn try_reserve(&self, batch: SpanBatch) -> Option<Reserved> {
-        let bytes = batch_bytes(&batch).min(MAX_QUEUED_BYTES) as u32;
-        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).ok()?;
+    fn try_reserve(&self, batch: SpanBatch, mut grant: Grant) -> Option<Reserved> {
+        grant.resize(batch_bytes(&batch)).ok()?;
         let place = self.sender.clone().try_reserve_owned().ok()?;
-        Some(Reserved { place, queued: Queued { batch, _room: room } })
+        Some(Reserved { place, queued: Queued { batch, _grant: grant } })
     }
 }
 
-/// A new queue: where batches go in, and where the owner of the graph takes them out.
-pub(crate) fn queue() -> (Intake, mpsc::Receiver<Queued>) {
+/// A new queue: where batches go in, and where the owner of the graph takes them out; `bytes` for them and for the
+/// requests that they come from.
+pub(crate) fn queue(bytes: usize) -> (Intake, mpsc::Receiver<Queued>) {
     let (sender, receiver) = mpsc::channel(MAX_QUEUED_BATCHES);
-    let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
-    (Intake { sender, room, busy_spans: Arc::default() }, receiver)
+    (Intake { sender, budget: Budget::new(bytes), busy_spans: Arc::default() }, receiver)
 }
 
 #[cfg(test)]
@@ -120,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_queue_full_of_batches_turns_away_until_one_is_taken() {
-        let (intake, mut batches) = queue();
+        let (intake, mut batches) = queue(MAX_QUEUED_BYTES);
         for _ in 0..MAX_QUEUED_BATCHES {
             intake.submit(SpanBatch::default()).unwrap();
         }
@@ -132,18 +137,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_queue_full_of_bytes_turns_away_until_they_are_used() {
-        let (intake, mut batches) = queue();
+        let (intake, mut batches) = queue(MAX_QUEUED_BYTES);
         intake.submit(heavy(MAX_QUEUED_BYTES / 2)).unwrap();
         intake.submit(heavy(MAX_QUEUED_BYTES / 2)).unwrap_err();
         let first = batches.recv().await.unwrap();
         intake.submit(heavy(MAX_QUEUED_BYTES / 2)).unwrap_err();
         drop(first);
-        intake.submit(heavy(MAX_QUEUED_BYTES)).unwrap();
+        intake.submit(heavy(MAX_QUEUED_BYTES / 3)).unwrap();
     }
 
     #[tokio::test]
     async fn little_room_is_told_before_senders_are_turned_away() {
-        let (intake, mut batches) = queue();
+        let (intake, mut batches) = queue(MAX_QUEUED_BYTES);
         for _ in 0..MAX_QUEUED_BATCHES - MAX_QUEUED_BATCHES / NEARLY_FULL {
             intake.submit(SpanBatch::default()).unwrap();
         }
@@ -160,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_queue_turns_away() {
-        let (intake, batches) = queue();
+        let (intake, batches) = queue(MAX_QUEUED_BYTES);
         drop(batches);
         intake.submit(SpanBatch::default()).unwrap_err();
     }

@@ -21,6 +21,7 @@ const STEP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Replay {
     owner: Owner,
+    request_bytes: usize,
     /// The time of the latest batch; none before the first.
     now: Option<Moment>,
     settled_at: Duration,
@@ -29,7 +30,8 @@ pub struct Replay {
 impl Replay {
     /// An owner to which nothing has happened.
     pub fn new(settings: &LiveSettings) -> Self {
-        Self { owner: Owner::new(settings), now: None, settled_at: Duration::ZERO }
+        let (owner, request_bytes) = (Owner::new(settings), settings.request_bytes);
+        Self { owner, request_bytes, now: None, settled_at: Duration::ZERO }
     }
 
     /// Takes a batch that arrived at `unix_ns` (Unix time in nanoseconds).
@@ -50,7 +52,7 @@ impl Replay {
             let now = clock();
             Moment { elapsed: caught_up.elapsed + now.elapsed, ..now }
         });
-        run(self.owner, continued)
+        run(self.owner, self.request_bytes, continued)
     }
 
     /// Lets the time pass until `unix_ns`. Should that be in the past, a clock was set back, and no time passes.

@@ -8,7 +8,7 @@ use crate::testing::{EPOCH_NS, batch, child, root};
 
 /// A live side on this runtime, whose time may be paused; time starts with the spans of tests.
 pub(crate) fn simulated(settings: &LiveSettings) -> Live {
-    let (live, channels) = Live::connect();
+    let (live, channels) = Live::connect(settings.request_bytes);
     let start = Instant::now();
     let clock: Clock = Arc::new(move || {
         let elapsed = start.elapsed();

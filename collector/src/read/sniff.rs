@@ -10,6 +10,9 @@ pub(super) const HEAD_BYTES: usize = 64 << 10;
 /// How many keys of a JSON object are looked at.
 const MAX_KEYS: usize = 16;
 
+/// The bytes that every gzip member starts with.
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
 /// The bytes that a zstd frame starts with.
 pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 

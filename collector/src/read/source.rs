@@ -8,7 +8,7 @@ use spanlint_graph::{Facts, NameTable, SpanBatch};
 
 use super::bad::BadRecords;
 use super::{json, protobuf, sniff};
-use crate::decode::{Decoded, gzip};
+use crate::decode::Decoded;
 use crate::limits::{Limits, MAX_ZSTD_WINDOW_LOG};
 
 /// What a file is.
@@ -110,7 +110,7 @@ pub(super) fn read(reader: impl Read, limits: &Limits) -> Result<Contents, Sourc
     let (head, reader) = with_head(reader, sniff::ZSTD_MAGIC.len()).map_err(SourceError::Io)?;
     if head.is_empty() {
         Err(SourceError::Empty)
-    } else if head.starts_with(&gzip::MAGIC) {
+    } else if head.starts_with(&sniff::GZIP_MAGIC) {
         read_decompressed(MultiGzDecoder::new(BufReader::new(reader)), limits)
     } else if head == sniff::ZSTD_MAGIC {
         let mut decoder = zstd::Decoder::new(reader).map_err(SourceError::Io)?;

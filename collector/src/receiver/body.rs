@@ -1,39 +1,87 @@
-//! The body of a request: bounded in size and time, decompressed within bounds.
+//! The body of a request: paid for as it arrives, bounded in size and time.
+//!
+//! What is refused is still read to its end, within the same bounds and without being kept: a client of HTTP/1.1 writes
+//! its request before it reads the answer, and would find the connection reset instead.
 
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
 use super::problem::Problem;
-use crate::decode::gzip::{self, GzipError};
+use crate::budget::{Budget, Exceeded, Grant};
 use crate::limits::{BODY_READ_TIMEOUT, Limits};
+use crate::live::RETRY_AFTER;
 
-/// Reads a whole body. What says beforehand that it is too large is refused before it is read.
-pub(super) async fn read(body: Body, limits: &Limits) -> Result<Bytes, Problem> {
-    let limit = limits.request_bytes;
-    let too_large =
-        || Problem::too_large(format!("the request is larger than {limit} bytes, send fewer spans at a time"));
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
-    }
-    match timeout(BODY_READ_TIMEOUT, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => Err(Problem::malformed(format!("the body ends early: {error}"))),
-        Err(_) => Err(Problem::too_slow()),
+/// A body with the memory that it takes.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) bytes: Bytes,
+    pub(super) grant: Grant,
+}
+
+/// What a request is told whose bytes are not to be had.
+pub(super) fn admission(exceeded: Exceeded) -> Problem {
+    match exceeded {
+        Exceeded::ForNow => Problem::busy(RETRY_AFTER),
+        Exceeded::ForGood => Problem::too_large(
+            "the request takes more memory than there is for all requests, send fewer spans at a time",
+        ),
     }
 }
 
-/// Decompresses a body whose headers say that it is compressed as `compression`.
-pub(super) fn decompress(body: Bytes, compression: &str, limits: &Limits) -> Result<Bytes, Problem> {
-    match compression {
-        "" | "identity" => Ok(body),
-        "gzip" => match gzip::decompress(&body, limits.decompressed_bytes) {
-            Ok(decompressed) => Ok(decompressed.into()),
-            Err(error @ GzipError::TooLarge { .. }) => Err(Problem::too_large(error.to_string())),
-            Err(error @ GzipError::Damaged(_)) => Err(Problem::malformed(error.to_string())),
-        },
-        other => Err(Problem::unsupported_compression(other)),
+/// Reads a whole body. What says beforehand that it is too large is refused before it is read.
+pub(super) async fn read(mut body: Body, budget: &Budget, limits: &Limits) -> Result<Admitted, Problem> {
+    let limit = limits.request_bytes;
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit));
     }
+    let outcome = timeout(BODY_READ_TIMEOUT, async {
+        let taken = take(&mut body, budget, limit).await;
+        if taken.as_ref().is_err_and(|problem| problem.is_busy() || problem.is_too_large()) {
+            pass_over(&mut body, limit).await;
+        }
+        taken
+    });
+    outcome.await.unwrap_or_else(|_| Err(Problem::too_slow()))
+}
+
+async fn take(body: &mut Body, budget: &Budget, limit: usize) -> Result<Admitted, Problem> {
+    let mut grant = budget.grant();
+    // Most bodies come in one piece, which needs no second place.
+    let mut first = Bytes::new();
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::malformed(format!("the body ends early: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + bytes.len() + data.len() > limit {
+            return Err(too_large(limit));
+        }
+        if first.is_empty() && bytes.is_empty() {
+            grant.grow(data.len()).map_err(admission)?;
+            first = data;
+            continue;
+        }
+        grant.reserve(&mut bytes, first.len() + data.len()).map_err(admission)?;
+        if !first.is_empty() {
+            bytes.extend_from_slice(&first);
+            grant.shrink(first.len());
+            first = Bytes::new();
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Admitted { bytes: if first.is_empty() { bytes.into() } else { first }, grant })
+}
+
+/// Reads what is left of a refused body, up to `limit` bytes, and keeps nothing.
+async fn pass_over(body: &mut Body, mut limit: usize) {
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = limit.checked_sub(length) else { return };
+        limit = rest;
+    }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::too_large(format!("the request is larger than {limit} bytes, send fewer spans at a time"))
 }

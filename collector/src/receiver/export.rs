@@ -1,11 +1,15 @@
 //! An export, whatever protocol it came by: decoded once, handed in, counted.
 
 use bytes::Bytes;
-use spanlint_graph::{BatchBuilder, SpanBatch};
+use spanlint_graph::{BatchBuilder, SpanBatch, SpanVisitor};
 
 use super::Receiver;
+use super::body::Admitted;
+use super::counters::OpenSpans;
 use super::encode::{Encoding, PartialSuccess};
+use super::meter::{Meter, Metered, too_many};
 use super::problem::Problem;
+use crate::budget::Grant;
 use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf};
 use crate::durable::Content;
 use crate::live::{Busy, RETRY_AFTER};
@@ -16,20 +20,23 @@ impl Receiver {
         &self,
         signal: Signal,
         encoding: Encoding,
-        request: &Bytes,
+        mut request: Admitted,
     ) -> Result<PartialSuccess, Problem> {
-        let (batch, decoded) = decode(signal, encoding, request)
+        let limit = self.limits.request_records;
+        let mut meter = Meter::new(BatchBuilder::default(), &mut request.grant, limit);
+        let decoded = decode(signal, encoding, &request.bytes, &mut meter)
             .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
+        let Metered { kept, spans } = meter.finish();
+        let mut open = OpenSpans::new(&self.counters, spans);
+        let (batch, grant) = match kept {
+            Ok(_) if decoded.other_records() > limit => Err(too_many(decoded.other_records(), limit)),
+            kept => kept,
+        }
+        .inspect_err(|problem| open.refuse(problem))?;
         let partial = partial_success(signal, &batch, &decoded);
-        let copy = self.copy(signal, encoding, request)?;
-        let (spans, refused) = (batch.spans.len() as u64, batch.refused);
-        self.counters.sent_spans.add(spans + refused);
-        self.take(content(signal, encoding), request, batch, copy).await.map_err(|busy| {
-            self.counters.retry_spans.add(spans + refused);
-            Problem::busy(busy.retry_after)
-        })?;
-        self.counters.accepted_spans.add(spans);
-        self.counters.rejected_spans.add(refused);
+        let copy = self.copy(signal, encoding, &request.bytes).inspect_err(|problem| open.refuse(problem))?;
+        self.take(content(signal, encoding), &request.bytes, (batch, grant), copy).await?;
+        open.accepted_but(partial.rejected);
         self.counters.other_records.add(decoded.other_records());
         self.counters.over_limit.add(decoded.over_limit);
         Ok(partial)
@@ -48,7 +55,7 @@ impl Receiver {
         &self,
         content: Content,
         request: &Bytes,
-        batch: SpanBatch,
+        (batch, grant): (SpanBatch, Grant),
         copy: Option<Vec<u8>>,
     ) -> Result<(), Busy> {
         let place = match self.tap.as_ref().zip(copy) {
@@ -56,7 +63,7 @@ impl Receiver {
             None => None,
         };
         if !batch.spans.is_empty() || batch.refused > 0 {
-            let reserved = self.intake.reserve(batch)?;
+            let reserved = self.intake.reserve(batch, grant)?;
             if let Some(durable) = &self.durable {
                 let kept = durable.append(content, request.clone()).await;
                 kept.inspect_err(|_| self.counters.unkept_requests.add(1))?;
@@ -67,17 +74,6 @@ impl Receiver {
             place.take();
         }
         Ok(())
-    }
-
-    /// Counts a request by its answer.
-    pub(super) fn count<T>(&self, answer: &Result<T, Problem>) {
-        self.counters.requests.add(1);
-        match answer {
-            Ok(_) => {}
-            Err(problem) if problem.is_busy() => {}
-            Err(problem) if problem.is_too_large() => self.counters.oversized_requests.add(1),
-            Err(_) => self.counters.malformed_requests.add(1),
-        }
     }
 }
 
@@ -91,7 +87,9 @@ pub(crate) fn decode_kept(content: Content, request: &[u8]) -> Result<SpanBatch,
         Content::MetricsProtobuf => (Signal::Metrics, Encoding::Protobuf),
         Content::MetricsJson => (Signal::Metrics, Encoding::Json),
     };
-    decode(signal, encoding, request).map(|(batch, _)| batch)
+    let mut builder = BatchBuilder::default();
+    decode(signal, encoding, request, &mut builder)?;
+    Ok(builder.finish())
 }
 
 /// The reverse, for the log.
@@ -106,19 +104,22 @@ fn content(signal: Signal, encoding: Encoding) -> Content {
     }
 }
 
-fn decode(signal: Signal, encoding: Encoding, request: &[u8]) -> Result<(SpanBatch, Decoded), DecodeError> {
-    let mut builder = BatchBuilder::default();
-    let decoded = match (encoding, signal) {
-        (Encoding::Json, _) => otlp_json::decode(request, &mut builder)?,
-        (Encoding::Protobuf, Signal::Traces) => otlp_protobuf::decode(request, &mut builder)?,
+fn decode(
+    signal: Signal,
+    encoding: Encoding,
+    request: &[u8],
+    visitor: &mut impl SpanVisitor,
+) -> Result<Decoded, DecodeError> {
+    match (encoding, signal) {
+        (Encoding::Json, _) => otlp_json::decode(request, visitor),
+        (Encoding::Protobuf, Signal::Traces) => otlp_protobuf::decode(request, visitor),
         (Encoding::Protobuf, Signal::Logs) => {
-            Decoded { log_records: otlp_protobuf::count_records(request)?, ..Decoded::default() }
+            Ok(Decoded { log_records: otlp_protobuf::count_records(request)?, ..Decoded::default() })
         }
         (Encoding::Protobuf, Signal::Metrics) => {
-            Decoded { metrics: otlp_protobuf::count_records(request)?, ..Decoded::default() }
+            Ok(Decoded { metrics: otlp_protobuf::count_records(request)?, ..Decoded::default() })
         }
-    };
-    Ok((builder.finish(), decoded))
+    }
 }
 
 fn partial_success(signal: Signal, batch: &SpanBatch, decoded: &Decoded) -> PartialSuccess {

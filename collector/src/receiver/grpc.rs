@@ -13,9 +13,10 @@ use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt as _, Full};
 
+use super::counters::OpenRequest;
 use super::encode::{self, Encoding, PartialSuccess};
 use super::problem::Problem;
-use super::{Receiver, body, http as otlp_http};
+use super::{Receiver, body, compression, http as otlp_http};
 use crate::decode::Signal;
 
 /// A flag and the length of the message.
@@ -49,8 +50,9 @@ async fn export(signal: Signal, State(receiver): State<Receiver>, request: Reque
         let content_type = otlp_http::text(request.headers(), header::CONTENT_TYPE);
         return Problem::unsupported_type(&content_type).into_http(None);
     }
+    let open = OpenRequest::new(&receiver.counters);
     let answer = take(&receiver, signal, request).await;
-    receiver.count(&answer);
+    open.answered(&answer);
     match answer {
         Ok(partial) => success(&partial),
         Err(problem) => problem.into_grpc(),
@@ -59,18 +61,19 @@ async fn export(signal: Signal, State(receiver): State<Receiver>, request: Reque
 
 async fn take(receiver: &Receiver, signal: Signal, request: Request) -> Result<PartialSuccess, Problem> {
     let (parts, body) = request.into_parts();
-    let mut message = body::read(body, &receiver.limits).await?;
-    if message.len() < FRAME_HEADER_BYTES {
+    let mut message = body::read(body, receiver.intake.budget(), &receiver.limits).await?;
+    let frame = &mut message.bytes;
+    if frame.len() < FRAME_HEADER_BYTES {
         return Err(Problem::malformed("a gRPC call without a message"));
     }
-    let is_compressed = match message.get_u8() {
+    let is_compressed = match frame.get_u8() {
         0 => false,
         1 => true,
         flag => return Err(Problem::malformed(format!("the gRPC message has the impossible flag {flag}"))),
     };
-    let length = message.get_u32() as usize;
-    if length != message.len() {
-        let found = message.len();
+    let length = frame.get_u32() as usize;
+    if length != frame.len() {
+        let found = frame.len();
         return Err(Problem::malformed(format!("the gRPC message has {found} bytes where it says {length}")));
     }
     let compression = otlp_http::text(&parts.headers, "grpc-encoding");
@@ -79,9 +82,9 @@ async fn take(receiver: &Receiver, signal: Signal, request: Request) -> Result<P
         (true, "" | "identity") => {
             return Err(Problem::malformed("the gRPC message is compressed, but grpc-encoding does not say how"));
         }
-        (true, compression) => body::decompress(message, compression, &receiver.limits)?,
+        (true, compression) => compression::decompress(message, compression, &receiver.limits)?,
     };
-    receiver.export(signal, Encoding::Protobuf, &message).await
+    receiver.export(signal, Encoding::Protobuf, message).await
 }
 
 fn success(partial: &PartialSuccess) -> Response {

@@ -7,9 +7,10 @@ use axum::response::Response;
 use axum::routing::post;
 use http::{HeaderMap, HeaderValue, header};
 
+use super::counters::OpenRequest;
 use super::encode::{self, Encoding, PartialSuccess};
 use super::problem::Problem;
-use super::{Receiver, body, grpc};
+use super::{Receiver, body, compression, grpc};
 use crate::decode::Signal;
 
 /// Adds the routes.
@@ -24,8 +25,9 @@ pub(super) fn routes(router: Router<Receiver>) -> Router<Receiver> {
 
 async fn export(signal: Signal, State(receiver): State<Receiver>, request: Request) -> Response {
     let encoding = Encoding::of(request.headers());
+    let open = OpenRequest::new(&receiver.counters);
     let answer = take(&receiver, signal, encoding, request).await;
-    receiver.count(&answer);
+    open.answered(&answer);
     match answer {
         Ok((partial, encoding)) => {
             let mut response = Response::new(Body::from(encode::response(&partial, encoding)));
@@ -46,9 +48,9 @@ async fn take(
     let (parts, body) = request.into_parts();
     let content_type = text(&parts.headers, header::CONTENT_TYPE);
     let encoding = encoding.ok_or_else(|| Problem::unsupported_type(&content_type))?;
-    let bytes = body::read(body, &receiver.limits).await?;
-    let bytes = body::decompress(bytes, &text(&parts.headers, header::CONTENT_ENCODING), &receiver.limits)?;
-    Ok((receiver.export(signal, encoding, &bytes).await?, encoding))
+    let body = body::read(body, receiver.intake.budget(), &receiver.limits).await?;
+    let body = compression::decompress(body, &text(&parts.headers, header::CONTENT_ENCODING), &receiver.limits)?;
+    Ok((receiver.export(signal, encoding, body).await?, encoding))
 }
 
 async fn wrong_path(request: Request) -> Response {

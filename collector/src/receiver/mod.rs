@@ -5,6 +5,7 @@
 //! retry, exactly. It knows nothing of traces; that begins behind [`Intake`].
 
 mod body;
+mod compression;
 mod cors;
 mod counters;
 mod encode;
@@ -13,6 +14,7 @@ mod grpc;
 mod http;
 mod idle;
 mod listen;
+mod meter;
 mod problem;
 mod tap;
 

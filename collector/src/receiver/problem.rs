@@ -9,8 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::{HeaderValue, StatusCode, header};
 
+use super::compression;
 use super::encode::{self, Encoding};
 use crate::limits::BODY_READ_TIMEOUT;
+use crate::live::Busy;
 
 /// A sentence that names the right addresses.
 const USAGE: &str = "spanlint takes OTLP here: POST /v1/traces, /v1/logs or /v1/metrics as application/x-protobuf or \
@@ -71,7 +73,7 @@ impl Problem {
 
     /// The body is compressed in a way that is not read here.
     pub(super) fn unsupported_compression(found: &str) -> Self {
-        let message = format!("cannot read a body compressed as {found:?}, only gzip or none");
+        let message = format!("cannot read a body compressed as {found:?}, only gzip, zstd or none");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::UNIMPLEMENTED, message)
     }
 
@@ -84,6 +86,11 @@ impl Problem {
     pub(super) fn wrong_method(method: &str, path: &str) -> Self {
         let message = format!("{path} does not take {method}, only POST; {USAGE}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, code::UNIMPLEMENTED, message)
+    }
+
+    /// Whether the sender may not send.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
     }
 
     /// Whether the request could never have fit.
@@ -130,9 +137,15 @@ impl Problem {
             headers.insert("grpc-status-details-bin", details);
         }
         if self.code == code::UNIMPLEMENTED {
-            headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity,gzip"));
+            headers.insert("grpc-accept-encoding", HeaderValue::from_static(compression::ACCEPTED));
         }
         response
+    }
+}
+
+impl From<Busy> for Problem {
+    fn from(busy: Busy) -> Self {
+        Self::busy(busy.retry_after)
     }
 }
 

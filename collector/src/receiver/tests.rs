@@ -24,7 +24,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::decode::oracle::one_span;
-use crate::live::{Queued, queue};
+use crate::live::{LiveSettings, Queued, queue};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -32,7 +32,7 @@ const TRACE_SERVICE: &str = "/opentelemetry.proto.collector.trace.v1.TraceServic
 
 /// A receiver whose spans end up in a queue that nobody empties but the test.
 fn receiver(limits: Limits) -> (Receiver, mpsc::Receiver<Queued>) {
-    let (intake, queued) = queue();
+    let (intake, queued) = queue(LiveSettings::default().request_bytes);
     (Receiver { intake, durable: None, counters: Arc::default(), limits, tap: None }, queued)
 }
 
@@ -162,6 +162,66 @@ async fn gzip_is_read_over_all_its_members() {
     assert_eq!(spans(&receiver), [2, 1, 0]);
 }
 
+#[tokio::test]
+async fn zstd_is_read_over_all_its_frames() {
+    let (receiver, _queued) = receiver(Limits::default());
+    let frames = [request(false), request(true)].map(|request| zstd::encode_all(&*request.encode_to_vec(), 1).unwrap());
+    let headers = [("content-type", PROTOBUF), ("content-encoding", "zstd")];
+    assert_eq!(send(&receiver, "/v1/traces", &headers, frames.concat()).await.status(), StatusCode::OK);
+    assert_eq!(spans(&receiver), [2, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_request_of_too_many_spans_is_counted_and_not_asked_for_again() {
+    let (receiver, _queued) = receiver(Limits { request_records: 1, ..Limits::default() });
+    let response = post(&receiver, "/v1/traces", PROTOBUF, request(true).encode_to_vec()).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(spans(&receiver), [0, 2, 0]);
+    let logs = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{},{}]}]}]}"#;
+    let response = post(&receiver, "/v1/logs", JSON, &logs[..]).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(receiver.counters.oversized_requests.get(), 2);
+}
+
+#[tokio::test]
+async fn memory_is_asked_for_before_it_is_spent() {
+    let (receiver, mut queued) = receiver(Limits::default());
+    let bytes = request(false).encode_to_vec();
+    let budget = receiver.intake.budget();
+    let mut others = budget.grant();
+    others.grow(budget.limit() - bytes.len()).unwrap();
+    // Read, but not decoded: its spans cannot be counted as accepted or rejected.
+    let response = post(&receiver, "/v1/traces", PROTOBUF, bytes.clone()).await;
+    assert_eq!((response.status(), spans(&receiver)), (StatusCode::SERVICE_UNAVAILABLE, [0, 0, 1]));
+    others.grow(1).unwrap();
+    let response = post(&receiver, "/v1/traces", PROTOBUF, bytes.clone()).await;
+    assert_eq!((response.status(), spans(&receiver)), (StatusCode::SERVICE_UNAVAILABLE, [0, 0, 1]));
+    let compressed = compress(&bytes);
+    others.shrink(compressed.len());
+    let headers = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
+    let response = send(&receiver, "/v1/traces", &headers, compressed).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    drop(others);
+    assert_eq!(budget.used(), 0);
+    assert_eq!(post(&receiver, "/v1/traces", PROTOBUF, bytes).await.status(), StatusCode::OK);
+    assert!(budget.used() > 0);
+    drop(queued.try_recv().unwrap());
+    assert_eq!(budget.used(), 0);
+    let counters = &receiver.counters;
+    assert_eq!((counters.requests.get(), counters.retry_requests.get(), counters.accepted_requests.get()), (4, 3, 1));
+}
+
+#[tokio::test]
+async fn a_sender_that_hangs_up_is_counted() {
+    let (receiver, _queued) = receiver(Limits::default());
+    let body = Body::from_stream(stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let answer = post(&receiver, "/v1/traces", PROTOBUF, body);
+    assert!(tokio::time::timeout(std::time::Duration::ZERO, answer).await.is_err());
+    let counters = &receiver.counters;
+    assert_eq!((counters.requests.get(), counters.abandoned_requests.get()), (1, 1));
+}
+
 async fn from_page(receiver: &Receiver, method: &str, origin: &str) -> Response {
     let request = Request::builder().method(method).uri("/v1/traces").header("origin", origin);
     let request = request.header("content-type", JSON).header("access-control-request-headers", "content-type,x-mine");
@@ -265,7 +325,7 @@ async fn the_wrong_type_is_415() {
     let headers = [("content-type", JSON), ("content-encoding", "br")];
     let response = send(&receiver, "/v1/traces", &headers, "hello").await;
     assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    assert_eq!(json(response).await["message"], "cannot read a body compressed as \"br\", only gzip or none");
+    assert_eq!(json(response).await["message"], "cannot read a body compressed as \"br\", only gzip, zstd or none");
     assert_eq!(post(&receiver, TRACE_SERVICE, PROTOBUF, "").await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 
@@ -288,7 +348,8 @@ async fn grpc_frames_that_are_wrong_are_told_so() {
         (&[0, 0, 0, 0, 9, 1], "", "3", "the gRPC message has 1 bytes where it says 9"),
         (&[7, 0, 0, 0, 0], "", "3", "the gRPC message has the impossible flag 7"),
         (&[1, 0, 0, 0, 0], "", "3", "the gRPC message is compressed, but grpc-encoding does not say how"),
-        (&[1, 0, 0, 0, 0], "zstd", "12", "cannot read a body compressed as \"zstd\", only gzip or none"),
+        (&[1, 0, 0, 0, 0], "br", "12", "cannot read a body compressed as \"br\", only gzip, zstd or none"),
+        (&[1, 0, 0, 0, 1, 7], "zstd", "3", "the zstd data is damaged: Unknown frame descriptor"),
         (&[0, 0, 0, 0, 1, 0x0b], "", "3", "not an OTLP request of traces: protobuf field 1 has the wrong wire type"),
     ] {
         let headers = [("content-type", "application/grpc"), ("grpc-encoding", encoding)];
@@ -327,7 +388,8 @@ impl Port {
 async fn one_port_speaks_grpc_and_both_versions_of_http() {
     let mut port = Port::open(Limits::default()).await;
     let plain = TraceServiceClient::connect(port.url()).await.unwrap();
-    for mut client in [plain.clone(), plain.send_compressed(CompressionEncoding::Gzip)] {
+    let [gzip, zstd] = [CompressionEncoding::Gzip, CompressionEncoding::Zstd];
+    for mut client in [plain.clone(), plain.clone().send_compressed(gzip), plain.send_compressed(zstd)] {
         let answer = client.export(request(true)).await.unwrap().into_inner();
         assert_eq!(answer.partial_success.unwrap().rejected_spans, 1);
         assert_eq!(client.export(request(false)).await.unwrap().into_inner(), ExportTraceServiceResponse::default());
@@ -338,8 +400,8 @@ async fn one_port_speaks_grpc_and_both_versions_of_http() {
         let response = request.body(self::request(false).encode_to_vec()).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
     }
-    assert_eq!(spans(&port.receiver), [6, 2, 0]);
-    for _ in 0..6 {
+    assert_eq!(spans(&port.receiver), [8, 3, 0]);
+    for _ in 0..8 {
         assert_eq!(port.queued.try_recv().unwrap().batch.spans.len(), 1);
     }
     port.shutdown.cancel();

@@ -1,0 +1,160 @@
+//! The bytes that all requests together may take, from the first byte of a body until the owner of the graph has taken
+//! its spans: asked for before memory is spent, given back when it is free again.
+//!
+//! Nobody waits here: a request that waits would hold what it has. Whoever gets nothing is told to come again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A number of bytes shared by all requests.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Shares>);
+
+#[derive(Debug)]
+struct Shares {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+/// Why no more bytes were given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exceeded {
+    /// Others have them; they will give them back.
+    ForNow,
+    /// All bytes together would not be enough.
+    ForGood,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes, all of them free.
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Shares { limit, used: AtomicUsize::new(0) }))
+    }
+
+    /// A grant of no bytes yet.
+    pub fn grant(&self) -> Grant {
+        Grant { budget: self.clone(), bytes: 0 }
+    }
+
+    /// How many bytes there are in all.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// How many of them are taken.
+    pub fn used(&self) -> usize {
+        self.0.used.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes taken from a budget; dropping it gives them back. A request has one for all that it takes, so that it is known
+/// when it alone takes too much.
+#[derive(Debug)]
+pub struct Grant {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Grant {
+    /// How many bytes it has.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// `bytes` of it, at most what it has, as a grant of their own.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { budget: self.budget.clone(), bytes }
+    }
+
+    /// Takes `bytes` more, or none of them.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        let Shares { limit, used } = &*self.budget.0;
+        if self.bytes.saturating_add(bytes) > *limit {
+            return Err(Exceeded::ForGood);
+        }
+        let add = |used: usize| used.checked_add(bytes).filter(|sum| sum <= limit);
+        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).map_err(|_| Exceeded::ForNow)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives back `bytes`, at most what it has.
+    pub fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.budget.0.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes -= bytes;
+    }
+
+    /// Takes or gives back bytes until it has `bytes`; on failure it has what it had.
+    pub fn resize(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        self.shrink(self.bytes.saturating_sub(bytes));
+        self.grow(bytes - self.bytes)
+    }
+
+    /// Makes room for `more` bytes in `buffer`, which this grant pays for. While the buffer moves, both places are paid.
+    pub fn reserve(&mut self, buffer: &mut Vec<u8>, more: usize) -> Result<(), Exceeded> {
+        let (old, needed) = (buffer.capacity(), buffer.len() + more);
+        if needed > old {
+            let new = needed.max(old * 2);
+            self.grow(new)?;
+            buffer.reserve_exact(new - buffer.len());
+            self.shrink(old);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        self.shrink(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_comes_back() {
+        let budget = Budget::new(100);
+        let mut first = budget.grant();
+        let mut second = budget.grant();
+        first.grow(60).unwrap();
+        assert_eq!(second.grow(41), Err(Exceeded::ForNow));
+        second.grow(40).unwrap();
+        assert_eq!((budget.used(), second.bytes()), (100, 40));
+        let part = first.split(50);
+        assert_eq!((first.bytes(), part.bytes(), budget.used()), (10, 50, 100));
+        drop(part);
+        assert_eq!(second.resize(91), Err(Exceeded::ForNow));
+        second.resize(90).unwrap();
+        drop((first, second));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_can_never_fit_is_told_apart() {
+        let budget = Budget::new(100);
+        let mut grant = budget.grant();
+        assert_eq!(grant.grow(101), Err(Exceeded::ForGood));
+        grant.grow(1).unwrap();
+        assert_eq!(grant.grow(usize::MAX), Err(Exceeded::ForGood));
+        assert_eq!(budget.used(), 1);
+    }
+
+    #[test]
+    fn a_buffer_is_paid_before_it_grows() {
+        let budget = Budget::new(100);
+        let (mut grant, mut buffer) = (budget.grant(), Vec::new());
+        grant.reserve(&mut buffer, 30).unwrap();
+        assert_eq!((buffer.capacity(), grant.bytes()), (30, 30));
+        buffer.resize(30, 0);
+        // Old and new place together.
+        assert_eq!(grant.reserve(&mut buffer, 41), Err(Exceeded::ForGood));
+        grant.reserve(&mut buffer, 1).unwrap();
+        assert_eq!((buffer.capacity(), grant.bytes()), (60, 60));
+    }
+}

@@ -1,0 +1,162 @@
+//! Pays for the spans of a request while they are decoded, and stops keeping them when they are too many or too much.
+//!
+//! The price errs upward; what a batch really takes is known when it is whole. Every span is counted, kept or not.
+
+use spanlint_graph::span::{Attribute, Refusal, Span, SpanView, SpanVisitor, Value};
+use spanlint_graph::text::MAX_VALUE_BYTES;
+use spanlint_graph::{BatchBuilder, SpanBatch};
+
+use super::body::admission;
+use super::problem::Problem;
+use crate::budget::{Exceeded, Grant};
+
+/// What a span or resource takes beside its texts: itself, and its entries in the vocabulary.
+const RECORD_BYTES: usize = size_of::<Span>() + 256;
+
+/// How often a text is kept: for people, and in the vocabulary.
+const TEXT_COPIES: usize = 2;
+
+/// How many bytes are asked for at a time.
+const STEP_BYTES: usize = 64 << 10;
+
+/// A builder that is paid for.
+#[derive(Debug)]
+pub(super) struct Meter<'a> {
+    builder: BatchBuilder,
+    /// That of the whole request.
+    grant: &'a mut Grant,
+    /// Paid for this.
+    paid: usize,
+    /// Paid and not used yet.
+    ahead: usize,
+    limit: u64,
+    spans: u64,
+    exceeded: Option<Exceeded>,
+}
+
+/// The spans of a request, with what they take.
+#[derive(Debug)]
+pub(super) struct Metered {
+    /// What was kept, or why nothing was.
+    pub(super) kept: Result<(SpanBatch, Grant), Problem>,
+    /// How many spans the request held, kept or not.
+    pub(super) spans: u64,
+}
+
+impl<'a> Meter<'a> {
+    /// Builds with `builder` for at most `limit` spans.
+    pub(super) fn new(builder: BatchBuilder, grant: &'a mut Grant, limit: u64) -> Self {
+        Self { builder, grant, paid: 0, ahead: 0, limit, spans: 0, exceeded: None }
+    }
+
+    /// The spans.
+    pub(super) fn finish(self) -> Metered {
+        let Self { builder, grant, paid, limit, spans, exceeded, .. } = self;
+        let kept = match exceeded {
+            _ if spans > limit => Err(too_many(spans, limit)),
+            Some(exceeded) => Err(admission(exceeded)),
+            None => Ok((builder.finish(), grant.split(paid))),
+        };
+        Metered { kept, spans }
+    }
+
+    /// Whether there is memory for one record more, with texts of so many bytes.
+    fn pays(&mut self, text_bytes: usize) -> bool {
+        if self.exceeded.is_some() || self.spans > self.limit {
+            // What is kept so far is of no use.
+            self.builder = BatchBuilder::default();
+            return false;
+        }
+        let price = RECORD_BYTES + TEXT_COPIES * text_bytes;
+        if price > self.ahead {
+            let more = price.max(STEP_BYTES);
+            if let Err(exceeded) = self.grant.grow(more) {
+                self.exceeded = Some(exceeded);
+                return false;
+            }
+            self.paid += more;
+            self.ahead += more;
+        }
+        self.ahead -= price;
+        true
+    }
+}
+
+/// Why a request is refused that holds so many records.
+pub(super) fn too_many(records: u64, limit: u64) -> Problem {
+    Problem::too_large(format!("the request has {records} records, more than {limit}: send fewer at a time"))
+}
+
+impl SpanVisitor for Meter<'_> {
+    fn resource(&mut self, attributes: &[Attribute<'_>]) {
+        if self.pays(attribute_bytes(attributes)) {
+            self.builder.resource(attributes);
+        }
+    }
+
+    fn span(&mut self, span: &SpanView<'_>) {
+        self.spans += 1;
+        let texts = span.name.len() + span.status_message.len() + attribute_bytes(span.attributes);
+        if self.pays(texts + size_of_val(span.links)) {
+            self.builder.span(span);
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.spans += 1;
+        self.builder.refuse(refusal);
+    }
+}
+
+fn attribute_bytes(attributes: &[Attribute<'_>]) -> usize {
+    let bytes = |(key, value): &Attribute<'_>| {
+        let value = match value {
+            Value::Text(text) => text.len(),
+            Value::Composite(text) => text.len(),
+            Value::Bool(_) | Value::Int(_) | Value::Double(_) => size_of::<u64>(),
+        };
+        key.len() + value.min(MAX_VALUE_BYTES)
+    };
+    attributes.iter().map(bytes).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+    use crate::size::batch_bytes;
+
+    fn metered(bytes: usize, limit: u64, spans: usize) -> Metered {
+        let mut grant = Budget::new(bytes).grant();
+        let mut meter = Meter::new(BatchBuilder::default(), &mut grant, limit);
+        meter.resource(&[("service.name".into(), Value::Text("shop".into()))]);
+        let long = "x".repeat(1000);
+        let attributes = [("key".into(), Value::Text(long.as_str().into()))];
+        for _ in 0..spans {
+            meter.span(&SpanView { name: "GET /".into(), attributes: &attributes, ..SpanView::default() });
+        }
+        meter.finish()
+    }
+
+    #[test]
+    fn a_batch_takes_no_more_than_was_paid() {
+        let Metered { kept, spans } = metered(1 << 20, 100, 100);
+        let (batch, grant) = kept.unwrap();
+        assert_eq!((spans, batch.spans.len()), (100, 100));
+        assert!(batch_bytes(&batch) <= grant.bytes(), "{} > {}", batch_bytes(&batch), grant.bytes());
+    }
+
+    #[test]
+    fn too_many_spans_are_all_counted_and_none_is_kept() {
+        let Metered { kept, spans } = metered(1 << 20, 100, 150);
+        assert!(kept.unwrap_err().is_too_large());
+        assert_eq!(spans, 150);
+    }
+
+    #[test]
+    fn spans_that_take_too_much_are_all_counted_and_none_is_kept() {
+        let Metered { kept, spans } = metered(100 << 10, 1000, 150);
+        assert!(kept.unwrap_err().is_too_large());
+        assert_eq!(spans, 150);
+    }
+}
