@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api;
 use crate::clock::system_clock;
 use crate::config::{API_FLAG, CollectorConfig, DATA_DIR_FLAG, OTLP_GRPC_FLAG, OTLP_HTTP_FLAG};
-use crate::durable::{Durable, DurableError, Recovery, Retention, Writer};
+use crate::durable::{Durable, DurableError, Opened, Recovery, Replayed, Retention, Writer};
 use crate::limits::{Limits, SHUTDOWN_TIMEOUT};
 use crate::live::{Finished, Live, LiveSettings, Published, Replay, TraceReader};
 use crate::receiver::{self, BindError, Counters, Receiver, bind};
@@ -166,12 +166,13 @@ fn restore(
     let mut replay = Replay::new(settings);
     let add = |unix_ns, content, request: &[u8]| {
         let batch = receiver::decode_kept(content, request).ok()?;
-        let spans = batch.spans.len() as u64;
+        let replayed = Replayed { spans: batch.spans.len() as u64, traces: batch.traces() };
         replay.add(batch, unix_ns);
-        Some(spans)
+        Some(replayed)
     };
-    let (durable, writer, recovery) = Durable::open(data_dir, DATA_DIR_FLAG, retention, Arc::clone(&clock), add)?;
-    Ok((replay.start(clock)?, durable, (writer, recovery)))
+    let opened = Durable::open(data_dir, DATA_DIR_FLAG, retention, Arc::clone(&clock), add)?;
+    let Opened { durable, writer, kept, recovery } = opened;
+    Ok((replay.start(clock)?.with_kept(kept), durable, (writer, recovery)))
 }
 
 async fn listen(address: Option<SocketAddr>, flag: &'static str) -> Result<Option<TcpListener>, BindError> {

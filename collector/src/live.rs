@@ -24,6 +24,7 @@ pub(crate) use self::queue::{Queued, RETRY_AFTER, queue};
 pub use self::replay::Replay;
 pub use self::status::Status;
 use crate::clock::Clock;
+use crate::durable::KeptTraces;
 
 /// How often a snapshot is published at most; quiet traces are looked for as often.
 pub const PUBLISH_INTERVAL: Duration = Duration::from_millis(500);
@@ -52,12 +53,14 @@ pub struct Live {
     intake: Intake,
     requests: mpsc::Sender<Request>,
     published: watch::Receiver<Arc<Published>>,
+    kept: Option<KeptTraces>,
 }
 
 /// Where stored traces are asked for.
 #[derive(Debug, Clone)]
 pub struct TraceReader {
     requests: mpsc::Sender<Request>,
+    kept: Option<KeptTraces>,
 }
 
 /// Where facts are asked for. Every answer costs the owner a walk over all of them.
@@ -98,7 +101,12 @@ impl Live {
 
     /// Where stored traces are asked for.
     pub fn traces(&self) -> TraceReader {
-        TraceReader { requests: self.requests.clone() }
+        TraceReader { requests: self.requests.clone(), kept: self.kept.clone() }
+    }
+
+    /// Looks for traces that are not in memory where they were kept.
+    pub(crate) fn with_kept(self, kept: KeptTraces) -> Self {
+        Self { kept: Some(kept), ..self }
     }
 
     /// Where facts are asked for.
@@ -118,14 +126,18 @@ impl Live {
         let (request_sender, requests) = mpsc::channel(MAX_QUEUED_REQUESTS);
         let (publisher, published) = watch::channel(Arc::default());
         let channels = Channels { intake: intake.clone(), batches, requests, published: publisher };
-        (Self { intake, requests: request_sender, published }, channels)
+        (Self { intake, requests: request_sender, published, kept: None }, channels)
     }
 }
 
 impl TraceReader {
-    /// The trace, if it has settled and is still stored.
+    /// The trace, if it has settled and is still stored, or kept on disk.
     pub async fn waterfall(&self, id: TraceId) -> Option<Waterfall> {
-        ask(&self.requests, |reply| Question::Waterfall(id, reply)).await?
+        let stored = ask(&self.requests, |reply| Question::Waterfall(id, reply)).await?;
+        match (stored, &self.kept) {
+            (None, Some(kept)) => kept.waterfall(id).await,
+            (stored, _) => stored,
+        }
     }
 }
 

@@ -295,6 +295,14 @@ pub struct SpanBatch {
 impl SpanBatch {
     /// How many refusals are kept by name; the rest are only counted.
     pub const MAX_REFUSALS: usize = 8;
+
+    /// The traces of its spans, sorted, once each.
+    pub fn traces(&self) -> Vec<TraceId> {
+        let mut traces: Vec<TraceId> = self.spans.iter().map(|span| span.trace_id).collect();
+        traces.sort_unstable();
+        traces.dedup();
+        traces
+    }
 }
 
 #[cfg(test)]

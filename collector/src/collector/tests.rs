@@ -53,6 +53,21 @@ async fn the_api_has_the_routes_of_both() {
 }
 
 #[tokio::test]
+async fn a_trace_that_memory_does_not_hold_is_read_from_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let live = LiveSettings { settle: Settle::AtEnd, ..LiveSettings::default() };
+    let data_dir = Some(folder.path().to_owned());
+    let collector = Collector::start(CollectorConfig { data_dir, live, ..CollectorConfig::private() }).await.unwrap();
+    for trace in 1..4 {
+        send(collector.addresses().otlp_http.unwrap(), trace).await;
+    }
+    let found = collector.trace(TraceId(2)).await.unwrap();
+    assert_eq!((found.trace_id, found.rows.len(), &*found.rows[0].name), (TraceId(2), 1, "work"));
+    assert!(collector.trace(TraceId(7)).await.is_none());
+    collector.finish().await;
+}
+
+#[tokio::test]
 async fn a_taken_address_is_named_with_its_flag() {
     let first = start().await;
     let taken = first.addresses().otlp_http;

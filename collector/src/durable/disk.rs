@@ -5,19 +5,29 @@
 //! hold is not known here.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file whose lock says that the folder is in use. The system gives the lock back however a process ends.
 const LOCK_NAME: &str = "lock";
 
-/// The files of one folder. Names are file names, without separators.
-pub(super) trait Disk: Send + 'static {
+/// The files of one folder, to be read. Names are file names, without separators.
+pub(super) trait Files: Send + Sync + 'static {
     /// The names of all files, in no particular order.
-    fn list(&mut self) -> io::Result<Vec<String>>;
+    fn list(&self) -> io::Result<Vec<String>>;
 
     /// The contents of a file.
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>>;
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// The `length` bytes of a file from `start` on, or as many as there are.
+    fn read_part(&self, name: &str, start: u64, length: u64) -> io::Result<Vec<u8>>;
+}
+
+/// The same files, to be written by one alone.
+pub(super) trait Disk: Files {
+    /// Another way to read them, which keeps nobody out.
+    fn reader(&self) -> Arc<dyn Files>;
 
     /// Makes a new, empty file. Its name is sure to last only after [`Disk::sync_folder`].
     fn create(&mut self, name: &str) -> io::Result<()>;
@@ -63,10 +73,33 @@ pub enum FolderError {
     },
 }
 
+/// A folder of the real file system.
+#[derive(Debug, Clone)]
+struct Place(PathBuf);
+
+impl Files for Place {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let names = fs::read_dir(&self.0)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
+        names.filter_map(Result::transpose).collect()
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        fs::read(self.0.join(name))
+    }
+
+    fn read_part(&self, name: &str, start: u64, length: u64) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.0.join(name))?;
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(length).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
 /// A folder of the real file system, locked as long as this value lives.
 #[derive(Debug)]
 pub(super) struct Folder {
-    path: PathBuf,
+    place: Place,
     /// The file that was created last, which is the one that is written to.
     open: Option<(String, File)>,
     _lock: File,
@@ -79,7 +112,7 @@ impl Folder {
         make_folder(path).map_err(other)?;
         let lock = OpenOptions::new().create(true).append(true).open(path.join(LOCK_NAME)).map_err(other)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), open: None, _lock: lock }),
+            Ok(()) => Ok(Self { place: Place(path.to_owned()), open: None, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(FolderError::InUse { path: path.to_owned(), flag }),
             Err(TryLockError::Error(source)) => Err(other(source)),
         }
@@ -92,18 +125,27 @@ impl Folder {
     }
 }
 
-impl Disk for Folder {
-    fn list(&mut self) -> io::Result<Vec<String>> {
-        let names = fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
-        names.filter_map(Result::transpose).collect()
+impl Files for Folder {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.place.list()
     }
 
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.path.join(name))
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.place.read(name)
+    }
+
+    fn read_part(&self, name: &str, start: u64, length: u64) -> io::Result<Vec<u8>> {
+        self.place.read_part(name, start, length)
+    }
+}
+
+impl Disk for Folder {
+    fn reader(&self) -> Arc<dyn Files> {
+        Arc::new(self.place.clone())
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {
-        let file = OpenOptions::new().create_new(true).append(true).open(self.path.join(name))?;
+        let file = OpenOptions::new().create_new(true).append(true).open(self.place.0.join(name))?;
         self.open = Some((name.to_owned(), file));
         Ok(())
     }
@@ -117,15 +159,15 @@ impl Disk for Folder {
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {
-        sync_names(&self.path)
+        sync_names(&self.place.0)
     }
 
     fn truncate(&mut self, name: &str, length: u64) -> io::Result<()> {
-        OpenOptions::new().write(true).open(self.path.join(name))?.set_len(length)
+        OpenOptions::new().write(true).open(self.place.0.join(name))?.set_len(length)
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))
+        fs::remove_file(self.place.0.join(name))
     }
 }
 
@@ -170,11 +212,16 @@ mod tests {
         folder.remove("2").unwrap();
         folder.truncate("1", 3).unwrap();
         drop(folder);
-        let mut folder = Folder::open(&path, FLAG).unwrap();
+        let folder = Folder::open(&path, FLAG).unwrap();
         let mut names = folder.list().unwrap();
         names.sort();
         assert_eq!(names, ["1", LOCK_NAME]);
         assert_eq!(folder.read("1").unwrap(), b"one");
+        let reader = folder.reader();
+        drop(folder);
+        assert_eq!(reader.read_part("1", 1, 1).unwrap(), b"n");
+        assert_eq!(reader.read_part("1", 2, 9).unwrap(), b"e");
+        Folder::open(&path, FLAG).expect("a reader keeps nobody out");
     }
 
     #[test]

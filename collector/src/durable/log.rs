@@ -5,13 +5,21 @@
 //! would report success the next time. A segment from before a restart is never appended to. Files are numbered
 //! upward, and a number is used once.
 //!
+//! Each segment has an index of its traces: in memory while the segment is written, then in a file beside it. An index
+//! may be missing, since nothing waits for it to be on disk; it is made again at the next start.
+//!
 //! It knows neither threads nor clocks, nor what requests mean.
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use spanlint_graph::TraceId;
+
 use super::disk::Disk;
+use super::find::Finder;
+use super::index::{Entries, Index, MAX_ENTRIES};
 use super::record::{self, Content, Encoder, Record, SEGMENT_HEADER_BYTES};
 
 /// How much is kept, and for how long.
@@ -36,6 +44,9 @@ const MAX_SEGMENT_BYTES: u64 = 64 << 20;
 const MIN_SEGMENTS: u32 = 8;
 
 const SUFFIX: &str = ".spanlog";
+/// The number that no segment has.
+const NO_SEGMENT: u64 = 0;
+const INDEX_SUFFIX: &str = ".spanidx";
 
 impl Default for Retention {
     fn default() -> Self {
@@ -71,6 +82,26 @@ pub struct Recovery {
     pub unreadable_requests: u64,
 }
 
+/// A request, and what it holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request<'a> {
+    /// What its bytes are.
+    pub(super) content: Content,
+    /// The bytes.
+    pub(super) bytes: &'a [u8],
+    /// The traces of its spans.
+    pub(super) traces: &'a [TraceId],
+}
+
+/// What was found in a request that was read back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// How many spans it held.
+    pub spans: u64,
+    /// Their traces.
+    pub traces: Vec<TraceId>,
+}
+
 /// Why a log cannot be read at the start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -92,7 +123,8 @@ pub enum LogError {
 /// A segment that is not written any more.
 #[derive(Debug)]
 struct Closed {
-    name: String,
+    number: u64,
+    /// With its index.
     bytes: u64,
     last_ns: u64,
 }
@@ -100,6 +132,7 @@ struct Closed {
 /// The segment that is written.
 #[derive(Debug)]
 struct Open {
+    number: u64,
     name: String,
     /// Up to here everything is on disk.
     bytes: u64,
@@ -116,11 +149,15 @@ pub(super) struct Log<D> {
     closed: VecDeque<Closed>,
     open: Option<Open>,
     next_number: u64,
+    written: Arc<Written>,
 }
+
+/// The traces of the segment that is written, as far as they are on disk: its number, and its index.
+pub(super) type Written = Mutex<(u64, Entries)>;
 
 impl<D: Disk> Log<D> {
     /// Opens the log, and shows every request in it that is young enough to `replay`, with the time it was written.
-    /// `replay` answers how many spans it held, none if it cannot be read. What is damaged is skipped and counted, torn
+    /// `replay` answers what it held, none if it cannot be read. What is damaged is skipped and counted, torn
     /// ends are cut off.
     ///
     /// # Errors
@@ -130,16 +167,22 @@ impl<D: Disk> Log<D> {
         disk: D,
         retention: Retention,
         now_ns: u64,
-        mut replay: impl FnMut(u64, Content, &[u8]) -> Option<u64>,
+        mut replay: impl FnMut(u64, Content, &[u8]) -> Option<Replayed>,
     ) -> Result<(Self, Recovery), LogError> {
         let encoder = Encoder::new()?;
-        let mut log = Self { disk, retention, encoder, closed: VecDeque::new(), open: None, next_number: 1 };
-        let mut numbers: Vec<u64> = log.disk.list()?.iter().filter_map(|name| number(name)).collect();
-        numbers.sort_unstable();
+        let (closed, written) = (VecDeque::new(), Arc::default());
+        let mut log = Self { disk, retention, encoder, closed, open: None, next_number: 1, written };
+        let names = log.disk.list()?;
+        let numbers = segments(&names);
+        for lost in names.iter().filter_map(|name| number(name, INDEX_SUFFIX)) {
+            if numbers.binary_search(&lost).is_err() {
+                log.forget(&index_name(lost));
+            }
+        }
         let mut recovery = Recovery::default();
         for number in numbers {
             log.next_number = number.saturating_add(1);
-            log.recover_segment(name(number), now_ns, &mut recovery, &mut replay)?;
+            log.recover_segment(number, now_ns, &mut recovery, &mut replay)?;
         }
         log.retain(now_ns)?;
         Ok((log, recovery))
@@ -150,27 +193,35 @@ impl<D: Disk> Log<D> {
     /// After an error nobody may be told that they are in, though some may come back at the next start.
     pub(super) fn write<'a>(
         &mut self,
-        requests: impl Iterator<Item = (Content, &'a [u8])>,
+        requests: impl Iterator<Item = Request<'a>> + Clone,
         now_ns: u64,
     ) -> io::Result<()> {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => self.begin(now_ns)?,
         };
-        let written = self.encoder.record(requests, now_ns).and_then(|record| {
+        let is_full;
+        let contents = requests.clone().map(|request| (request.content, request.bytes));
+        let written = self.encoder.record(contents, now_ns).and_then(|record| {
             self.disk.append(&open.name, record)?;
             self.disk.sync(&open.name)?;
             Ok(record.len() as u64)
         });
         match written {
-            Ok(bytes) => open.bytes += bytes,
+            Ok(bytes) => {
+                let traces = requests.flat_map(|request| request.traces).copied();
+                let mut written = self.written();
+                written.1.add(&(open.bytes..open.bytes + bytes), traces);
+                open.bytes += bytes;
+                is_full = written.1.len() > MAX_ENTRIES;
+            }
             Err(error) => {
                 self.abandon(open);
                 return Err(error);
             }
         }
         open.last_ns = open.last_ns.max(now_ns);
-        if open.bytes < self.retention.segment_bytes() {
+        if open.bytes < self.retention.segment_bytes() && !is_full {
             self.open = Some(open);
         } else {
             self.close(open);
@@ -190,49 +241,73 @@ impl<D: Disk> Log<D> {
         while let Some(oldest) = self.closed.front()
             && (bytes > self.retention.bytes || self.retention.is_too_old(oldest.last_ns, now_ns))
         {
-            self.disk.remove(&oldest.name)?;
+            self.disk.remove(&name(oldest.number))?;
+            let index = index_name(oldest.number);
             bytes -= oldest.bytes;
             self.closed.pop_front();
+            self.forget(&index);
         }
         Ok(())
     }
 
+    /// Finds requests by trace, also from other threads.
+    pub(super) fn finder(&self) -> Finder {
+        Finder::new(self.disk.reader(), Arc::clone(&self.written))
+    }
+
+    fn written(&self) -> MutexGuard<'_, (u64, Entries)> {
+        self.written.lock().expect("nothing panics while it holds the index")
+    }
+
     fn recover_segment(
         &mut self,
-        name: String,
+        number: u64,
         now_ns: u64,
         recovery: &mut Recovery,
-        replay: &mut impl FnMut(u64, Content, &[u8]) -> Option<u64>,
+        replay: &mut impl FnMut(u64, Content, &[u8]) -> Option<Replayed>,
     ) -> Result<(), LogError> {
+        let name = name(number);
         let segment = self.disk.read(&name)?;
         if let Some(version) = record::foreign_version(&segment) {
             return Err(LogError::Version { name, version });
         }
         let (mut end, mut last_ns) = (SEGMENT_HEADER_BYTES, 0);
+        let mut entries = Entries::default();
         for record in record::records(&segment) {
             let damaged_bytes = (record.start - end) as u64;
             recovery.damaged_places += u64::from(damaged_bytes > 0);
             recovery.damaged_bytes += damaged_bytes;
             (end, last_ns) = (record.end, last_ns.max(record.unix_ns));
             if !self.retention.is_too_old(record.unix_ns, now_ns) {
-                show(&record, recovery, replay);
+                let traces = show(&record, recovery, replay);
+                entries.add(&(record.start as u64..record.end as u64), traces.into_iter());
             }
         }
         recovery.torn_bytes += segment.len().saturating_sub(end) as u64;
         if end == SEGMENT_HEADER_BYTES {
             self.disk.remove(&name)?;
+            self.forget(&index_name(number));
             return Ok(());
         }
         if end < segment.len() {
             self.disk.truncate(&name, end as u64)?;
         }
-        self.closed.push_back(Closed { name, bytes: end as u64, last_ns });
+        let index = self.disk.read(&index_name(number)).unwrap_or_default();
+        let index_bytes = match Index::open(&index) {
+            Some(known) if known.is_of(end as u64) => index.len() as u64,
+            _ => {
+                self.forget(&index_name(number));
+                self.write_index(number, &entries.to_bytes(end as u64))
+            }
+        };
+        self.closed.push_back(Closed { number, bytes: end as u64 + index_bytes, last_ns });
         Ok(())
     }
 
     /// Begins a segment, whose name and header are on disk when its first group is.
     fn begin(&mut self, now_ns: u64) -> io::Result<Open> {
-        let name = name(self.next_number);
+        let number = self.next_number;
+        let name = name(number);
         self.next_number += 1;
         self.disk.create(&name)?;
         let header = record::segment_header();
@@ -240,11 +315,28 @@ impl<D: Disk> Log<D> {
             self.forget(&name);
             return Err(error);
         }
-        Ok(Open { name, bytes: header.len() as u64, first_ns: now_ns, last_ns: now_ns })
+        *self.written() = (number, Entries::default());
+        Ok(Open { number, name, bytes: header.len() as u64, first_ns: now_ns, last_ns: now_ns })
     }
 
     fn close(&mut self, open: Open) {
-        self.closed.push_back(Closed { name: open.name, bytes: open.bytes, last_ns: open.last_ns });
+        let index = self.written().1.to_bytes(open.bytes);
+        let index_bytes = self.write_index(open.number, &index);
+        // Only now, so that whoever looks always finds one of the two.
+        *self.written() = (NO_SEGMENT, Entries::default());
+        self.closed.push_back(Closed { number: open.number, bytes: open.bytes + index_bytes, last_ns: open.last_ns });
+    }
+
+    /// Writes the index of a segment, and answers how many bytes it has: none where that fails, since it can be done
+    /// without.
+    fn write_index(&mut self, number: u64, index: &[u8]) -> u64 {
+        let name = index_name(number);
+        if let Err(error) = self.disk.create(&name).and_then(|()| self.disk.append(&name, index)) {
+            tracing::debug!(%error, name, "an index cannot be written");
+            self.forget(&name);
+            return 0;
+        }
+        index.len() as u64
     }
 
     /// Leaves a segment alone in which something failed, without what was not acknowledged.
@@ -260,37 +352,58 @@ impl<D: Disk> Log<D> {
         self.close(open);
     }
 
-    /// Removes a segment in which nothing was acknowledged.
+    /// Removes a segment in which nothing was acknowledged, or an index, if it is there.
     fn forget(&mut self, name: &str) {
         // What stays when this fails is removed, or read again, at the start.
-        if let Err(error) = self.disk.remove(name) {
-            tracing::debug!(%error, name, "cannot remove a segment without requests");
+        if let Err(error) = self.disk.remove(name)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::debug!(%error, name, "cannot remove a file that is not needed");
         }
     }
 }
 
-/// Shows the requests of a record, and counts them.
-fn show(record: &Record, recovery: &mut Recovery, replay: &mut impl FnMut(u64, Content, &[u8]) -> Option<u64>) {
+/// Shows the requests of a record, and counts them; answers the traces of their spans.
+fn show(
+    record: &Record,
+    recovery: &mut Recovery,
+    replay: &mut impl FnMut(u64, Content, &[u8]) -> Option<Replayed>,
+) -> Vec<TraceId> {
+    let mut traces = Vec::new();
     for request in record.requests() {
         match request.and_then(|(content, request)| replay(record.unix_ns, content, request)) {
-            Some(spans) => {
+            Some(replayed) => {
                 recovery.requests += 1;
-                recovery.spans += spans;
+                recovery.spans += replayed.spans;
+                traces.extend(replayed.traces);
             }
             None => recovery.unreadable_requests += 1,
         }
     }
+    traces
 }
 
 /// The name of the segment with this number.
-fn name(number: u64) -> String {
+pub(super) fn name(number: u64) -> String {
     format!("{number:020}{SUFFIX}")
 }
 
-/// The number of the segment with this name; none for other files.
-fn number(file: &str) -> Option<u64> {
-    let number = file.strip_suffix(SUFFIX)?.parse().ok()?;
-    (name(number) == file).then_some(number)
+/// The name of the index of that segment.
+pub(super) fn index_name(number: u64) -> String {
+    format!("{number:020}{INDEX_SUFFIX}")
+}
+
+/// The numbers of the segments among files.
+pub(super) fn segments(files: &[String]) -> Vec<u64> {
+    let mut numbers: Vec<u64> = files.iter().filter_map(|file| number(file, SUFFIX)).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// The number in the name of a file of this kind; none for other files.
+fn number(file: &str, suffix: &str) -> Option<u64> {
+    let number = file.strip_suffix(suffix)?.parse().ok()?;
+    (format!("{number:020}{suffix}") == file).then_some(number)
 }
 
 #[cfg(test)]

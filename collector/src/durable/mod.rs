@@ -10,10 +10,13 @@
 //! single one does not wait for company. When the disk is full or fails, senders are told to come again; that is tried
 //! anew with every group, so room on the disk is all it takes to go on.
 //!
-//! What is kept are the requests as they arrived, not what was made of them. There is no index: a restart reads
-//! everything that is kept, and nobody reads the log in between.
+//! What is kept are the requests as they arrived, not what was made of them. A restart reads everything that is kept;
+//! in between, an index by trace id finds the requests of a trace that memory no longer holds.
 
 mod disk;
+mod find;
+mod index;
+mod kept;
 mod log;
 mod record;
 #[cfg(test)]
@@ -27,12 +30,14 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use bytes::Bytes;
+use spanlint_graph::TraceId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 pub use self::disk::FolderError;
 use self::disk::{Disk, Folder};
-use self::log::Log;
-pub use self::log::{LogError, MAX_LOG_AGE, MAX_LOG_BYTES, Recovery, Retention};
+pub use self::kept::KeptTraces;
+use self::log::{Log, Request};
+pub use self::log::{LogError, MAX_LOG_AGE, MAX_LOG_BYTES, Recovery, Replayed, Retention};
 pub use self::record::Content;
 use crate::clock::Clock;
 use crate::live::Busy;
@@ -79,16 +84,23 @@ pub struct Durable {
 struct Append {
     content: Content,
     request: Bytes,
+    traces: Vec<TraceId>,
     /// Given back before the sender is told, so that the next request finds it.
     room: OwnedSemaphorePermit,
     /// Told once it is on disk; dropped when it could not be written.
     written: oneshot::Sender<()>,
 }
 
+impl Append {
+    fn as_request(&self) -> Request<'_> {
+        Request { content: self.content, bytes: &self.request, traces: &self.traces }
+    }
+}
+
 impl Durable {
     /// Opens the log in `folder`, which the user chose with `flag`; shows every request that it kept to `replay`, with
     /// the Unix time of its arrival in nanoseconds; then starts the thread that writes. Blocks until all of it is read.
-    /// `replay` answers how many spans a request held, none if it cannot be read.
+    /// `replay` answers what a request held, none if it cannot be read.
     ///
     /// # Errors
     ///
@@ -98,23 +110,38 @@ impl Durable {
         flag: &'static str,
         retention: Retention,
         clock: Clock,
-        replay: impl FnMut(u64, Content, &[u8]) -> Option<u64>,
-    ) -> Result<(Self, Writer, Recovery), DurableError> {
+        replay: impl FnMut(u64, Content, &[u8]) -> Option<Replayed>,
+    ) -> Result<Opened, DurableError> {
         let folder = Folder::open(folder, flag)?;
         let (log, recovery) = Log::recover(folder, retention, clock().unix_ns, replay)?;
+        let kept = KeptTraces::new(log.finder());
         let (durable, writer) = start(log, clock)?;
-        Ok((durable, writer, recovery))
+        Ok(Opened { durable, writer, kept, recovery })
     }
 
-    /// Makes a request durable. Once this returns `Ok`, it survives the end of the process and a power cut.
-    pub async fn append(&self, content: Content, request: Bytes) -> Result<(), Busy> {
+    /// Makes a request with spans of `traces` durable. Once this returns `Ok`, it survives the end of the process and a
+    /// power cut.
+    pub async fn append(&self, content: Content, request: Bytes, traces: Vec<TraceId>) -> Result<(), Busy> {
         let bytes = request.len().min(MAX_UNWRITTEN_BYTES) as u32;
         let busy = Busy { retry_after: RETRY_AFTER };
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| busy)?;
         let (written, is_written) = oneshot::channel();
-        self.appends.try_send(Append { content, request, room, written }).map_err(|_| busy)?;
+        self.appends.try_send(Append { content, request, traces, room, written }).map_err(|_| busy)?;
         is_written.await.map_err(|_| busy)
     }
+}
+
+/// A log that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// Where requests are handed in.
+    pub durable: Durable,
+    /// The thread that writes them.
+    pub writer: Writer,
+    /// Where traces are read back.
+    pub kept: KeptTraces,
+    /// What was read back at the start.
+    pub recovery: Recovery,
 }
 
 /// The thread that writes.
@@ -179,7 +206,7 @@ fn take_group(first: Append, waiting: &mpsc::Receiver<Append>) -> Vec<Append> {
 }
 
 fn write_group(log: &mut Log<impl Disk>, group: Vec<Append>, now_ns: u64) -> io::Result<()> {
-    log.write(group.iter().map(|append| (append.content, &*append.request)), now_ns)?;
+    log.write(group.iter().map(Append::as_request), now_ns)?;
     for Append { room, written, .. } in group {
         drop(room);
         // Whoever sent it may have gone.

@@ -187,6 +187,13 @@ impl Iterator for Records<'_> {
     }
 }
 
+/// The record that `bytes` are, if it is whole.
+pub(super) fn record(bytes: &[u8]) -> Option<Record> {
+    let (header, body) = split_header(bytes)?;
+    let plain = open(header, body)?;
+    Some(Record { start: 0, end: RECORD_HEADER_BYTES + body.len(), unix_ns: number_at(header, 12), plain })
+}
+
 /// The header and the body at the beginning of `bytes`, if the header is undamaged and the body not cut off.
 fn split_header(bytes: &[u8]) -> Option<(&[u8; RECORD_HEADER_BYTES], &[u8])> {
     let (header, rest) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>()?;

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::disk::Disk;
+use super::disk::{Disk, Files};
 
 const SECTOR_BYTES: usize = 512;
 
@@ -93,6 +93,14 @@ impl SimulatedDisk {
 
     pub(super) fn used_bytes(&self) -> usize {
         self.state().used_bytes()
+    }
+
+    /// Changes what a file holds, as a failing disk does in time.
+    pub(super) fn damage(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.state();
+        let file = state.file(name).unwrap();
+        change(&mut file.contents);
+        file.lasting.clone_from(&file.contents);
     }
 
     pub(super) fn has_power(&self) -> bool {
@@ -186,15 +194,27 @@ fn failure() -> io::Error {
     io::Error::other("the disk fails")
 }
 
-impl Disk for SimulatedDisk {
-    fn list(&mut self) -> io::Result<Vec<String>> {
+impl Files for SimulatedDisk {
+    fn list(&self) -> io::Result<Vec<String>> {
         let mut state = self.state();
         if state.call()? { Err(failure()) } else { Ok(state.files.keys().cloned().collect()) }
     }
 
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let mut state = self.state();
         if state.call()? { Err(failure()) } else { Ok(state.file(name)?.contents.clone()) }
+    }
+
+    fn read_part(&self, name: &str, start: u64, length: u64) -> io::Result<Vec<u8>> {
+        let contents = self.read(name)?;
+        let start = contents.len().min(start as usize);
+        Ok(contents[start..contents.len().min(start + length as usize)].to_vec())
+    }
+}
+
+impl Disk for SimulatedDisk {
+    fn reader(&self) -> Arc<dyn Files> {
+        Arc::new(self.clone())
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {

@@ -22,7 +22,7 @@ fn open(disk: &SimulatedDisk) -> (Durable, Writer, Vec<Vec<u8>>) {
     let mut requests = Vec::new();
     let replay = |_, _, request: &[u8]| {
         requests.push(request.to_vec());
-        Some(1)
+        Some(Replayed::default())
     };
     let (log, _) = Log::recover(disk.clone(), Retention::default(), 0, replay).unwrap();
     let (durable, writer) = start(log, no_clock()).unwrap();
@@ -41,7 +41,7 @@ async fn what_is_acknowledged_is_on_disk() {
     let mut appends = tokio::task::JoinSet::new();
     for request in all.clone() {
         let durable = durable.clone();
-        appends.spawn(async move { durable.append(TRACES, request).await });
+        appends.spawn(async move { durable.append(TRACES, request, Vec::new()).await });
     }
     assert!(appends.join_all().await.iter().all(Result::is_ok));
     disk.restart();
@@ -58,17 +58,17 @@ async fn what_is_acknowledged_is_on_disk() {
 async fn a_full_or_failing_disk_says_retry_later_and_recovers() {
     let disk = SimulatedDisk::new(1);
     let (durable, ..) = open(&disk);
-    durable.append(TRACES, text("first")).await.unwrap();
+    durable.append(TRACES, text("first"), Vec::new()).await.unwrap();
     disk.set_capacity(disk.used_bytes());
     for _ in 0..3 {
-        assert_eq!(durable.append(TRACES, text("full")).await, Err(Busy { retry_after: RETRY_AFTER }));
+        assert_eq!(durable.append(TRACES, text("full"), Vec::new()).await, Err(Busy { retry_after: RETRY_AFTER }));
     }
     disk.set_capacity(usize::MAX);
-    durable.append(TRACES, text("second")).await.unwrap();
+    durable.append(TRACES, text("second"), Vec::new()).await.unwrap();
     // The append to the segment works, the sync does not.
     disk.plan(1, Fault::Error);
-    durable.append(TRACES, text("failed")).await.unwrap_err();
-    durable.append(TRACES, text("third")).await.unwrap();
+    durable.append(TRACES, text("failed"), Vec::new()).await.unwrap_err();
+    durable.append(TRACES, text("third"), Vec::new()).await.unwrap();
     let (_, _, found) = open(&disk);
     assert_eq!(found, [b"first".to_vec(), b"second".to_vec(), b"third".to_vec()]);
 }
@@ -78,16 +78,16 @@ async fn without_power_nothing_is_acknowledged() {
     let disk = SimulatedDisk::new(1);
     let (durable, ..) = open(&disk);
     disk.plan(Random(1).below(4), Fault::PowerCut);
-    durable.append(TRACES, text("lost")).await.unwrap_err();
-    durable.append(TRACES, text("lost")).await.unwrap_err();
+    durable.append(TRACES, text("lost"), Vec::new()).await.unwrap_err();
+    durable.append(TRACES, text("lost"), Vec::new()).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn a_request_greater_than_all_room_is_taken_when_alone() {
     let (durable, ..) = open(&SimulatedDisk::new(1));
-    durable.append(TRACES, Bytes::from(vec![0; MAX_UNWRITTEN_BYTES + 1])).await.unwrap();
+    durable.append(TRACES, Bytes::from(vec![0; MAX_UNWRITTEN_BYTES + 1]), Vec::new()).await.unwrap();
     let waiting = Arc::clone(&durable.room).try_acquire_owned().unwrap();
-    durable.append(TRACES, Bytes::from(vec![0; MAX_UNWRITTEN_BYTES])).await.unwrap_err();
+    durable.append(TRACES, Bytes::from(vec![0; MAX_UNWRITTEN_BYTES]), Vec::new()).await.unwrap_err();
     drop(waiting);
 }
 

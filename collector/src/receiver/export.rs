@@ -63,9 +63,10 @@ impl Receiver {
             None => None,
         };
         if !batch.spans.is_empty() || batch.refused > 0 {
+            let traces = if self.durable.is_some() { batch.traces() } else { Vec::new() };
             let reserved = self.intake.reserve(batch, grant)?;
             if let Some(durable) = &self.durable {
-                let kept = durable.append(content, request.clone()).await;
+                let kept = durable.append(content, request.clone(), traces).await;
                 kept.inspect_err(|_| self.counters.unkept_requests.add(1))?;
             }
             reserved.submit();

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::durable::disk::Files as _;
 use crate::durable::simulated::{Fault, Random, SimulatedDisk};
 
 const CONTENTS: [Content; 2] = [Content::TracesProtobuf, Content::TracesJson];
@@ -29,14 +30,38 @@ fn recover_with(
     let mut requests = Requests::new();
     let replay = |unix_ns, content, request: &[u8]| {
         requests.push((unix_ns, content, request.to_vec()));
-        Some(1)
+        Some(Replayed { spans: 1, traces: vec![trace_of(request)] })
     };
     let (log, recovery) = Log::recover(disk.clone(), retention, now_ns, replay)?;
     Ok((log, recovery, requests))
 }
 
 fn write(log: &mut Log<SimulatedDisk>, requests: &[Vec<u8>], now_ns: u64) -> io::Result<()> {
-    log.write(requests.iter().map(|request| (CONTENTS[request.len() % 2], &**request)), now_ns)
+    let traces: Vec<TraceId> = requests.iter().map(|request| trace_of(request)).collect();
+    let requests = requests.iter().zip(&traces).map(|(bytes, trace)| Request {
+        content: CONTENTS[bytes.len() % 2],
+        bytes,
+        traces: std::slice::from_ref(trace),
+    });
+    log.write(requests, now_ns)
+}
+
+/// Every fourth request is of one trace.
+fn trace_of(request: &[u8]) -> TraceId {
+    TraceId(request.iter().take(8).rev().fold(0, |id, byte| id << 8 | u128::from(*byte)) / 4)
+}
+
+/// The requests of a trace, as they are found in the log.
+fn find(log: &Log<SimulatedDisk>, trace: TraceId) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let visit = |_, request: &[u8]| {
+        if trace_of(request) == trace {
+            found.push(request.to_vec());
+        }
+        true
+    };
+    log.finder().requests_of(trace, visit).unwrap();
+    found
 }
 
 /// A request that no other is equal to, which hardly compresses.
@@ -120,7 +145,26 @@ impl Story {
         }
         let lost: Vec<&u64> = self.acknowledged.difference(&ids).collect();
         assert!(lost.is_empty(), "seed {}: lost {lost:?}", self.seed);
+        self.find_some(&log, &ids);
         log
+    }
+
+    /// Looks for traces by their ids, with indexes that were damaged among them.
+    fn find_some(&mut self, log: &Log<SimulatedDisk>, ids: &BTreeSet<u64>) {
+        let indexes = self.disk.list().expect("the disk works");
+        for index in indexes.iter().filter(|name| name.ends_with(INDEX_SUFFIX)) {
+            match self.random.below(4) {
+                0 => self.disk.damage(index, |bytes| bytes[30] ^= 1),
+                1 => self.disk.damage(index, |bytes| bytes.truncate(20)),
+                _ => {}
+            }
+        }
+        for _ in 0..4 {
+            let trace = TraceId(self.random.below(self.written.len() as u64 + 1).into());
+            let of_trace = ids.iter().filter(|id| u128::from(**id) / 4 == trace.0);
+            let expected: Vec<Vec<u8>> = of_trace.map(|id| self.written[*id as usize].clone()).collect();
+            assert!(find(log, trace) == expected, "seed {}: trace {trace} is not what is kept", self.seed);
+        }
     }
 }
 
@@ -146,7 +190,7 @@ fn segment() -> (Vec<u8>, Vec<Vec<Vec<u8>>>, Vec<usize>) {
         groups.push(group);
         ends.push(disk.used_bytes());
     }
-    (disk.clone().read(&name(1)).unwrap(), groups, ends)
+    (disk.read(&name(1)).unwrap(), groups, ends)
 }
 
 fn bytes(requests: Requests) -> Vec<Vec<u8>> {
@@ -162,8 +206,8 @@ fn a_log_cut_anywhere_has_all_groups_before_the_cut() {
         let (mut log, recovery, requests) = recover(&disk, 0).unwrap();
         assert_eq!(bytes(requests), groups[..whole].concat(), "cut at {cut}");
         assert_eq!(recovery.damaged_places, 0);
-        let kept = if whole == 0 { 0 } else { ends[whole - 1] };
-        assert_eq!(disk.used_bytes(), kept, "cut at {cut}");
+        let kept = disk.read(&name(7)).unwrap_or_default().len();
+        assert_eq!(kept, if whole == 0 { 0 } else { ends[whole - 1] }, "cut at {cut}");
         // What comes after is written and found again.
         write(&mut log, &[b"new".to_vec()], 0).unwrap();
         let (_, again, requests) = recover(&disk, 0).unwrap();
@@ -200,7 +244,7 @@ fn foreign_files_are_left_alone() {
     assert_eq!((recovery, requests.len()), (Recovery::default(), 0));
     write(&mut log, &[b"new".to_vec()], 0).unwrap();
     recover(&disk, 0).unwrap();
-    assert_eq!(disk.clone().read("notes.txt").unwrap(), b"mine");
+    assert_eq!(disk.read("notes.txt").unwrap(), b"mine");
 }
 
 #[test]
@@ -212,7 +256,7 @@ fn a_log_of_a_later_version_is_not_touched() {
     let disk = SimulatedDisk::with_file(&name(7), &segment);
     let error = recover(&disk, 0).err().unwrap().to_string();
     assert!(error.contains(&name(7)) && error.contains("version 2"), "{error}");
-    assert_eq!(disk.clone().read(&name(7)).unwrap(), segment);
+    assert_eq!(disk.read(&name(7)).unwrap(), segment);
 }
 
 #[test]
@@ -258,11 +302,11 @@ fn after_a_failed_sync_the_segment_is_left_alone() {
     let disk = SimulatedDisk::new(1);
     let (mut log, ..) = recover(&disk, 0).unwrap();
     write(&mut log, &[b"before".to_vec()], 0).unwrap();
-    let before = disk.clone().read(&name(1)).unwrap();
+    let before = disk.read(&name(1)).unwrap();
     disk.plan(1, Fault::Error);
     write(&mut log, &[b"refused".to_vec()], 0).unwrap_err();
     write(&mut log, &[b"after".to_vec()], 0).unwrap();
-    assert_eq!(disk.clone().read(&name(1)).unwrap(), before);
+    assert_eq!(disk.read(&name(1)).unwrap(), before);
     disk.restart();
     let (_, _, requests) = recover(&disk, 0).unwrap();
     let found = bytes(requests);
@@ -276,7 +320,8 @@ fn a_full_disk_is_used_again_once_there_is_room() {
     let mut random = Random(1);
     write(&mut log, &[request(0, &mut random)], 0).unwrap();
     let full = disk.used_bytes();
-    disk.set_capacity(full + 100);
+    // The index of the segment that is closed has no room either.
+    disk.set_capacity(full + 50);
     for id in 1..10 {
         let mut large = request(id, &mut random);
         large.resize_with(1_000, || random.below(256) as u8);
@@ -286,4 +331,49 @@ fn a_full_disk_is_used_again_once_there_is_room() {
     disk.set_capacity(usize::MAX);
     write(&mut log, &[request(10, &mut random)], 0).unwrap();
     assert_eq!(recover(&disk, 0).unwrap().2.len(), 2);
+}
+
+#[test]
+fn a_trace_is_found_in_what_is_written_and_in_what_is_closed() {
+    let disk = SimulatedDisk::new(1);
+    let retention = Retention { bytes: 16_000, ..keep_all() };
+    let (mut log, ..) = recover_with(&disk, retention, 0).unwrap();
+    let mut random = Random(1);
+    let written: Vec<Vec<u8>> = (0..20).map(|id| request(id, &mut random)).collect();
+    for (number, group) in written.chunks(2).enumerate() {
+        write(&mut log, group, number as u64).unwrap();
+        for trace in 0..=number / 2 {
+            let known = &written[trace * 4..(trace * 4 + 4).min(number * 2 + 2)];
+            assert_eq!(find(&log, TraceId(trace as u128)), known, "trace {trace} after group {number}");
+        }
+    }
+    assert!(disk.list().unwrap().iter().any(|name| name.ends_with(INDEX_SUFFIX)));
+    assert!(find(&log, TraceId(77)).is_empty());
+}
+
+#[test]
+fn an_index_goes_with_its_segment_and_is_made_again_when_it_is_missing() {
+    let disk = SimulatedDisk::new(1);
+    let (mut log, ..) = recover(&disk, 0).unwrap();
+    write(&mut log, &[request(1, &mut Random(1))], 0).unwrap();
+    drop(log);
+    drop(recover(&disk, 0).unwrap());
+    let index = disk.read(&index_name(1)).unwrap();
+    disk.damage(&index_name(1), |bytes| bytes.truncate(9));
+    drop(recover(&disk, 0).unwrap());
+    assert_eq!(disk.read(&index_name(1)).unwrap(), index);
+    let mut disk = disk;
+    disk.remove(&name(1)).unwrap();
+    drop(recover(&disk, 0).unwrap());
+    assert_eq!(disk.list().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_segment_that_is_dropped_meanwhile_is_passed_over() {
+    let disk = SimulatedDisk::new(1);
+    let (mut log, ..) = recover(&disk, 0).unwrap();
+    write(&mut log, &[request(1, &mut Random(1))], 0).unwrap();
+    let finder = log.finder();
+    disk.clone().remove(&name(1)).unwrap();
+    finder.requests_of(TraceId(0), |_, _| true).unwrap();
 }
