@@ -4,12 +4,14 @@
 
 mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use globset::GlobSet;
 use jiff::civil::Date;
+use serde::Deserialize;
 
+use crate::architecture::Architecture;
 use crate::coverage::Sampling;
 use crate::finding::{Finding, Severity};
 use crate::roles::DeclaredRoles;
@@ -22,6 +24,10 @@ pub struct Config {
     pub(crate) support: SupportConfig,
     sampling: Option<Sampling>,
     roles: DeclaredRoles,
+    architecture: Architecture,
+    baseline: Option<String>,
+    /// Fingerprints of the findings of the baseline.
+    known: BTreeSet<String>,
     ignores: Vec<Ignore>,
 }
 
@@ -41,22 +47,52 @@ impl Config {
         &self.roles
     }
 
+    /// What is declared of the system.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The file of the baseline, as written; relative to the configuration.
+    pub fn baseline(&self) -> Option<&str> {
+        self.baseline.as_deref()
+    }
+
+    /// Takes the findings of an earlier report, as JSON, as known: they do not count any more.
+    pub fn know(&mut self, report: &str) -> Result<(), serde_json::Error> {
+        let report: BaselineReport = serde_json::from_str(report)?;
+        self.known.extend(report.findings.into_iter().map(|finding| finding.fingerprint));
+        Ok(())
+    }
+
     /// How the input was sampled, if the configuration tells.
     pub fn sampling(&self) -> Option<Sampling> {
         self.sampling
     }
 
-    /// Why `finding` does not count on the day `today`, if an `[[ignore]]` says so.
+    /// Why `finding` does not count on the day `today`, if an `[[ignore]]` or the baseline says so.
     pub fn ignored(&self, finding: &Finding, today: Date) -> Option<String> {
-        self.ignores.iter().find(|ignore| ignore.covers(finding, today)).map(|ignore| match ignore.expires {
-            Some(expires) => format!("{} (until {expires})", ignore.reason),
-            None => ignore.reason.clone(),
-        })
+        let ignored = self.ignores.iter().find(|ignore| ignore.covers(finding, today));
+        match ignored {
+            Some(Ignore { reason, expires: Some(expires), .. }) => Some(format!("{reason} (until {expires})")),
+            Some(Ignore { reason, .. }) => Some(reason.clone()),
+            None => self.known.contains(&finding.fingerprint()).then(|| "in the baseline".to_owned()),
+        }
     }
 
     pub(crate) fn threshold(&self, rule: &RuleMeta, option: &str) -> Option<f64> {
         self.rules.get(rule.name)?.thresholds.get(option).copied()
     }
+}
+
+/// What is read of a report that serves as a baseline.
+#[derive(Debug, Deserialize)]
+struct BaselineReport {
+    findings: Vec<BaselineFinding>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BaselineFinding {
+    fingerprint: String,
 }
 
 /// `[rules.<name>]`.
@@ -197,6 +233,8 @@ mod tests {
     #[test]
     fn every_key_of_a_full_file_is_taken() {
         let text = r#"
+            baseline = "spanlint-baseline.json"
+
             [support]
             min_requests = 1
             min_traces = 1
@@ -220,6 +258,13 @@ mod tests {
             [sampling]
             kind = "tail"
 
+            [architecture]
+            services = ["cart", "order-*"]
+            allowed = ["cart -> stock", "group:shop -> datastore:postgresql/*"]
+            forbidden = ["* -> legacy"]
+            groups.shop = ["cart", "order-*"]
+            budgets."cart -> stock" = { calls = 3, latency_ms_p95 = 200.5 }
+
             [[ignore]]
             rule = "shared-database"
             services = ["billing", "order*"]
@@ -233,7 +278,10 @@ mod tests {
         "#;
         let config = Config::parse(text, "x").unwrap();
         assert_eq!(config.support.edge_traces(), 1);
-        assert_eq!(config.sampling(), Some(Sampling::Tail));
+        assert_eq!((config.sampling(), config.baseline()), (Some(Sampling::Tail), Some("spanlint-baseline.json")));
+        let Architecture { services, allowed, forbidden, budgets, groups } = config.architecture();
+        assert_eq!([services.len(), allowed.len(), forbidden.len(), budgets.len(), groups.len()], [2, 2, 1, 1, 1]);
+        assert_eq!((budgets[0].calls, budgets[0].latency_ms_p95), (Some(3), Some(200.5)));
         assert_eq!(config.ignores.len(), 2);
         assert!((config.rules["n-plus-one-calls"].thresholds["min_total_ms"] - 300.5).abs() < f64::EPSILON);
         assert_eq!(config.rules["chatty-services"].level, Some(Level::Off));
@@ -292,6 +340,23 @@ mod tests {
         let errors = Config::parse("[support]\nmin_calls = \nmin_cals = 1\n", "x").unwrap_err();
         let lines: std::collections::BTreeSet<_> = errors.errors.iter().map(|error| error.line).collect();
         assert_eq!(lines.into_iter().collect::<Vec<_>>(), [2, 3], "{errors}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_architecture_is_said_where_it_stands() {
+        check(
+            "[architecture]\nallowed = [\"cart\", \"cart ->\", 1]\nforbiden = []\n\
+             forbidden = [\"group:shp -> x\"]\nbudgets.\"a -> b\" = { call = 1 }\ngroups.shop = [\"a\"]\n",
+            &[
+                "spanlint.toml:2:12: `allowed` wants an arrow such as \"cart -> stock\"",
+                "spanlint.toml:2:20: `allowed` wants a name on both sides of the arrow",
+                "spanlint.toml:2:31: `allowed` wants texts such as \"cart -> stock\"",
+                "spanlint.toml:3:1: unknown key `forbiden` in [architecture], did you mean `forbidden`?",
+                "spanlint.toml:4:14: unknown group `shp` in [architecture], did you mean `shop`?",
+                "spanlint.toml:5:20: a budget wants `calls`, `latency_ms_p95` or both",
+                "spanlint.toml:5:22: unknown key `call` in [architecture.budgets], did you mean `calls`?",
+            ],
+        );
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 use spanlint_graph::CallGraph;
 
+use crate::architecture::Architecture;
 use crate::config::{Config, Mode};
 use crate::coverage::Coverage;
+use crate::groups::Groups;
 use crate::roles::Roles;
 use crate::rule::RuleMeta;
 use crate::support::Required;
+use crate::topology::Calls;
 
 /// What all rules share about one graph; made once.
 #[derive(Debug)]
@@ -15,12 +18,21 @@ pub struct Context<'a> {
     mode: Mode,
     roles: Roles<'a>,
     coverage: Coverage,
+    groups: Groups,
+    calls: Calls,
 }
 
 impl<'a> Context<'a> {
     /// What is known of `graph` under `config`.
     pub fn of(graph: &CallGraph, config: &'a Config, mode: Mode) -> Self {
-        Self { config, mode, roles: Roles::of(graph, config.roles()), coverage: Coverage::of(graph, config.sampling()) }
+        Self {
+            config,
+            mode,
+            roles: Roles::of(graph, config.roles()),
+            coverage: Coverage::of(graph, config.sampling()),
+            groups: Groups::of(graph, config.architecture()),
+            calls: Calls::of(graph),
+        }
     }
 
     /// How far the input can be trusted.
@@ -67,6 +79,21 @@ impl<'a> Options<'a> {
     /// What services are for.
     pub fn roles(&self) -> &'a Roles<'a> {
         &self.context.roles
+    }
+
+    /// Which services belong together.
+    pub fn groups(&self) -> &'a Groups {
+        &self.context.groups
+    }
+
+    /// What is declared of the system.
+    pub fn architecture(&self) -> &'a Architecture {
+        self.context.config.architecture()
+    }
+
+    /// Which services call which, and wait.
+    pub(crate) fn calls(&self) -> &'a Calls {
+        &self.context.calls
     }
 
     /// How far the input can be trusted.

@@ -7,12 +7,15 @@
 //! Pure: no clock, environment or files. What a rule cannot see in the snapshot it does not judge.
 
 pub mod analysis;
+pub mod architecture;
 mod case;
 pub mod config;
 pub mod context;
 pub mod coverage;
+mod datastore;
 pub mod explain;
 pub mod finding;
+pub mod groups;
 pub mod report;
 pub mod roles;
 pub mod rule;

@@ -1,6 +1,6 @@
 //! Roles: what a service is for, where that decides whether a pattern is a fault.
 //!
-//! Roles are declared in `[roles]`; the gateway is also inferred. Names alone never make a role.
+//! Roles are declared in `[roles]`; the gateway and schedules are also inferred. Names alone never make a role.
 
 use globset::GlobSet;
 use spanlint_graph::facts::Entry;
@@ -21,22 +21,28 @@ pub enum Role {
     Auth,
     /// Gathers for one front end.
     Bff,
+    /// Carries messages.
+    Broker,
     /// Hands out configuration.
     Config,
     /// Knows where services are.
     Discovery,
     /// Takes the requests of clients and passes them on.
     Gateway,
+    /// Does work that nobody outside waits for, by the clock: reports, migrations, clean-up.
+    Schedule,
 }
 
 impl Role {
     /// Every role, by the key that `[roles]` uses.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("auth", Self::Auth),
         ("bff", Self::Bff),
+        ("broker", Self::Broker),
         ("config", Self::Config),
         ("discovery", Self::Discovery),
         ("gateway", Self::Gateway),
+        ("schedule", Self::Schedule),
     ];
 }
 
@@ -64,19 +70,31 @@ impl DeclaredRoles {
 pub struct Roles<'a> {
     declared: &'a DeclaredRoles,
     inferred_gateway: Option<NodeIndex>,
+    /// Whether every request was started by a schedule; by node.
+    is_scheduled: Vec<bool>,
 }
 
 impl<'a> Roles<'a> {
     /// Declared roles, and the gateway that the graph shows.
     pub fn of(graph: &CallGraph, declared: &'a DeclaredRoles) -> Self {
-        Self { declared, inferred_gateway: inferred_gateway(graph) }
+        let is_scheduled = (0..graph.nodes.len()).map(|index| is_scheduled(graph, NodeIndex(index as u32))).collect();
+        Self { declared, inferred_gateway: inferred_gateway(graph), is_scheduled }
     }
 
     /// Whether the service at `index` has any of `roles`.
     pub fn has_any(&self, graph: &CallGraph, index: NodeIndex, roles: &[Role]) -> bool {
         let is_inferred = self.inferred_gateway == Some(index) && roles.contains(&Role::Gateway);
-        is_inferred || roles.iter().any(|&role| self.declared.has(graph.node(index), role))
+        let is_scheduled = roles.contains(&Role::Schedule) && self.is_scheduled[index.0 as usize];
+        is_inferred || is_scheduled || roles.iter().any(|&role| self.declared.has(graph.node(index), role))
     }
+}
+
+/// Whether every request of a service was started by a schedule.
+fn is_scheduled(graph: &CallGraph, service: NodeIndex) -> bool {
+    let operations = topology::operations_of(graph, service);
+    let requests: u64 = operations.iter().map(|operation| operation.facts.requests).sum();
+    let of_schedules = operations.iter().map(|operation| operation.facts.entries[Entry::Schedule as usize]);
+    requests > 0 && requests == of_schedules.sum::<u64>()
 }
 
 /// The service that takes [`GATEWAY_MIN_CLIENT_SHARE`] of all client requests and reaches [`GATEWAY_MIN_REACH`] of the

@@ -17,9 +17,15 @@
 //!       mail takes order.placed
 //!
 //! schedule report nightly          paragraphs are traces of their own; this one is started by a schedule
+//!
+//! at 600s                          the traces of this paragraph start so long after the first
+//! orphan cart GET /cart            a request whose caller's span never came
+//!
+//! cart is team=a service.version=2 from here on the spans of cart have these resource attributes
 //! ```
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::civil::{Date, date};
 use spanlint_graph::span::{Attribute, SpanId, SpanKind, SpanView, Value};
@@ -39,13 +45,22 @@ pub(crate) fn graph(traces: &str) -> CallGraph {
     let mut writer = Writer::default();
     for paragraph in traces.split("\n\n") {
         let lines: Vec<_> = paragraph.lines().filter(|line| !line.trim().is_empty()).collect();
-        let Some(first) = lines.first() else { continue };
-        let repeats = first.trim().strip_suffix(" traces").map(|count| count.parse().unwrap());
-        let lines = if repeats.is_some() { &lines[1..] } else { &lines[..] };
-        for _ in 0..repeats.unwrap_or(1) {
+        let (settings, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| is_setting(line));
+        let (mut repeats, mut at_ns) = (1, None);
+        for line in settings {
+            match line.split(' ').collect::<Vec<_>>().as_slice() {
+                ["at", time] => {
+                    at_ns = Some(time.strip_suffix('s').unwrap().parse::<u64>().unwrap() * 1_000 * MILLISECOND)
+                }
+                [count, "traces"] => repeats = count.parse().unwrap(),
+                [service, "is", attributes @ ..] => writer.declare(service, attributes),
+                words => panic!("cannot read {words:?}"),
+            }
+        }
+        for repeat in 0..repeats {
             writer.trace += 1;
-            let start = START_NS + u64::from(writer.trace) * 1_000 * MILLISECOND;
-            writer.siblings(&tree(lines), None, start);
+            let first_ns = at_ns.map_or(u64::from(writer.trace), |at_ns| at_ns / (1_000 * MILLISECOND) + repeat);
+            writer.siblings(&tree(&lines), None, START_NS + first_ns * 1_000 * MILLISECOND);
         }
     }
     let batch = writer.builder.finish();
@@ -57,6 +72,11 @@ pub(crate) fn graph(traces: &str) -> CallGraph {
         facts.add_trace(&Trace::new(spans.to_vec()), &batch.vocabulary);
     }
     resolve(&facts, Name::EMPTY, &batch.vocabulary.names)
+}
+
+/// Whether a line says something of the traces around it and is none itself.
+fn is_setting(line: &str) -> bool {
+    line.starts_with("at ") || line.ends_with(" traces") || line.contains(" is ")
 }
 
 /// What the rules say of `traces` under the configuration `config`.
@@ -124,9 +144,17 @@ struct Writer {
     trace: u32,
     spans: u64,
     parameters: u64,
+    /// Service → resource attributes.
+    declared: BTreeMap<String, Vec<(String, String)>>,
 }
 
 impl Writer {
+    fn declare(&mut self, service: &str, attributes: &[&str]) {
+        let pairs = attributes.iter().map(|pair| pair.split_once('=').unwrap());
+        let pairs = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        self.declared.insert(service.to_owned(), pairs);
+    }
+
     /// Writes lines one after another from `at`; gives the end of the last.
     fn siblings(&mut self, lines: &[Line<'_>], caller: Option<Caller<'_>>, mut at: u64) -> u64 {
         for line in lines {
@@ -149,6 +177,10 @@ impl Writer {
         match (words, caller) {
             (["schedule", service, operation], None) => {
                 self.opened(service, operation, SpanKind::Internal, None, below, at)
+            }
+            (["orphan", service, method, path], None) => {
+                let lost = self.next_id();
+                self.opened(service, &format!("{method} {path}"), SpanKind::Server, Some(lost), below, at)
             }
             (["sql", system, address, namespace, statement @ ..], Some(caller)) => {
                 self.statement(system, address, namespace, &statement.join(" "), caller, at)
@@ -288,11 +320,11 @@ impl Writer {
     ) {
         // `cart@pod-1` is the service cart on an instance of that name.
         let (service, instance) = service.split_once('@').unwrap_or((service, ""));
-        self.builder.resource(&[
-            text("service.name", service),
-            text("service.instance.id", instance),
-            text("host.name", "box"),
-        ]);
+        let mut resource =
+            vec![text("service.name", service), text("service.instance.id", instance), text("host.name", "box")];
+        let declared = self.declared.get(service).into_iter().flatten();
+        resource.extend(declared.map(|(key, value)| text(key, value.as_str())));
+        self.builder.resource(&resource);
         self.builder.span(&SpanView {
             trace_id: TraceId(u128::from(self.trace)),
             span_id,

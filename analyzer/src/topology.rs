@@ -15,6 +15,58 @@ pub(crate) fn is_synchronous_call(graph: &CallGraph, edge: &Edge) -> bool {
     !edge.is_derived && edge.is_synchronous() && joins_services(graph, edge)
 }
 
+/// Synchronous calls between services, whatever their protocol; by node.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    callers: Vec<Vec<NodeIndex>>,
+    callees: Vec<Vec<NodeIndex>>,
+}
+
+impl Calls {
+    /// Those of `graph`.
+    pub(crate) fn of(graph: &CallGraph) -> Self {
+        let none = vec![Vec::new(); graph.nodes.len()];
+        let mut calls = Self { callers: none.clone(), callees: none };
+        // Edges are sorted by their ends, so that those of one pair follow one another.
+        for edge in graph.edges.iter().filter(|edge| is_synchronous_call(graph, edge)) {
+            let callees = &mut calls.callees[edge.from.0 as usize];
+            if callees.last() != Some(&edge.to) {
+                callees.push(edge.to);
+                calls.callers[edge.to.0 as usize].push(edge.from);
+            }
+        }
+        calls
+    }
+
+    /// The services that call it, sorted.
+    pub(crate) fn callers(&self, service: NodeIndex) -> &[NodeIndex] {
+        &self.callers[service.0 as usize]
+    }
+
+    /// The services that it calls, sorted.
+    pub(crate) fn callees(&self, service: NodeIndex) -> &[NodeIndex] {
+        &self.callees[service.0 as usize]
+    }
+
+    /// Every (caller, callee), sorted.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex)> {
+        let indexed = self.callees.iter().enumerate();
+        indexed.flat_map(|(from, callees)| callees.iter().map(move |&to| (NodeIndex(from as u32), to)))
+    }
+}
+
+/// Every service.
+pub(crate) fn services(graph: &CallGraph) -> impl Iterator<Item = NodeIndex> {
+    graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Service).map(|(index, _)| index)
+}
+
+/// The edges that leave a node.
+pub(crate) fn edges_from(graph: &CallGraph, from: NodeIndex) -> &[Edge] {
+    let first = graph.edges.partition_point(|edge| edge.from < from);
+    let count = graph.edges[first..].partition_point(|edge| edge.from == from);
+    &graph.edges[first..first + count]
+}
+
 /// Which nodes a way leads to from `source`, over any number of `edges`; by index.
 pub(crate) fn reached<'a>(
     graph: &CallGraph,

@@ -1,10 +1,9 @@
 //! Reads `spanlint.toml` strictly: an unknown key is an error that suggests the nearest known one, and every error of the
 //! file is found in one go.
 
-use std::ops::Range;
+mod architecture;
+mod values;
 
-use globset::{Glob, GlobSet};
-use jiff::civil::Date;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -14,8 +13,8 @@ use crate::finding::Severity;
 use crate::roles::Role;
 use crate::rules;
 
-/// How alike (0 to 1, Jaro-Winkler) a known key must be to be suggested.
-const MIN_LIKENESS: f64 = 0.8;
+/// The keys of the whole file.
+const TABLES: [&str; 7] = ["architecture", "baseline", "ignore", "roles", "rules", "sampling", "support"];
 
 type Value<'i> = Spanned<DeValue<'i>>;
 
@@ -46,14 +45,14 @@ impl Reader<'_> {
         let mut config = Config::default();
         for (key, value) in document {
             match key.get_ref().as_ref() {
+                "architecture" => self.architecture(value, &mut config),
+                "baseline" => config.baseline = self.text_of("baseline", value),
                 "ignore" => self.ignores(value, &mut config),
                 "roles" => self.roles(value, &mut config),
                 "rules" => self.rules(value, &mut config),
                 "sampling" => self.sampling(value, &mut config),
                 "support" => self.support(value, &mut config),
-                unknown => {
-                    self.unknown(key.span(), "key", unknown, "", &["ignore", "roles", "rules", "sampling", "support"]);
-                }
+                unknown => self.unknown(key.span(), "key", unknown, "", &TABLES),
             }
         }
         config
@@ -127,23 +126,12 @@ impl Reader<'_> {
         }
     }
 
-    /// One of the `known` words; `what` is what errors call it.
-    fn one_of<T: Copy>(&mut self, what: &str, value: &Value<'_>, known: &[(&'static str, T)]) -> Option<T> {
-        let text = self.text_of(what, value)?;
-        let found = known.iter().find(|(word, _)| *word == text).map(|(_, meant)| *meant);
-        if found.is_none() {
-            let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
-            self.unknown(value.span(), what, &text, "", &words);
-        }
-        found
-    }
-
     fn roles(&mut self, value: &Value<'_>, config: &mut Config) {
         for (key, value) in self.table(value, "[roles]").into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if let Some((_, role)) = Role::ALL.into_iter().find(|(known, _)| *known == name) {
                 let globs = self.globs(name, value);
-                config.roles.declare(role, globs);
+                config.roles.declare(role, globs.into_iter().map(|pattern| pattern.glob).collect());
             } else {
                 self.unknown(key.span(), "key", name, "[roles]", &Role::ALL.map(|(known, _)| known));
             }
@@ -167,7 +155,9 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "rule" => rule = self.rule_name(value),
                 "reason" => reason = self.text_of("reason", value),
-                "services" => services = self.globs("services", value),
+                "services" => {
+                    services = self.globs("services", value).into_iter().map(|pattern| pattern.glob).collect()
+                }
                 "expires" => expires = self.date("expires", value),
                 unknown => {
                     self.unknown(key.span(), "key", unknown, "[[ignore]]", &["expires", "reason", "rule", "services"]);
@@ -190,86 +180,5 @@ impl Reader<'_> {
             self.unknown(value.span(), "rule", &name, "", &known);
         }
         rule.map(|rule| rule.meta().name)
-    }
-
-    fn table<'v, 'i>(&mut self, value: &'v Value<'i>, place: &str) -> Option<&'v DeTable<'i>> {
-        let table = value.get_ref().as_table();
-        if table.is_none() {
-            self.error(value.span(), format!("{place} wants to be a table"));
-        }
-        table
-    }
-
-    fn number(&mut self, key: &str, value: &Value<'_>, wanted: &str, is_fit: impl Fn(f64) -> bool) -> Option<f64> {
-        let number = match value.get_ref() {
-            DeValue::Integer(integer) => {
-                i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|it| it as f64)
-            }
-            DeValue::Float(float) => float.as_str().parse().ok(),
-            _ => None,
-        };
-        let number = number.filter(|number| number.is_finite() && is_fit(*number));
-        if number.is_none() {
-            self.error(value.span(), format!("`{key}` wants {wanted}"));
-        }
-        number
-    }
-
-    fn whole(&mut self, key: &str, value: &Value<'_>) -> Option<u64> {
-        let is_whole = |number: f64| number >= 0.0 && number.fract() == 0.0;
-        self.number(key, value, "a whole number of 0 or more", is_whole).map(|number| number as u64)
-    }
-
-    fn text_of(&mut self, key: &str, value: &Value<'_>) -> Option<String> {
-        let text = value.get_ref().as_str().map(str::trim).filter(|text| !text.is_empty());
-        if text.is_none() {
-            self.error(value.span(), format!("`{key}` wants a text"));
-        }
-        text.map(str::to_owned)
-    }
-
-    fn globs(&mut self, key: &str, value: &Value<'_>) -> Vec<GlobSet> {
-        let values = value.get_ref().as_array().map_or_else(|| vec![value], |array| array.iter().collect());
-        let mut globs = Vec::with_capacity(values.len());
-        for value in values {
-            match value.get_ref().as_str().map(|text| Glob::new(text).and_then(|glob| GlobSet::new([glob]))) {
-                Some(Ok(glob)) => globs.push(glob),
-                Some(Err(error)) => {
-                    self.error(value.span(), format!("`{key}` has a glob that cannot be read: {}", error.kind()));
-                }
-                None => self.error(value.span(), format!("`{key}` wants a glob, or a list of globs")),
-            }
-        }
-        globs
-    }
-
-    fn date(&mut self, key: &str, value: &Value<'_>) -> Option<Date> {
-        let text = match value.get_ref() {
-            DeValue::Datetime(date) => date.to_string(),
-            other => other.as_str().unwrap_or_default().to_owned(),
-        };
-        let date = text.parse().ok();
-        if date.is_none() {
-            self.error(value.span(), format!("`{key}` wants a date such as 2027-03-31"));
-        }
-        date
-    }
-
-    fn unknown(&mut self, span: Range<usize>, what: &str, name: &str, place: &str, known: &[&str]) {
-        let likeness = |candidate: &&str| strsim::jaro_winkler(candidate, name);
-        let nearest = known.iter().copied().max_by(|left, right| likeness(left).total_cmp(&likeness(right)));
-        let hint = match nearest {
-            Some(nearest) if likeness(&nearest) >= MIN_LIKENESS => format!("did you mean `{nearest}`?"),
-            _ => format!("there are {}", known.join(", ")),
-        };
-        let place = if place.is_empty() { String::new() } else { format!(" in {place}") };
-        self.error(span, format!("unknown {what} `{name}`{place}, {hint}"));
-    }
-
-    fn error(&mut self, span: Range<usize>, message: String) {
-        let before = &self.text[..self.text.floor_char_boundary(span.start)];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        self.errors.push(ConfigError { line, column, message });
     }
 }

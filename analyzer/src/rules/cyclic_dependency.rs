@@ -11,7 +11,7 @@ use petgraph::graph::DiGraph;
 use spanlint_graph::snapshot::{Edge, Loop};
 use spanlint_graph::{CallGraph, NodeIndex, TraceId};
 
-use crate::case::{Case, Draft};
+use crate::case::{self, Case, Draft};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::roles::Role;
@@ -213,7 +213,7 @@ impl Component<'_> {
     /// Traces that walk the circle, else one for each of the first edges.
     fn traces(&self, walked: &[&Loop]) -> Vec<TraceId> {
         let of_walks = walked.iter().flat_map(|each| each.facts.exemplars.proof(1));
-        let of_edges = self.edges.iter().filter_map(|edge| edge.facts.chatty.typical(1).or(edge.facts.slow.typical(1)));
+        let of_edges = self.edges.iter().filter_map(|edge| case::trace_of_edge(edge));
         if walked.is_empty() { of_edges.collect() } else { of_walks.collect() }
     }
 

@@ -7,14 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spanlint_graph::facts::Entry;
 use spanlint_graph::snapshot::{DatastoreInfo, TableUsage};
 use spanlint_graph::span::EdgeKind;
 use spanlint_graph::{CallGraph, NodeIndex, TraceId};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
+use crate::datastore;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
+use crate::roles::Role;
 use crate::rule::{Category, Rule, RuleMeta, Status};
 use crate::support::Doubt;
 use crate::topology;
@@ -23,57 +24,6 @@ use crate::wording;
 /// The most tables that a message tells the users of.
 const MAX_TABLES_TOLD: usize = 4;
 
-/// Caches, queues and object stores: sharing them is what they are for, or a matter of its own.
-const EXEMPT_SYSTEMS: &[&str] = &[
-    "aerospike",
-    "aws.s3",
-    "coherence",
-    "dragonfly",
-    "ehcache",
-    "etcd",
-    "gcs",
-    "hazelcast",
-    "ignite",
-    "infinispan",
-    "kafka",
-    "keydb",
-    "memcached",
-    "minio",
-    "nats",
-    "rabbitmq",
-    "redis",
-    "s3",
-    "valkey",
-];
-/// Systems whose database is a file, so that a default name says nothing, also on one host.
-const FILE_SYSTEMS: &[&str] = &["derby", "duckdb", "h2", "hsqldb", "sqlite"];
-/// Systems without namespaces, whose tables stand for themselves behind one public address.
-const TABLE_SYSTEMS: &[&str] = &["aws.dynamodb", "dynamodb"];
-/// Names that databases have until somebody names them.
-const DEFAULT_NAMES: &[&str] = &[
-    "",
-    "admin",
-    "app.db",
-    "data.db",
-    "database",
-    "database.db",
-    "database.sqlite",
-    "db",
-    "db.sqlite",
-    "db.sqlite3",
-    "default",
-    "dev",
-    "local",
-    "localhost",
-    "main",
-    "master",
-    "mysql",
-    "postgres",
-    "public",
-    "root",
-    "sqlite.db",
-    "test",
-];
 /// What the name of a table that is made for others to read begins or ends with.
 const READ_MODEL_AFFIXES: &[&str] = &["mv", "projection", "read", "readmodel", "view", "vw"];
 
@@ -120,7 +70,7 @@ impl Rule for SharedDatabase {
             verdict.undecided.push(Undecided::of_input(&META, "no statement on any database was seen"));
         }
         for usages in graph.usages.chunk_by(|left, right| left.datastore == right.datastore) {
-            let Some(store) = Store::of(graph, usages) else { continue };
+            let Some(store) = Store::of(graph, usages, options) else { continue };
             match store.judge(options) {
                 Ok(finding) => verdict.findings.extend(finding),
                 Err(undecided) => verdict.undecided.push(undecided),
@@ -157,19 +107,20 @@ struct Shared<'a> {
 
 impl<'a> Store<'a> {
     /// The database of `usages`, if more than one deployable uses it.
-    fn of(graph: &'a CallGraph, usages: &'a [TableUsage]) -> Option<Self> {
+    fn of(graph: &'a CallGraph, usages: &'a [TableUsage], options: &Options<'_>) -> Option<Self> {
         let node = usages.first()?.datastore;
         let info = graph.node(node).datastore.as_ref()?;
-        if EXEMPT_SYSTEMS.contains(&info.system.as_str()) || is_in_memory(info) {
+        if !datastore::holds_data(info) {
             return None;
         }
-        let counted = usages.iter().filter(|usage| !is_job(graph, usage.service)).collect();
+        let is_job = |service| options.roles().has_any(graph, service, &[Role::Schedule]);
+        let counted = usages.iter().filter(|usage| !is_job(usage.service)).collect();
         let store = Self { graph, node, info, usages: counted };
         (store.deployables(&store.usages) > 1).then_some(store)
     }
 
     fn judge(&self, options: &Options<'_>) -> Result<Option<Finding>, Undecided> {
-        if let Some(reason) = self.unknown_identity() {
+        if let Some(reason) = datastore::unknown_identity(self.info) {
             return Err(self.undecided(&self.usages, reason, options));
         }
         let owned: Vec<_> = self.usages.iter().copied().filter(|usage| !self.reads_read_model(usage)).collect();
@@ -189,23 +140,9 @@ impl<'a> Store<'a> {
         self.finding(&shared, severity, options).map(Some)
     }
 
-    /// Why it cannot be told whether all this is one database.
-    fn unknown_identity(&self) -> Option<String> {
-        let name = self.info.namespace.rsplit(['/', '\\']).next().unwrap_or_default().to_lowercase();
-        let is_file = FILE_SYSTEMS.contains(&self.info.system.as_str());
-        if !DEFAULT_NAMES.contains(&name.as_str()) || !(self.info.address.is_empty() || is_file) {
-            return None;
-        }
-        let system = &self.info.system;
-        Some(match name.as_str() {
-            "" => format!("neither the address nor the name of the {system} database is recorded"),
-            _ => format!("{name} is a name that many {system} databases have, and nothing else tells them apart"),
-        })
-    }
-
     /// What is shared by at least two deployables with enough support among `usages`; undecided where support is short.
     fn shared(&self, usages: &[&'a TableUsage], options: &Options<'_>) -> Result<Option<Shared<'a>>, Undecided> {
-        let names_tables = !self.info.namespace.is_empty() || TABLE_SYSTEMS.contains(&self.info.system.as_str());
+        let names_tables = !self.info.namespace.is_empty() || datastore::is_table_system(self.info);
         let on_tables = if names_tables { self.on_shared_tables(usages) } else { Vec::new() };
         let supported = self.on_shared_tables(&self.supported(&on_tables, options));
         if !supported.is_empty() {
@@ -270,19 +207,8 @@ impl<'a> Store<'a> {
         usage.facts.writes == 0 && is_read_model(&usage.table) && is_written_by_others()
     }
 
-    /// How many deployables the services of `usages` are: services with a process in common are one.
     fn deployables(&self, usages: &[&TableUsage]) -> usize {
-        let mut deployable_of: BTreeMap<&str, NodeIndex> = BTreeMap::new();
-        let mut deployables = BTreeSet::new();
-        for service in services_of(usages) {
-            let instances = self.graph.node(service).service.iter().flat_map(|service| &service.instances);
-            let processes: Vec<_> = instances.map(|(id, _)| id.as_str()).filter(|id| is_process(id)).collect();
-            let known = processes.iter().find_map(|id| deployable_of.get(id)).copied();
-            let deployable = known.unwrap_or(service);
-            deployable_of.extend(processes.into_iter().map(|id| (id, deployable)));
-            deployables.insert(deployable);
-        }
-        deployables.len()
+        datastore::deployables(self.graph, services_of(usages))
     }
 
     fn finding(&self, shared: &Shared<'_>, severity: Severity, options: &Options<'_>) -> Result<Finding, Undecided> {
@@ -427,31 +353,11 @@ fn proof(usages: &[&TableUsage]) -> Vec<TraceId> {
     most.into_values().filter_map(|usage| usage.facts.exemplars.typical(1)).collect()
 }
 
-/// Whether every request of the service was started by a schedule: a migration, an analytics job.
-fn is_job(graph: &CallGraph, service: NodeIndex) -> bool {
-    let operations = topology::operations_of(graph, service);
-    let requests: u64 = operations.iter().map(|operation| operation.facts.requests).sum();
-    let scheduled: u64 =
-        operations.iter().map(|operation| operation.facts.entries[Entry::Schedule as usize]).sum::<u64>();
-    requests > 0 && requests == scheduled
-}
-
-fn is_in_memory(info: &DatastoreInfo) -> bool {
-    [&info.namespace, &info.address].into_iter().any(|text| text.contains(":memory:") || text.starts_with("mem:"))
-}
-
 fn is_read_model(table: &str) -> bool {
     let table = table.rsplit('.').next().unwrap_or_default().to_lowercase();
     let mut words = table.split('_');
     let (first, last) = (words.next().unwrap_or_default(), words.next_back().unwrap_or_default());
     READ_MODEL_AFFIXES.contains(&first) || READ_MODEL_AFFIXES.contains(&last) || table.ends_with("_read_model")
-}
-
-/// Whether an instance is one process of one host, as the graph names it where the service gives no id. Ids that services
-/// give themselves are unique within a service only.
-fn is_process(instance: &str) -> bool {
-    let process = instance.rsplit_once('/').map(|(_, process)| process);
-    process.is_some_and(|process| !process.is_empty() && process.chars().all(|digit| digit.is_ascii_digit()))
 }
 
 #[cfg(test)]
