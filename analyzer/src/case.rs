@@ -3,16 +3,14 @@
 //! A [`Case`] is about some services. It becomes a finding where support is enough, doubts leave any confidence and a
 //! trace proves it; else it is undecided and says why. What the fault is and how bad is the rule's to say.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use spanlint_graph::snapshot::{Edge, Operation};
+use spanlint_graph::snapshot::Edge;
 use spanlint_graph::{CallGraph, NodeIndex, TraceId};
 
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Impact, Location, Severity, Subject, Support, Undecided};
 use crate::support::{self, Doubt};
-use crate::topology;
 
 /// The most traces that one finding cites.
 const MAX_TRACES: usize = 6;
@@ -54,12 +52,10 @@ pub(crate) struct Draft {
     pub(crate) locations: Vec<Location>,
 }
 
-/// Traces of a service, those of its busiest operations first: what rules about absence cite.
+/// Traces of a service: what rules about absence cite.
 pub(crate) fn traces_of_service(graph: &CallGraph, service: NodeIndex) -> Vec<TraceId> {
-    let mut operations: Vec<_> = topology::operations_of(graph, service).iter().collect();
-    operations.sort_by_key(|operation| Reverse(operation.facts.requests));
-    let typical = |operation: &Operation| operation.facts.exemplars.typical(operation.facts.latency.quantile(0.5));
-    operations.into_iter().filter_map(typical).take(MAX_TRACES).collect()
+    let exemplars = graph.node(service).service.iter().flat_map(|service| service.facts.exemplars.proof(1));
+    exemplars.collect()
 }
 
 /// A trace with a call of this edge.

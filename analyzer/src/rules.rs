@@ -2,8 +2,14 @@
 
 mod chatty_services;
 mod cyclic_dependency;
+mod data_monolith;
+mod gateway_bypass;
+mod god_service;
+mod hub_service;
+mod missing_gateway;
 mod n_plus_one_calls;
 mod shared_database;
+mod tight_coupling;
 
 use crate::rule::Rule;
 
@@ -11,8 +17,14 @@ use crate::rule::Rule;
 pub const ALL: &[&dyn Rule] = &[
     &chatty_services::ChattyServices,
     &cyclic_dependency::CyclicDependency,
+    &data_monolith::DataMonolith,
+    &gateway_bypass::GatewayBypass,
+    &god_service::GodService,
+    &hub_service::HubService,
+    &missing_gateway::MissingGateway,
     &n_plus_one_calls::NPlusOneCalls,
     &shared_database::SharedDatabase,
+    &tight_coupling::TightCoupling,
 ];
 
 /// The rule called `name`.
@@ -22,7 +34,7 @@ pub fn find(name: &str) -> Option<&'static dyn Rule> {
 
 /// Names of rules that `RULES.md` plans and that the metadata of existing ones already refers to.
 #[cfg(test)]
-pub(crate) const PLANNED: &[&str] = &["excessive-fan-out", "ping-pong", "repeated-calls", "tight-coupling"];
+pub(crate) const PLANNED: &[&str] = &["excessive-fan-out", "exposed-internal-service", "ping-pong", "repeated-calls"];
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,7 @@ use spanlint_graph::{BatchBuilder, CallGraph, Facts, Name, SpanVisitor, Trace, T
 
 use crate::analysis::{Analysis, judge};
 use crate::config::{Config, Mode};
+use crate::finding::Finding;
 
 const MILLISECOND: u64 = 1_000_000;
 const START_NS: u64 = 1_700_000_000_000_000_000;
@@ -96,7 +97,19 @@ pub(crate) fn check_with(rule: &str, traces: &str, config: &str, expected: &[&st
     let off: Vec<_> = others.map(|name| format!("[rules.{name}]\nlevel = \"off\"")).collect();
     let analysis = analysis(traces, &format!("{config}\n{}", off.join("\n")));
     assert_eq!(lines(&analysis), expected);
-    assert!(analysis.findings.iter().all(|finding| !finding.traces.is_empty()));
+    analysis.findings.iter().for_each(check_tone);
+}
+
+/// Titles and messages share one tone, and a fix says whose it is.
+fn check_tone(finding: &Finding) {
+    let Finding { title, message, fix, services, .. } = finding;
+    assert!(!finding.traces.is_empty(), "{title}");
+    assert!(title.starts_with(|first: char| !first.is_uppercase()) && !title.ends_with('.'), "{title}");
+    for sentence in [message, fix] {
+        assert!(sentence.ends_with('.') && !sentence.contains("  "), "{sentence}");
+    }
+    assert!(services.is_sorted(), "{services:?}");
+    assert!(services.iter().any(|service| fix.contains(service.as_str())), "{fix}");
 }
 
 /// Findings and undecided subjects, a line each.

@@ -1,6 +1,6 @@
 //! The shape of the service graph: which edges are calls between services, and who reaches whom.
 
-use spanlint_graph::snapshot::{Edge, Operation};
+use spanlint_graph::snapshot::{CallPattern, Edge, Operation};
 use spanlint_graph::span::EdgeKind;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
@@ -60,6 +60,13 @@ pub(crate) fn services(graph: &CallGraph) -> impl Iterator<Item = NodeIndex> {
     graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Service).map(|(index, _)| index)
 }
 
+/// The edges from one node to another, of any protocol.
+pub(crate) fn edges_between(graph: &CallGraph, from: NodeIndex, to: NodeIndex) -> &[Edge] {
+    let first = graph.edges.partition_point(|edge| (edge.from, edge.to) < (from, to));
+    let count = graph.edges[first..].partition_point(|edge| (edge.from, edge.to) == (from, to));
+    &graph.edges[first..first + count]
+}
+
 /// The edges that leave a node.
 pub(crate) fn edges_from(graph: &CallGraph, from: NodeIndex) -> &[Edge] {
     let first = graph.edges.partition_point(|edge| edge.from < from);
@@ -93,6 +100,21 @@ pub(crate) fn edge(graph: &CallGraph, from: NodeIndex, to: NodeIndex, kind: Edge
     let first = graph.edges.partition_point(|edge| key(edge) < (from, to, kind));
     let mut same = graph.edges[first..].iter().take_while(|edge| key(edge) == (from, to, kind));
     same.find(|edge| !edge.is_derived)
+}
+
+/// Whether so many calls of a service lack its own span that `entries` requests without a caller may be those calls.
+pub(crate) fn loses_context(graph: &CallGraph, service: NodeIndex, entries: u64) -> bool {
+    let inner = graph.edges.iter().filter(|edge| edge.to == service && is_synchronous_call(graph, edge));
+    let untraced: u64 = inner.map(|edge| edge.facts.calls.saturating_sub(edge.facts.traced_calls)).sum();
+    untraced * 2 >= entries
+}
+
+/// What the operations of a service call.
+pub(crate) fn patterns_of(graph: &CallGraph, service: NodeIndex) -> &[CallPattern] {
+    let node_of = |pattern: &CallPattern| graph.operation(pattern.caller).node;
+    let first = graph.patterns.partition_point(|pattern| node_of(pattern) < service);
+    let count = graph.patterns[first..].partition_point(|pattern| node_of(pattern) == service);
+    &graph.patterns[first..first + count]
 }
 
 /// The operations that a service offers.

@@ -2,6 +2,7 @@
 //!
 //! Whether there is color and how wide the screen is are the caller's to know.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -112,13 +113,18 @@ impl Page {
         if analysis.undecided.is_empty() {
             return;
         }
-        for undecided in &analysis.undecided {
-            let services = match undecided.services.as_slice() {
-                [] => String::new(),
-                services => format!(" for {}", wording::list(services)),
-            };
-            let text = format!("{}{services}: {}", undecided.rule, undecided.reason);
-            self.labelled(("undecided", Ink::Dim), &text, Ink::Plain);
+        // Rules that lack the same of the whole input share a line.
+        let mut of_input: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for undecided in analysis.undecided.iter().filter(|undecided| undecided.services.is_empty()) {
+            of_input.entry(&undecided.reason).or_default().push(undecided.rule);
+        }
+        let lines = of_input.into_iter().map(|(reason, rules)| format!("{}: {reason}", rules.join(", ")));
+        let of_subjects = analysis.undecided.iter().filter(|undecided| !undecided.services.is_empty());
+        let lines = lines.chain(of_subjects.map(|undecided| {
+            format!("{} for {}: {}", undecided.rule, wording::list(&undecided.services), undecided.reason)
+        }));
+        for line in lines {
+            self.labelled(("undecided", Ink::Dim), &line, Ink::Plain);
         }
         self.line("");
     }

@@ -1,0 +1,260 @@
+//! A service that many others call and that itself calls many: every change and every failure goes through it.
+//!
+//! The signal is the number of other services on both sides, against fixed limits and against the rest of the system.
+//! Refused: what is a centre by its role (gateway, auth, discovery, configuration, broker), and edges with too few calls.
+
+use spanlint_graph::{CallGraph, NodeIndex};
+
+use crate::case::{Case, Draft, trace_of_edge};
+use crate::context::Options;
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
+use crate::roles::Role;
+use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::topology;
+use crate::wording;
+
+/// Roles that make a centre by design.
+const CENTRES: &[Role] = &[Role::Gateway, Role::Bff, Role::Auth, Role::Config, Role::Discovery, Role::Broker];
+/// The largest services that may be hubs at all, where 2 % of the system is fewer.
+const MIN_RANK: usize = 3;
+/// The share of the system that may be hubs.
+const MAX_SHARE: f64 = 0.02;
+/// The percentile of the other services that a hub lies above.
+const PERCENTILE: f64 = 0.9;
+
+/// The rule.
+pub(super) struct HubService;
+
+/// Its metadata.
+static META: RuleMeta = RuleMeta {
+    name: "hub-service",
+    category: Category::Boundaries,
+    severity: Severity::Warning,
+    confidence: Confidence::Strong,
+    status: Status::Stable("0.1.0"),
+    summary: "One service stands between many others that call it and many that it calls.",
+    looks_like: "Sooner or later every request passes through the order service: six teams wait for its next release, and \
+                 when it is slow the whole shop is.",
+    why: "A hub collects the knowledge of all its neighbours. It changes whenever one of them does, it is hard to test, and \
+          its failure is everybody's.",
+    how: "Services that call it and services that it calls are counted, over calls that somebody waits for. The pattern holds \
+          from `min_neighbours` in all on, or where callers times callees reach `min_product`; and only for services that \
+          lie above the 90th percentile of the others and are among the three largest (or the largest 2 %).",
+    fix: "Split it along its callers' tasks, let callers ask the services behind it directly, or replace its calls by events \
+          that those who need them follow.",
+    limits: "Gateways, back ends for front ends, auth, configuration, discovery and brokers are centres by their role and are \
+             exempt; except for the gateway, which the graph shows, they are declared in `[roles]`. Gateways, clients, \
+             datastores and topics count as nobody's neighbour.",
+    references: &[
+        "Garcia, Popescu, Edwards, Medvidovic: Identifying Architectural Bad Smells, CSMR 2009",
+        "Bogner, Wagner, Zimmermann: Automatically measuring the maintainability of service- and microservice-based systems, \
+         IWSM Mensura 2017 (AIS, ADS, ACS)",
+        "Taibi, Lenarduzzi, Pahl: Microservices Anti-patterns: A Taxonomy (2020)",
+    ],
+    instrumentation_score: &[],
+    options: &[
+        OptionMeta { name: "min_neighbours", default: 6.0, help: "Callers and callees together that make a hub." },
+        OptionMeta { name: "min_product", default: 8.0, help: "Callers times callees that make a hub." },
+    ],
+    absorbs: &[],
+};
+
+impl Rule for HubService {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        if let Err(missing) = options.required().system(graph) {
+            verdict.undecided.push(Undecided::of_input(&META, missing));
+            return verdict;
+        }
+        let judged: Vec<_> = topology::services(graph)
+            .filter(|&service| !options.roles().has_any(graph, service, CENTRES))
+            .map(|service| Neighbourhood::of(graph, options, service))
+            .collect();
+        let mut sizes: Vec<_> = judged.iter().map(Neighbourhood::size).collect();
+        sizes.sort_unstable();
+        for hub in judged.iter().filter(|each| each.is_hub(options) && each.stands_out(&sizes)) {
+            match hub.judge(graph, options) {
+                Ok(finding) => verdict.findings.push(finding),
+                Err(undecided) => verdict.undecided.push(undecided),
+            }
+        }
+        verdict
+    }
+}
+
+/// A service with its neighbours.
+struct Neighbourhood {
+    service: NodeIndex,
+    callers: Vec<NodeIndex>,
+    callees: Vec<NodeIndex>,
+}
+
+impl Neighbourhood {
+    fn of(graph: &CallGraph, options: &Options<'_>, service: NodeIndex) -> Self {
+        let is_gateway = |&&index: &&NodeIndex| options.roles().has_any(graph, index, &[Role::Gateway]);
+        let counted = |nodes: &[NodeIndex]| nodes.iter().filter(|node| !is_gateway(node)).copied().collect();
+        let calls = options.calls();
+        Self { service, callers: counted(calls.callers(service)), callees: counted(calls.callees(service)) }
+    }
+
+    fn size(&self) -> usize {
+        self.callers.len() + self.callees.len()
+    }
+
+    fn is_hub(&self, options: &Options<'_>) -> bool {
+        self.size() as u64 >= options.whole("min_neighbours")
+            || (self.callers.len() * self.callees.len()) as u64 >= options.whole("min_product")
+    }
+
+    /// Whether it lies above the percentile of the others and is among the largest. `sizes` is sorted and has its own.
+    fn stands_out(&self, sizes: &[usize]) -> bool {
+        let size = self.size();
+        let others = sizes.len() - 1;
+        let rank = ((others as f64 * PERCENTILE).ceil() as usize).clamp(1, others.max(1)) - 1;
+        // Its own entry is left out: where it stands at or before the rank, the next one takes its place.
+        let own = sizes.partition_point(|&other| other < size);
+        let percentile = sizes.get(if rank >= own { rank + 1 } else { rank }).copied().unwrap_or_default();
+        let larger = sizes.len() - sizes.partition_point(|&other| other <= size);
+        let allowed = MIN_RANK.max((sizes.len() as f64 * MAX_SHARE) as usize);
+        size > percentile && larger < allowed
+    }
+
+    /// The same with the edges alone that were seen often enough.
+    fn supported(&self, graph: &CallGraph, options: &Options<'_>) -> Self {
+        let is_supported = |from, to| {
+            let edges = topology::edges_between(graph, from, to);
+            edges.iter().any(|edge| options.required().edge(edge.facts.calls, edge.facts.traces).is_ok())
+        };
+        let callers = self.callers.iter().copied().filter(|&caller| is_supported(caller, self.service)).collect();
+        let callees = self.callees.iter().copied().filter(|&callee| is_supported(self.service, callee)).collect();
+        Self { service: self.service, callers, callees }
+    }
+
+    fn judge(&self, graph: &CallGraph, options: &Options<'_>) -> Result<Finding, Undecided> {
+        let case = Case::new(graph, options, [self.service]);
+        let supported = self.supported(graph, options);
+        if !supported.is_hub(options) {
+            let missing = format!(
+                "{} with enough calls, {} needed",
+                wording::count(supported.size() as u64, "neighbour"),
+                options.whole("min_neighbours")
+            );
+            return Err(case.undecided(missing));
+        }
+        let node = graph.node(self.service);
+        let requests = node.service.as_ref().map_or(0, |service| service.requests);
+        options.required().requests(requests).map_err(|missing| case.undecided(missing))?;
+        let incoming = supported.callers.iter().map(|&caller| (caller, self.service));
+        let pairs: Vec<_> = incoming.chain(supported.callees.iter().map(|&callee| (self.service, callee))).collect();
+        let edges = || pairs.iter().filter_map(|&(from, to)| topology::edges_between(graph, from, to).first());
+        let used = edges().filter(|edge| edge.from == self.service).map(|edge| edge.facts.requests).max();
+        let (callers, callees) = (supported.callers.len(), supported.callees.len());
+        case.finding(Draft {
+            title: format!(
+                "{} stands between {} and {}",
+                node.name,
+                wording::count(callers as u64, "caller"),
+                wording::count(callees as u64, "callee")
+            ),
+            message: format!(
+                "{} call {}, and it calls {}; few other services of this system have so many neighbours.",
+                if callers == 0 { "No services".to_owned() } else { names(graph, &supported.callers) },
+                node.name,
+                if callees == 0 { "none".to_owned() } else { names(graph, &supported.callees) },
+            ),
+            fix: format!(
+                "Split {} along the tasks of its callers, or let those who ask through it ask the services behind it or \
+                 follow their events.",
+                node.name
+            ),
+            subject: Subject {
+                edges: pairs.iter().map(|&(from, to)| (graph.node(from).id.clone(), graph.node(to).id.clone())).collect(),
+                ..Subject::default()
+            },
+            evidence: vec![
+                Evidence::of("neighbours", supported.size() as f64, "services")
+                    .against(options.number("min_neighbours")),
+                Evidence::of("callers", callers as f64, "services"),
+                Evidence::of("callees", callees as f64, "services"),
+            ],
+            support: Support::of(used.unwrap_or(requests), requests),
+            traces: edges().filter_map(trace_of_edge).collect(),
+            ..case.draft()
+        })
+    }
+}
+
+fn names(graph: &CallGraph, nodes: &[NodeIndex]) -> String {
+    wording::list(&nodes.iter().map(|&node| graph.node(node).name.as_str()).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check_with;
+
+    fn check(traces: &str, expected: &[&str]) {
+        crate::testing::check("hub-service", traces, expected);
+    }
+
+    /// Two ways in, so that neither is a gateway, and services around the hub.
+    fn system(hub: &str) -> String {
+        format!(
+            "40 traces\nweb GET /\n  shop GET /\n{hub}\n\n40 traces\nmobile GET /\n  shop GET /\n  a GET /a\n    b GET /b"
+        )
+    }
+
+    const HUB: &str = "    c GET /c\n    d GET /d\n    e GET /e\n    f GET /f";
+
+    #[test]
+    fn six_neighbours_are_a_hub() {
+        check(&system(HUB), &["warning strong: shop stands between 2 callers and 4 callees"]);
+    }
+
+    #[test]
+    fn two_callers_and_three_callees_are_none() {
+        check(&system("    c GET /c\n    d GET /d\n    e GET /e"), &[]);
+    }
+
+    #[test]
+    fn the_gateway_counts_on_neither_side_and_is_no_hub() {
+        check(&format!("40 traces\nweb GET /\n  shop GET /\n{HUB}\n  a GET /a\n    b GET /b\n  g GET /g"), &[]);
+    }
+
+    #[test]
+    fn datastores_topics_and_externals_are_no_neighbours() {
+        check(
+            &system(
+                "    c GET /c\n    sql postgresql db:5432 x SELECT t\n    publish seen\n    host api.example GET /x\n    d GET /d",
+            ),
+            &[],
+        );
+    }
+
+    #[test]
+    fn declared_centres_are_exempt() {
+        for role in ["gateway", "auth", "config", "discovery", "broker", "bff"] {
+            check_with("hub-service", &system(HUB), &format!("[roles]\n{role} = \"shop\""), &[]);
+        }
+    }
+
+    #[test]
+    fn where_everybody_has_many_neighbours_nobody_is_a_hub() {
+        let all = ["a", "b", "c", "d", "e", "f", "g"];
+        let below = |from: &&str| {
+            let to = all.iter().filter(|to| *to != from).map(|to| format!("\n  {to} GET /{to}"));
+            format!("40 traces\n{from} GET /{}", to.collect::<String>())
+        };
+        check(&all.iter().map(below).collect::<Vec<_>>().join("\n\n"), &[]);
+    }
+
+    #[test]
+    fn few_calls_are_undecided() {
+        let few = system(HUB).replace("40 traces", "9 traces");
+        check(&few, &["(shop: 0 neighbours with enough calls, 6 needed)"]);
+        check("40 traces\nweb GET /\n  shop GET /", &["(2 services seen, 6 needed)"]);
+    }
+}

@@ -1,0 +1,202 @@
+//! The outside world talks to many services directly: nobody stands between them and it.
+//!
+//! The signal is how client requests spread over services. Refused: systems with a gateway, services whose declared role
+//! is to face a front end, and entries that are only lost context.
+
+use spanlint_graph::facts::Entry;
+use spanlint_graph::snapshot::Edge;
+use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
+
+use crate::case::{Case, Draft, trace_of_edge};
+use crate::context::Options;
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
+use crate::roles::{GATEWAY_MIN_CLIENT_SHARE, Role};
+use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::topology;
+use crate::wording;
+
+/// The rule.
+pub(super) struct MissingGateway;
+
+/// Its metadata.
+static META: RuleMeta = RuleMeta {
+    name: "missing-gateway",
+    category: Category::Security,
+    severity: Severity::Warning,
+    confidence: Confidence::Heuristic,
+    status: Status::Stable("0.1.0"),
+    summary: "Several services take requests from outside, and no gateway stands before them.",
+    looks_like: "The app knows the addresses of seven services; each of them checks tokens in its own way, and one of them \
+                 forgot to.",
+    why: "Every service that faces the outside has to do encryption, identity, limits and logging right by itself. Clients \
+          depend on how the system is cut, so it cannot be cut anew.",
+    how: "Requests without a caller are counted by the service that takes them. The pattern holds where `min_services` or more \
+          take some, and none takes 80 % of all.",
+    fix: "Put a gateway before them that does identity, limits and routing once, and let the services accept nobody else.",
+    limits: "A gateway that sends no telemetry cannot be seen; declare the services that face front ends on purpose as \
+             gateway or bff in `[roles]`. A service that others call without passing the context on looks as if it were \
+             called from outside; those are left out.",
+    references: &[
+        "Richardson: Microservices Patterns (2018), API gateway",
+        "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018 (No API Gateway)",
+        "OWASP: Microservices Security Cheat Sheet",
+    ],
+    instrumentation_score: &[],
+    options: &[OptionMeta {
+        name: "min_services",
+        default: 3.0,
+        help: "Services with requests from outside that are many.",
+    }],
+    absorbs: &["exposed-internal-service"],
+};
+
+impl Rule for MissingGateway {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        if let Err(missing) = options.required().system(graph) {
+            verdict.undecided.push(Undecided::of_input(&META, missing));
+            return verdict;
+        }
+        let faces = |index| options.roles().has_any(graph, index, &[Role::Gateway, Role::Bff]);
+        if topology::services(graph).any(faces) {
+            return verdict;
+        }
+        let entries = entries(graph);
+        let all: u64 = entries.iter().map(|entry| entry.requests).sum();
+        let most = entries.iter().map(|entry| entry.requests).max().unwrap_or_default();
+        let is_fronted = most as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE;
+        if !is_fronted && entries.len() as u64 >= options.whole("min_services") {
+            match judge(graph, options, &entries, (most, all)) {
+                Ok(finding) => verdict.findings.push(finding),
+                Err(undecided) => verdict.undecided.push(undecided),
+            }
+        }
+        verdict
+    }
+}
+
+/// What the outside world asks of one service.
+struct ClientEntry<'a> {
+    service: NodeIndex,
+    requests: u64,
+    edge: &'a Edge,
+}
+
+/// Services that clients call. Where client addresses tell that some requests are public, the others are not from outside.
+fn entries(graph: &CallGraph) -> Vec<ClientEntry<'_>> {
+    let is_client = |node| graph.node(node).kind == NodeKind::Client;
+    let public = |node| graph.node(node).service.as_ref().map_or(0, |service| service.facts.public_requests);
+    let tells_public = topology::services(graph).any(|service| public(service) > 0);
+    let of_clients = graph.edges.iter().filter(|edge| is_client(edge.from));
+    let entries = of_clients.filter_map(|edge| {
+        let requests = client_requests(graph, edge.to);
+        let is_outside = !tells_public || public(edge.to) > 0;
+        let is_entry = requests > 0 && is_outside && !topology::loses_context(graph, edge.to, requests);
+        is_entry.then_some(ClientEntry { service: edge.to, requests, edge })
+    });
+    let mut entries: Vec<_> = entries.collect();
+    entries.dedup_by_key(|entry| entry.service);
+    entries
+}
+
+fn client_requests(graph: &CallGraph, service: NodeIndex) -> u64 {
+    let operations = topology::operations_of(graph, service);
+    operations.iter().map(|operation| operation.facts.entries[Entry::Client as usize]).sum()
+}
+
+fn judge(
+    graph: &CallGraph,
+    options: &Options<'_>,
+    entries: &[ClientEntry<'_>],
+    (most, all): (u64, u64),
+) -> Result<Finding, Undecided> {
+    let is_supported =
+        |entry: &&ClientEntry<'_>| options.required().edge(entry.edge.facts.calls, entry.edge.facts.traces).is_ok();
+    let supported: Vec<_> = entries.iter().filter(is_supported).collect();
+    let case = Case::new(graph, options, entries.iter().map(|entry| entry.service));
+    let needed = options.whole("min_services");
+    if (supported.len() as u64) < needed {
+        let seen = wording::count(supported.len() as u64, "service");
+        return Err(case.undecided(format!("{seen} with enough requests from outside, {needed} needed")));
+    }
+    options.required().requests(all).map_err(|missing| case.undecided(missing))?;
+    let case = Case::new(graph, options, supported.iter().map(|entry| entry.service));
+    let names = wording::list(case.services());
+    let share = most as f64 / all as f64;
+    case.finding(Draft {
+        title: format!("{names} are called from outside, and none is the gateway"),
+        message: format!(
+            "{} take {} without a caller between them; the busiest of them takes {:.0} %, so none stands before the others.",
+            wording::count(supported.len() as u64, "service"),
+            wording::count(all, "request"),
+            share * 100.0
+        ),
+        fix: format!("Put a gateway before {names}, and have them accept requests from it alone."),
+        subject: Subject {
+            edges: supported
+                .iter()
+                .map(|entry| (graph.node(entry.edge.from).id.clone(), graph.node(entry.service).id.clone()))
+                .collect(),
+            ..Subject::default()
+        },
+        evidence: vec![
+            Evidence::of("services_called_from_outside", supported.len() as f64, "services")
+                .against(options.number("min_services")),
+            Evidence::of("share_of_the_busiest", share, "share").against(GATEWAY_MIN_CLIENT_SHARE),
+        ],
+        support: Support::of(supported.iter().map(|entry| entry.requests).sum(), all),
+        traces: supported.iter().filter_map(|entry| trace_of_edge(entry.edge)).collect(),
+        ..case.draft()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check_with;
+
+    fn check(traces: &str, expected: &[&str]) {
+        crate::testing::check("missing-gateway", traces, expected);
+    }
+
+    const SPREAD: &str =
+        "20 traces\na GET /\n  d GET /d\n\n20 traces\nb GET /\n  e GET /e\n\n20 traces\nc GET /\n  f GET /f";
+
+    #[test]
+    fn three_services_that_face_the_outside_fire() {
+        check(SPREAD, &["warning heuristic: a, b and c are called from outside, and none is the gateway"]);
+    }
+
+    #[test]
+    fn one_that_takes_most_is_the_front() {
+        check(&SPREAD.replacen("20 traces", "200 traces", 1), &[]);
+    }
+
+    #[test]
+    fn two_ways_in_are_few() {
+        check("20 traces\na GET /\n  d GET /d\n  e GET /e\n\n20 traces\nb GET /\n  c GET /c\n    f GET /f", &[]);
+    }
+
+    #[test]
+    fn declared_front_ends_are_on_purpose() {
+        check_with("missing-gateway", SPREAD, "[roles]\nbff = [\"a\", \"b\", \"c\"]", &[]);
+        check_with("missing-gateway", SPREAD, "[roles]\ngateway = \"a\"", &[]);
+    }
+
+    #[test]
+    fn schedules_and_messages_are_not_the_outside() {
+        check(&SPREAD.replace("a GET /\n", "schedule a nightly\n"), &[]);
+        check(&SPREAD.replace("a GET /\n", "a takes tick\n"), &[]);
+    }
+
+    #[test]
+    fn few_requests_are_undecided() {
+        check(
+            &SPREAD.replacen("20 traces", "9 traces", 1),
+            &["(a b c: 2 services with enough requests from outside, 3 needed)"],
+        );
+    }
+}
