@@ -196,8 +196,10 @@ pub struct Call {
     pub transport: Transport,
     /// What the query does to its tables, or the request to what it asks for: GET reads, POST writes.
     pub access: Access,
-    /// The tables or collections it touches.
+    /// The tables or collections that it accesses so.
     pub tables: Box<[Name]>,
+    /// The tables that a writing query only reads: `INSERT INTO a SELECT … FROM b`.
+    pub also_read: Box<[Name]>,
     /// How many messages or statements this one call carries.
     pub batch: u32,
     /// Whether the instrumentation says that this call repeats an earlier one (`http.request.resend_count` > 0).

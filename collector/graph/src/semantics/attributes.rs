@@ -39,6 +39,9 @@ pub(super) enum Field {
     DbSummary,
     DbBatchSize,
     DbConnection,
+    Bucket,
+    FilePath,
+    FileDirectory,
     MessagingSystem,
     MessagingUrl,
     Destination,
@@ -54,6 +57,7 @@ pub(super) enum Field {
     PeerService,
     ServerAddress,
     ServerPort,
+    PeerName,
     PeerAddress,
     PeerPort,
     ClientAddress,
@@ -77,7 +81,7 @@ pub(super) enum Field {
 const FIELDS: usize = Field::ErrorFlag as usize + 1;
 
 /// The current names of the conventions that facts read.
-const CURRENT: [(&str, Field); 54] = [
+const CURRENT: [(&str, Field); 57] = [
     ("http.request.method", Field::HttpMethod),
     ("http.route", Field::HttpRoute),
     ("url.template", Field::UrlTemplate),
@@ -100,6 +104,9 @@ const CURRENT: [(&str, Field); 54] = [
     ("db.query.summary", Field::DbSummary),
     ("db.operation.batch.size", Field::DbBatchSize),
     ("db.connection_string", Field::DbConnection),
+    ("aws.s3.bucket", Field::Bucket),
+    ("file.path", Field::FilePath),
+    ("file.directory", Field::FileDirectory),
     ("messaging.system", Field::MessagingSystem),
     ("messaging.url", Field::MessagingUrl),
     ("messaging.destination.name", Field::Destination),
@@ -135,7 +142,7 @@ const CURRENT: [(&str, Field); 54] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 47] = [
+const OLD: [(&str, Field); 49] = [
     ("http.method", Field::HttpMethod),
     ("http.url", Field::Url),
     ("http.target", Field::UrlPath),
@@ -157,12 +164,14 @@ const OLD: [(&str, Field); 47] = [
     ("db.operation", Field::DbOperation),
     ("db.statement", Field::DbText),
     ("messaging.destination", Field::Destination),
+    ("aws.dynamodb.table_names", Field::DbCollection),
     ("messaging.operation", Field::MessagingOperation),
+    ("messaging.operation.name", Field::MessagingOperation),
     ("rpc.system", Field::RpcSystem),
     ("rpc.status_code", Field::RpcStatus),
     ("rpc.grpc.status_code", Field::RpcStatus),
     ("peer.service", Field::PeerService),
-    ("net.peer.name", Field::ServerAddress),
+    ("net.peer.name", Field::PeerName),
     ("peer.hostname", Field::ServerAddress),
     ("net.peer.port", Field::ServerPort),
     ("peer.port", Field::ServerPort),

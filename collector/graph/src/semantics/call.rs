@@ -3,18 +3,12 @@
 use std::borrow::Cow;
 
 use super::attributes::{Field, Known};
-use super::sql::{self, Statement};
-use super::{rpc_method, text, url};
+use super::database::{self, is_loopback};
+use super::{intern, rpc_method, text, url};
 use crate::facts::bounded::stable_hash;
 use crate::name::{Name, NameTable};
-use crate::span::{Access, Call, DatastoreKey, EdgeKind, NodeKey, SpanKind, SpanView, TopicKey, Transport};
+use crate::span::{Access, Call, EdgeKind, NodeKey, SpanKind, SpanView, TopicKey, Transport};
 use crate::text::scrub;
-
-/// The most tables that one statement names.
-const MAX_TABLES: usize = 16;
-
-/// Systems that live in a file or in the process, so that the same name on two hosts means two datastores.
-const EMBEDDED_SYSTEMS: [&str; 6] = ["sqlite", "h2", "hsqldb", "derby", "duckdb", "rocksdb"];
 
 /// What the span says of the call that it makes or takes, none for internal spans; and whether it sets up, migrates or
 /// locks.
@@ -35,25 +29,25 @@ pub(super) fn read(
     let mut is_set_up = false;
     let mut call = match edge_kind(kind, known) {
         EdgeKind::Database => {
-            let (call, sets_up) = database_call(view, known, own_host, names);
+            let (call, sets_up) = database::read(view, known, own_host, names);
             is_set_up = sets_up;
             call
         }
         EdgeKind::Messaging => messaging_call(known, names),
         kind => remote_call(kind, view, known, names),
     };
-    call.host = names.intern(&host(known));
+    call.host = intern(names, &host(known));
     call.transport = transport(&call, known, names);
     call.is_resend = known.int(Field::ResendCount).is_some_and(|count| count > 0);
     (Some(call), is_set_up)
 }
 
 fn edge_kind(kind: SpanKind, known: &Known<'_>) -> EdgeKind {
-    if known.has(Field::DbSystem) {
+    if database::has_datastore(kind, known) {
         EdgeKind::Database
     } else if matches!(kind, SpanKind::Producer | SpanKind::Consumer) || known.has(Field::MessagingSystem) {
         EdgeKind::Messaging
-    } else if known.has(Field::RpcSystem) || known.has(Field::RpcMethod) {
+    } else if known.has(Field::RpcSystem) || known.has(Field::RpcMethod) || is_rpc_component(known) {
         EdgeKind::Rpc
     } else if known.has(Field::GraphqlOperation) {
         EdgeKind::Graphql
@@ -64,10 +58,16 @@ fn edge_kind(kind: SpanKind, known: &Known<'_>) -> EdgeKind {
     }
 }
 
+/// Whether an older library says that it speaks gRPC: `component = gRPC`.
+pub(super) fn is_rpc_component(known: &Known<'_>) -> bool {
+    let component = known.text(Field::Component);
+    component.eq_ignore_ascii_case("grpc") || component.eq_ignore_ascii_case("java-grpc")
+}
+
 fn remote_call(kind: EdgeKind, view: &SpanView<'_>, known: &Known<'_>, names: &mut NameTable) -> Call {
     let peer = peer_name(known);
     let path = http_path(known);
-    let template = if let Some(method) = rpc_method(known) {
+    let template = if let Some(method) = rpc_method(view, known) {
         method
     } else if let Some(template) = known.value(Field::UrlTemplate).or(known.value(Field::HttpRoute)) {
         http_template(known, &text(Some(template)))
@@ -77,9 +77,9 @@ fn remote_call(kind: EdgeKind, view: &SpanView<'_>, known: &Known<'_>, names: &m
         url::template(&scrub(&view.name))
     };
     Call {
-        peer: (!peer.is_empty()).then(|| NodeKey::Peer(names.intern(&peer))),
+        peer: (!peer.is_empty()).then(|| NodeKey::Peer(intern(names, &peer))),
         kind,
-        template: names.intern(&template),
+        template: intern(names, &template),
         parameters: path.map(|path| stable_hash(&(path, without_paging(&http_query(known))))),
         access: if kind == EdgeKind::Http { access_of_method(&known.text(Field::HttpMethod)) } else { Access::None },
         batch: 1,
@@ -105,10 +105,15 @@ fn peer_name<'a>(known: &Known<'a>) -> Cow<'a, str> {
 /// The host as the caller names it. The address that the name led to is none: behind a balancer it differs from call to
 /// call.
 fn host<'a>(known: &Known<'a>) -> Cow<'a, str> {
-    match part(known.text(Field::ServerAddress), |address| url::split_host(address).0) {
+    match part(address(known), |address| url::split_host(address).0) {
         host if host.is_empty() => part(known.text(Field::Url), |url| url::split(url).host),
         host => host,
     }
+}
+
+/// The address of the server as its client names it.
+fn address<'a>(known: &Known<'a>) -> Cow<'a, str> {
+    known.text(if known.has(Field::ServerAddress) { Field::ServerAddress } else { Field::PeerName })
 }
 
 /// A part of a text, borrowed where the text is.
@@ -120,8 +125,8 @@ fn part(whole: Cow<'_, str>, pick: impl Fn(&str) -> &str) -> Cow<'_, str> {
 }
 
 /// `host[:port]`, from whichever attribute has it; empty where none has.
-fn server_address(known: &Known<'_>) -> String {
-    let (address, port) = (known.text(Field::ServerAddress), known.text(Field::ServerPort));
+pub(super) fn server_address(known: &Known<'_>) -> String {
+    let (address, port) = (address(known), known.text(Field::ServerPort));
     let (full, host) = (known.text(Field::Url), known.text(Field::HttpHost));
     let url = url::split(&full);
     let (address, host) = (url::split_host(&address), url::split_host(&host));
@@ -169,7 +174,7 @@ fn access_of_method(method: &str) -> Access {
     }
 }
 
-fn join(host: &str, port: &str) -> String {
+pub(super) fn join(host: &str, port: &str) -> String {
     if port.is_empty() { host.to_owned() } else { format!("{host}:{port}") }
 }
 
@@ -213,8 +218,8 @@ pub(super) fn destination<'a>(known: &Known<'a>) -> Cow<'a, str> {
 }
 
 fn messaging_call(known: &Known<'_>, names: &mut NameTable) -> Call {
-    let name = names.intern(&destination(known));
-    let topic = TopicKey { system: names.intern(&known.text(Field::MessagingSystem)), destination: name };
+    let name = intern(names, &destination(known));
+    let topic = TopicKey { system: intern(names, &known.text(Field::MessagingSystem)), destination: name };
     // A `create` span only announces the message that a `send` span carries, and `settle` only acknowledges it.
     let moves = !matches!(&*known.text(Field::MessagingOperation), "create" | "settle");
     let batch = known.int(Field::MessageCount).unwrap_or(1);
@@ -225,78 +230,4 @@ fn messaging_call(known: &Known<'_>, names: &mut NameTable) -> Call {
         batch: u32::try_from(batch).unwrap_or(u32::MAX).max(1),
         ..Call::default()
     }
-}
-
-fn database_call(view: &SpanView<'_>, known: &Known<'_>, own_host: Name, names: &mut NameTable) -> (Call, bool) {
-    let query = known.text(Field::DbText);
-    let statement = if query.is_empty() { Statement::default() } else { sql::read(&query) };
-    let (operation, collection) = (known.text(Field::DbOperation), known.text(Field::DbCollection));
-    let template = match &*known.text(Field::DbSummary) {
-        "" if !statement.template.is_empty() => statement.template.clone(),
-        "" if operation.is_empty() && collection.is_empty() => url::template(&scrub(&view.name)),
-        "" => format!("{operation} {collection}").trim().to_owned(),
-        summary => summary.to_owned(),
-    };
-    let access = match sql::access_of_operation(&operation) {
-        Access::None => statement.access,
-        access => access,
-    };
-    let tables: Box<[Name]> = if access == Access::None {
-        Box::default()
-    } else if collection.is_empty() {
-        statement.tables.iter().take(MAX_TABLES).map(|table| names.intern(table)).collect()
-    } else {
-        Box::new([names.intern(&collection.to_lowercase())])
-    };
-    let key = datastore(known, own_host, names);
-    let batch = known.int(Field::DbBatchSize).unwrap_or(1);
-    let call = Call {
-        peer: Some(NodeKey::Datastore(key)),
-        kind: EdgeKind::Database,
-        template: names.intern(&template),
-        parameters: parameters(known, &statement, &query),
-        access,
-        tables,
-        batch: u32::try_from(batch).unwrap_or(u32::MAX).max(1),
-        ..Call::default()
-    };
-    let described = if operation.is_empty() { &*view.name } else { &*operation };
-    let is_set_up = statement.is_set_up || query.is_empty() && sql::is_set_up_operation(described);
-    (call, is_set_up)
-}
-
-/// Known where the text holds all of its literals, or where the parameters are recorded beside it. Truncated text and
-/// text with placeholders only are never evidence of sameness.
-fn parameters(known: &Known<'_>, statement: &Statement, query: &str) -> Option<u64> {
-    let values: Vec<_> = known.parameters().map(|(key, value)| (key, value.to_text())).collect();
-    if !values.is_empty() {
-        return Some(stable_hash(&(query, values)));
-    }
-    let is_truncated = query.ends_with("...") || query.ends_with('…');
-    (!query.is_empty() && !statement.has_placeholders && !is_truncated).then(|| stable_hash(&query))
-}
-
-/// (system, address, namespace). A missing address is taken from the declared peer or the connection string; what is
-/// local to a host carries that host as a prefix.
-fn datastore(known: &Known<'_>, own_host: Name, names: &mut NameTable) -> DatastoreKey {
-    let system = known.text(Field::DbSystem).to_ascii_lowercase();
-    let namespace = known.text(Field::DbNamespace);
-    let connection = known.text(Field::DbConnection);
-    let mut address = server_address(known);
-    if address.is_empty() && connection.contains("://") {
-        let parts = url::split(&connection);
-        address = join(parts.host, parts.port);
-    }
-    if address.is_empty() {
-        address = known.text(Field::PeerService).into_owned();
-    }
-    if EMBEDDED_SYSTEMS.contains(&&*system) || is_loopback(url::split_host(&address).0) {
-        // Without a host nobody can tell one machine's `localhost` from another's, so the address stays unknown.
-        address = if own_host.is_empty() { String::new() } else { format!("{}/{address}", names.text(own_host)) };
-    }
-    DatastoreKey { system: names.intern(&system), address: names.intern(&address), namespace: names.intern(&namespace) }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host == "::1" || host.starts_with("127.")
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::attributes::{Field, Known};
-use super::{call, url};
+use super::{call, intern, url};
 use crate::name::{Name, NameTable};
 use crate::span::{Attribute, Location, Marks, SpanKind, SpanView, Value};
 
@@ -147,15 +147,15 @@ pub(super) fn client(kind: SpanKind, known: &Known<'_>, names: &mut NameTable) -
         return (Name::EMPTY, false);
     }
     let forwarded = first_of(known.text(Field::ForwardedFor));
-    let fields = [Field::ClientSocketAddress, Field::PeerAddress].map(|field| known.text(field));
-    let [socket, peer] = fields;
-    let candidates = [known.text(Field::ClientAddress), forwarded, socket, peer];
-    let Some(client) = candidates.into_iter().find(|client| !client.is_empty()) else {
+    // On the span of a server, `net.peer.*` is the client's.
+    let fallback = [Field::ClientSocketAddress, Field::PeerAddress, Field::PeerName].map(|field| known.text(field));
+    let mut candidates = [known.text(Field::ClientAddress), forwarded].into_iter().chain(fallback);
+    let Some(client) = candidates.find(|client| !client.is_empty()) else {
         return (Name::EMPTY, false);
     };
     let host = url::split_host(&client).0;
     let is_public = host.parse::<IpAddr>().is_ok_and(is_public);
-    (names.intern(host), is_public)
+    (intern(names, host), is_public)
 }
 
 /// The first of the addresses that proxies added to a header; headers are recorded as lists.
@@ -203,8 +203,8 @@ pub(super) fn location(known: &Known<'_>, names: &mut NameTable) -> Option<Box<L
     };
     let line = known.int(Field::CodeLine).and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
     Some(Box::new(Location {
-        file: names.intern(&known.text(Field::CodeFile)),
-        function: names.intern(&function),
+        file: intern(names, &known.text(Field::CodeFile)),
+        function: intern(names, &function),
         line,
     }))
 }

@@ -6,6 +6,7 @@
 mod attributes;
 mod call;
 mod confidential;
+mod database;
 mod marks;
 mod resource;
 mod sql;
@@ -82,7 +83,7 @@ impl SpanVisitor for BatchBuilder {
             marks,
             name: Name::of(detail.name()),
             client,
-            operation: names.intern(&operation),
+            operation: intern(names, &operation),
             call,
             links: view.links.iter().take(MAX_LINKS).copied().collect(),
             secrets,
@@ -117,7 +118,7 @@ fn effective_kind(kind: SpanKind, known: &Known<'_>) -> SpanKind {
         "receive" | "process" | "deliver" => return SpanKind::Consumer,
         _ => {}
     }
-    let has_datastore = known.has(Field::DbSystem);
+    let has_datastore = database::has_datastore(kind, known);
     match kind {
         SpanKind::Unspecified | SpanKind::Internal if has_datastore => SpanKind::Client,
         SpanKind::Unspecified if known.has(Field::HttpRoute) => SpanKind::Server,
@@ -136,7 +137,7 @@ fn operation(kind: SpanKind, view: &SpanView<'_>, known: &Known<'_>) -> String {
                 .into_iter()
                 .find(|&field| known.has(field))
                 .map(|field| known.text(field));
-            if let Some(method) = rpc_method(known) {
+            if let Some(method) = rpc_method(view, known) {
                 method
             } else if let Some(route) = route {
                 call::http_template(known, &route)
@@ -154,10 +155,12 @@ fn operation(kind: SpanKind, view: &SpanView<'_>, known: &Known<'_>) -> String {
     }
 }
 
-/// `service/method`; new instrumentation qualifies the method itself.
-fn rpc_method(known: &Known<'_>) -> Option<String> {
+/// `service/method`; new instrumentation qualifies the method itself, older one has it in the name alone.
+fn rpc_method(view: &SpanView<'_>, known: &Known<'_>) -> Option<String> {
     let (service, method) = (known.text(Field::RpcService), known.text(Field::RpcMethod));
-    if method.is_empty() || service.is_empty() || method.contains('/') {
+    if method.is_empty() && call::is_rpc_component(known) && view.name.contains('/') {
+        Some(view.name.trim_start_matches('/').to_owned())
+    } else if method.is_empty() || service.is_empty() || method.contains('/') {
         (!method.is_empty()).then(|| method.trim_start_matches('/').to_owned())
     } else {
         Some(format!("{service}/{method}"))
@@ -195,44 +198,61 @@ fn is_probe(operation: &str, known: &Known<'_>) -> bool {
 }
 
 fn outcome(is_error: bool, known: &Known<'_>) -> Outcome {
-    let status = known.int(Field::HttpStatus).unwrap_or_default();
-    let rpc = known.text(Field::RpcStatus).to_ascii_uppercase();
-    let error_type = known.text(Field::ErrorType).to_ascii_lowercase();
-    match status {
+    match known.int(Field::HttpStatus).unwrap_or_default() {
         408 | 504 => return Outcome::TimedOut,
         499 => return Outcome::Cancelled,
         400..=498 => return Outcome::Rejected,
         500.. => return Outcome::Failed,
         _ => {}
     }
-    match &*rpc {
-        "4" | "DEADLINE_EXCEEDED" => return Outcome::TimedOut,
-        "1" | "CANCELLED" => return Outcome::Cancelled,
-        "3"
-        | "5"
-        | "6"
-        | "7"
-        | "9"
-        | "11"
-        | "16"
-        | "INVALID_ARGUMENT"
-        | "NOT_FOUND"
-        | "ALREADY_EXISTS"
-        | "PERMISSION_DENIED"
-        | "FAILED_PRECONDITION"
-        | "OUT_OF_RANGE"
-        | "UNAUTHENTICATED" => return Outcome::Rejected,
-        _ => {}
+    let error_type = known.text(Field::ErrorType).to_ascii_lowercase();
+    let code = known.text(Field::RpcStatus);
+    if let Some(outcome) = outcome_of_code(&code).or_else(|| outcome_of_code(&error_type)) {
+        return outcome;
     }
     if error_type.contains("timeout") || error_type.contains("timedout") || error_type.contains("deadline") {
         Outcome::TimedOut
     } else if error_type.contains("cancel") || error_type.contains("abort") {
         Outcome::Cancelled
-    } else if is_error || !error_type.is_empty() || matches!(&*rpc, "2" | "8" | "10" | "12" | "13" | "14" | "15") {
+    } else if is_error || !error_type.is_empty() {
         Outcome::Failed
     } else {
         Outcome::Ok
     }
+}
+
+/// The codes of gRPC in the order of their numbers, and what they say.
+const RPC_CODES: [(&str, Outcome); 17] = [
+    ("OK", Outcome::Ok),
+    ("CANCELLED", Outcome::Cancelled),
+    ("UNKNOWN", Outcome::Failed),
+    ("INVALID_ARGUMENT", Outcome::Rejected),
+    ("DEADLINE_EXCEEDED", Outcome::TimedOut),
+    ("NOT_FOUND", Outcome::Rejected),
+    ("ALREADY_EXISTS", Outcome::Rejected),
+    ("PERMISSION_DENIED", Outcome::Rejected),
+    ("RESOURCE_EXHAUSTED", Outcome::Failed),
+    ("FAILED_PRECONDITION", Outcome::Rejected),
+    ("ABORTED", Outcome::Failed),
+    ("OUT_OF_RANGE", Outcome::Rejected),
+    ("UNIMPLEMENTED", Outcome::Failed),
+    ("INTERNAL", Outcome::Failed),
+    ("UNAVAILABLE", Outcome::Failed),
+    ("DATA_LOSS", Outcome::Failed),
+    ("UNAUTHENTICATED", Outcome::Rejected),
+];
+
+/// What a code of gRPC says, given by number or as any language writes its name: `NOT_FOUND`, `NotFound`,
+/// `StatusCode.NOT_FOUND`. None for success and for what is no code.
+fn outcome_of_code(code: &str) -> Option<Outcome> {
+    let code = code.rsplit('.').next().unwrap_or_default();
+    let letters = |text: &'_ str| {
+        text.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_uppercase()).collect::<Vec<_>>()
+    };
+    let by_number = code.parse::<usize>().ok().and_then(|number| RPC_CODES.get(number));
+    let by_name = || RPC_CODES.iter().find(|(name, _)| letters(name) == letters(code));
+    let (_, outcome) = by_number.or_else(by_name)?;
+    (*outcome != Outcome::Ok).then_some(*outcome)
 }
 
 /// What people look at in a span, and which of its attributes were confidential.
@@ -269,10 +289,10 @@ impl Span {
         if let Some(location) = &self.location {
             [location.file, location.function].into_iter().for_each(&mut *visit);
         }
-        if let Some(Call { peer, template, host, tables, .. }) = &self.call {
+        if let Some(Call { peer, template, host, tables, also_read, .. }) = &self.call {
             visit(*template);
             visit(*host);
-            tables.iter().for_each(|&table| visit(table));
+            tables.iter().chain(also_read).for_each(|&table| visit(table));
             if let Some(peer) = peer {
                 peer.for_each_name(visit);
             }
@@ -280,9 +300,9 @@ impl Span {
     }
 }
 
-/// Interns a text that is not yet scrubbed.
-fn intern(names: &mut NameTable, value: Option<&Value<'_>>) -> Name {
-    names.intern(&text(value))
+/// Interns a text, scrubbed and masked: names are kept longer and shown in more places than any attribute.
+fn intern(names: &mut NameTable, text: &str) -> Name {
+    names.intern(&confidential::mask_name(cut(text)).text)
 }
 
 #[cfg(test)]

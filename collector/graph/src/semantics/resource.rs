@@ -1,7 +1,7 @@
 //! Resource attributes: who sent the spans.
 
 use super::intern;
-use crate::name::NameTable;
+use crate::name::{Name, NameTable};
 use crate::span::{Attribute, Resource, ServiceKey, Value};
 
 /// Keys that name the owner of a service, in order of preference; the semantic conventions have none.
@@ -9,6 +9,7 @@ const OWNER_KEYS: [&str; 5] = ["service.owner", "service.owner.name", "service.t
 
 /// Reads what facts need of a resource.
 pub(super) fn read(attributes: &[Attribute<'_>], names: &mut NameTable) -> Resource {
+    let mut named = |value: Option<&Value<'_>>| value.map_or(Name::EMPTY, |value| intern(names, &value.to_text()));
     let first = |keys: &[&str]| -> Option<&Value<'_>> {
         keys.iter().find_map(|key| {
             let found = attributes.iter().find(|(name, value)| name == key && !value.to_text().is_empty());
@@ -24,21 +25,18 @@ pub(super) fn read(attributes: &[Attribute<'_>], names: &mut NameTable) -> Resou
         (None, Some(host), Some(process)) => format!("{}/{}", host.to_text(), process.to_text()),
         (None, ..) => String::new(),
     };
-    let instance = crate::text::scrub(&instance).into_owned();
+    let environment = named(first(&["deployment.environment.name", "deployment.environment"]));
+    let namespace = named(first(&["service.namespace"]));
+    let version = named(first(&["service.version"]));
+    let owner = named(first(&OWNER_KEYS));
+    let language = named(first(&["telemetry.sdk.language"]));
+    let host = named(host);
     let name = first(&["service.name"]).map_or("unknown_service".into(), Value::to_text);
-    let name = crate::text::scrub(&name);
     let name = if name.starts_with("unknown_service") && !instance.is_empty() {
-        names.intern(&format!("{name} ({instance})"))
+        intern(names, &format!("{name} ({instance})"))
     } else {
-        names.intern(&name)
+        intern(names, &name)
     };
-    Resource {
-        environment: intern(names, first(&["deployment.environment.name", "deployment.environment"])),
-        service: ServiceKey { namespace: intern(names, first(&["service.namespace"])), name },
-        version: intern(names, first(&["service.version"])),
-        instance: names.intern(&instance),
-        owner: intern(names, first(&OWNER_KEYS)),
-        language: intern(names, first(&["telemetry.sdk.language"])),
-        host: intern(names, host),
-    }
+    let instance = intern(names, &instance);
+    Resource { environment, service: ServiceKey { namespace, name }, version, instance, owner, language, host }
 }

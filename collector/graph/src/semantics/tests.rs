@@ -1,5 +1,5 @@
 use super::*;
-use crate::span::{Access, EdgeKind, SecretKind, TraceId, Transport};
+use crate::span::{Access, EdgeKind, NodeKey, SecretKind, TraceId, Transport};
 
 /// A span with its batch, from `key=value` attributes of the resource and of the span.
 struct Read {
@@ -191,4 +191,127 @@ fn places_in_the_code_are_read() {
         Some(("A.java", "com.A.b", 3)),
     );
     check(&[("code.lineno", "3")], None);
+}
+
+#[test]
+fn no_name_keeps_a_secret() {
+    let pairs = [
+        ("http.request.method", "GET"),
+        ("url.full", "http://u:p4ss@pay.test/charge/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3/a"),
+        ("peer.service", "https://u:p4ss@pay.test"),
+        ("server.address", "http://u:p4ss@pay.test:80"),
+    ];
+    for kind in [SpanKind::Client, SpanKind::Server, SpanKind::Internal] {
+        let read = read(kind, "GET /charge?refresh_token=abc123def bob@mail.com", &pairs);
+        let texts = read.batch.vocabulary.names.sorted(|_| true);
+        for text in texts.values().map(|text| &**text).chain([read.span().detail.name()]) {
+            let leaks = ["p4ss", "eyJ", "abc123", "bob@"].iter().any(|secret| text.contains(secret));
+            assert!(!leaks, "{kind:?}: {text}");
+        }
+    }
+    let failed = SpanView { status_message: "401 for Bearer 2YotnFZFEjr1zCsicMWpAA".into(), ..SpanView::default() };
+    let read = read_view(&[], failed);
+    assert_eq!(read.span().detail.status_message(), "401 for [masked]");
+    assert_eq!(read.text(read.span().secrets[0].key), "otel.status_description");
+}
+
+#[test]
+fn every_name_of_a_datastore_is_one() {
+    let check = |pairs: &[(&str, &str)], expected: &str| {
+        let read = read_view(
+            &[("host.name", "box")],
+            SpanView { kind: SpanKind::Client, attributes: &attributes(pairs), ..SpanView::default() },
+        );
+        let Some(NodeKey::Datastore(key)) = read.call().peer else { panic!("no datastore: {pairs:?}") };
+        let shown = [key.system, key.address, key.namespace].map(|name| read.text(name).to_owned()).join(" ");
+        assert_eq!(shown, expected, "{pairs:?}");
+    };
+    for system in ["postgres", "postgresql", "PostgreSQL"] {
+        check(&[("db.system", system), ("net.peer.name", "DB"), ("db.name", "shop")], "postgresql db:5432 shop");
+    }
+    check(
+        &[
+            ("db.system.name", "postgresql"),
+            ("server.address", "db"),
+            ("server.port", "5432"),
+            ("db.namespace", "shop|public"),
+        ],
+        "postgresql db:5432 shop",
+    );
+    check(&[("db.system", "mssql"), ("server.address", "db"), ("db.name", "x")], "microsoft.sql_server db:1433 x");
+    check(&[("db.system", "mongo"), ("server.address", "db:27018")], "mongodb db:27018 ");
+    check(&[("db.system", "oracle"), ("db.connection_string", "Server=db;Database=x")], "oracle.db db:1521 x");
+    check(&[("db.system", "h2"), ("db.name", "mem")], "h2database box/ mem");
+    for host in ["localhost", "127.0.0.1", "::1"] {
+        check(&[("db.system", "redis"), ("server.address", host)], "redis box/localhost:6379 ");
+    }
+    check(&[("db.system", "sqlite3"), ("db.name", "/data/shop.db")], "sqlite box/ /data/shop.db");
+    check(&[("rpc.system", "aws-api"), ("rpc.method", "PutObject"), ("aws.s3.bucket", "images")], "aws.s3  images");
+    check(&[("file.path", "/data/in/a.csv")], "file box/ /data/in");
+}
+
+fn shown_as(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn statements_read_some_tables_and_write_others() {
+    let check = |pairs: &[(&str, &str)], access: Access, tables: &[&str], also_read: &[&str]| {
+        let read = read(SpanKind::Client, "query", pairs);
+        let call = read.call();
+        let shown = |names: &[Name]| names.iter().map(|&name| read.text(name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            (call.access, shown(&call.tables), shown(&call.also_read)),
+            (access, shown_as(tables), shown_as(also_read)),
+            "{pairs:?}"
+        );
+    };
+    let system = ("db.system", "mysql");
+    let text = |text| ("db.statement", text);
+    check(&[system, text("INSERT INTO a SELECT * FROM b")], Access::Write, &["a"], &["b"]);
+    check(&[system, text("SELECT * FROM a JOIN b")], Access::Read, &["a", "b"], &[]);
+    for operation in ["query", "execute", "exec"] {
+        let operation = ("db.operation.name", operation);
+        check(&[system, operation, text("INSERT INTO a VALUES (1)")], Access::Write, &["a"], &[]);
+    }
+    check(&[system, ("db.operation", "select"), ("db.sql.table", "`Orders`")], Access::Read, &["orders"], &[]);
+    check(&[system, ("db.name", "shop"), text("SELECT 1 FROM shop.orders")], Access::Read, &["orders"], &[]);
+    check(&[system, ("db.query.summary", "INSERT a SELECT b")], Access::Write, &["a"], &["b"]);
+    check(&[system, text("BEGIN")], Access::None, &[], &[]);
+    let redis = ("db.system", "redis");
+    check(&[redis, text("SET user:1 x")], Access::Write, &[], &[]);
+    check(&[redis, text("GET user:1")], Access::Read, &[], &[]);
+    let dynamo = [("db.system", "dynamodb"), ("rpc.method", "GetItem"), ("aws.dynamodb.table_names", "[\"Orders\"]")];
+    check(&dynamo, Access::Read, &["orders"], &[]);
+}
+
+#[test]
+fn outcomes_are_told_by_codes_of_every_spelling() {
+    let check = |pairs: &[(&str, &str)], expected: Outcome| {
+        assert_eq!(read(SpanKind::Client, "call", pairs).span().outcome, expected, "{pairs:?}");
+    };
+    for code in
+        ["UNAVAILABLE", "INTERNAL", "UNKNOWN", "RESOURCE_EXHAUSTED", "ABORTED", "UNIMPLEMENTED", "DATA_LOSS", "14"]
+    {
+        check(&[("rpc.response.status_code", code)], Outcome::Failed);
+    }
+    check(&[("rpc.grpc.status_code", "4")], Outcome::TimedOut);
+    check(&[("rpc.grpc.status_code", "StatusCode.NOT_FOUND")], Outcome::Rejected);
+    check(&[("rpc.grpc.status_code", "DeadlineExceeded")], Outcome::TimedOut);
+    check(&[("rpc.grpc.status_code", "0")], Outcome::Ok);
+    check(&[("error.type", "java.net.SocketTimeoutException")], Outcome::TimedOut);
+    check(&[("error.type", "_OTHER")], Outcome::Failed);
+    check(&[("http.status_code", "404")], Outcome::Rejected);
+    check(&[("error", "true")], Outcome::Failed);
+}
+
+#[test]
+fn old_calls_without_a_convention_are_calls() {
+    let read = read(
+        SpanKind::Client,
+        "/driver.DriverService/FindNearest",
+        &[("component", "gRPC"), ("peer.service", "driver")],
+    );
+    assert_eq!(read.call().kind, EdgeKind::Rpc);
+    assert_eq!(read.text(read.call().template), "driver.DriverService/FindNearest");
 }

@@ -47,6 +47,10 @@ const NO_PEOPLE: [&str; 14] = [
     "nobody",
 ];
 
+/// The longest names before and behind the `@`.
+const MAX_NAME_BYTES: usize = 64;
+const MAX_HOST_BYTES: usize = 255;
+
 /// Adds the e-mail addresses in `text`.
 pub(super) fn find(text: &str, confidentiality: Confidentiality, parts: &mut Vec<Part>) {
     if confidentiality == Confidentiality::Technical {
@@ -60,8 +64,8 @@ pub(super) fn find(text: &str, confidentiality: Confidentiality, parts: &mut Vec
 /// The address around the sign that stands at `at` and takes `length` bytes.
 fn around(text: &str, at: usize, length: usize) -> Option<Part> {
     let (before, after) = (&text[..at], &text[at + length..]);
-    let name = before.bytes().rev().take_while(|&byte| is_name(byte)).count();
-    let host = after.bytes().take_while(|&byte| is_host(byte)).count();
+    let name = before.bytes().rev().take(MAX_NAME_BYTES).take_while(|&byte| is_name(byte)).count();
+    let host = after.bytes().take(MAX_HOST_BYTES).take_while(|&byte| is_host(byte)).count();
     let is_qualified = after[host..].starts_with('@');
     let name = before[at - name..].trim_start_matches(['.', '-', '%']);
     let host = after[..host].trim_end_matches(['.', '-']);

@@ -135,16 +135,18 @@ fn find_user_information(text: &str, parts: &mut Vec<Part>) {
 
 /// `key=value`, `key = 'value'`, `"key": "value"`, where the key announces a credential.
 fn find_pairs(text: &str, parts: &mut Vec<Part>) {
+    let mut end = 0;
     for (at, sign) in text.match_indices(['=', ':']) {
-        let Some((key, key_start)) = key_before(text, at) else { continue };
-        let Some(value) = value_behind(text, at + 1, sign == ":") else { continue };
-        let before = text[..key_start].bytes().last();
+        // What lies within a value is not read again, so that no text is read more than a few times.
+        let Some((key, key_start)) = key_before(text, at).filter(|_| at >= end) else { continue };
         let confidentiality = of_key(key);
-        let is_query = sign == "=" && matches!(before, Some(b'?' | b'&'));
+        let is_query = sign == "=" && text[..key_start].ends_with(['?', '&']);
         let is_ambiguous = is_query && QUERY_KEYS.iter().any(|each| key.eq_ignore_ascii_case(each));
         if !confidentiality.is_credential() && !is_ambiguous {
             continue;
         }
+        let Some(value) = value_behind(text, at + 1, sign == ":") else { continue };
+        end = value.end;
         let shown = &text[value.clone()];
         let is_finding = is_plausible(shown, confidentiality == Confidentiality::Password)
             && (confidentiality.is_credential() || shown.len() >= 16 && is_random(shown));

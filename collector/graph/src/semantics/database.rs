@@ -1,0 +1,335 @@
+//! Calls to datastores: which one it is, whatever its instrumentation calls it, and what a statement does there.
+
+use super::attributes::{Field, Known};
+use super::sql::{self, Dialect, MAX_TABLES, Statement, Table};
+use super::{call, intern, url};
+use crate::facts::bounded::stable_hash;
+use crate::name::{Name, NameTable};
+use crate::span::{Access, Call, DatastoreKey, EdgeKind, NodeKey, SpanKind, SpanView};
+use crate::text::scrub;
+
+/// What a span of kind `kind` speaks of a datastore by: a database system, an object store, or a file. A file beside a
+/// request is only what the request is about.
+pub(super) fn has_datastore(kind: SpanKind, known: &Known<'_>) -> bool {
+    let has_request = || {
+        let fields = [Field::HttpMethod, Field::Url, Field::RpcSystem, Field::RpcMethod, Field::MessagingSystem];
+        fields.into_iter().any(|field| known.has(field))
+    };
+    let is_file = || known.has(Field::FilePath) || known.has(Field::FileDirectory);
+    known.has(Field::DbSystem) || kind != SpanKind::Server && (known.has(Field::Bucket) || is_file() && !has_request())
+}
+
+/// The call of a span that speaks of a datastore, and whether it only sets up, migrates or locks.
+pub(super) fn read(view: &SpanView<'_>, known: &Known<'_>, own_host: Name, names: &mut NameTable) -> (Call, bool) {
+    let system = system(known);
+    let query = known.text(Field::DbText);
+    let statement = match &*query {
+        "" => summary(known),
+        text if speaks_sql(&system) => sql::read(text, Dialect::of(&system)),
+        text => command(text),
+    };
+    let namespace = namespace(&system, known);
+    let operation = operation(known);
+    let collection = known.text(Field::DbCollection);
+    let template = match &*known.text(Field::DbSummary) {
+        "" if speaks_sql(&system) && !statement.template.is_empty() => statement.template.clone(),
+        "" if !operation.is_empty() || !collection.is_empty() => format!("{operation} {collection}").trim().to_owned(),
+        "" if !statement.template.is_empty() => statement.template.clone(),
+        "" => url::template(&scrub(&view.name)),
+        summary => summary.to_owned(),
+    };
+    let by_operation = sql::access_of_operation(&operation);
+    // A driver that only says `query` or `execute` does not hide what the text says.
+    let access = if speaks_sql(&system) && (statement.access != Access::None || statement.is_set_up) {
+        statement.access
+    } else {
+        by_operation.max(statement.access)
+    };
+    let tables = tables(&collection, &statement, access, &namespace);
+    let of = |wanted: Access, names: &mut NameTable| -> Box<[Name]> {
+        tables.iter().filter(|table| table.access == wanted).map(|table| intern(names, &table.name)).collect()
+    };
+    let batch = known.int(Field::DbBatchSize).unwrap_or(1);
+    let call = Call {
+        peer: Some(NodeKey::Datastore(datastore(&system, &namespace, known, own_host, names))),
+        kind: EdgeKind::Database,
+        template: intern(names, &template),
+        parameters: parameters(known, &statement, &query),
+        access,
+        tables: of(access, names),
+        also_read: if access == Access::Write { of(Access::Read, names) } else { Box::default() },
+        batch: u32::try_from(batch).unwrap_or(u32::MAX).max(1),
+        ..Call::default()
+    };
+    let described = if operation.is_empty() { &view.name } else { &operation };
+    let is_set_up = statement.is_set_up || query.is_empty() && sql::is_set_up_operation(described);
+    (call, is_set_up)
+}
+
+/// Current names of database systems, and older and other names of the same.
+const SYSTEMS: [(&str, &[&str]); 22] = [
+    ("postgresql", &["postgres", "pg", "pgsql"]),
+    ("mysql", &["mysql2"]),
+    ("microsoft.sql_server", &["mssql", "mssqlcompact", "sqlserver", "sql server", "sql_server"]),
+    ("oracle.db", &["oracle", "oracledb"]),
+    ("ibm.db2", &["db2"]),
+    ("ibm.informix", &["informix"]),
+    ("ibm.netezza", &["netezza"]),
+    ("h2database", &["h2"]),
+    ("sqlite", &["sqlite3", "better-sqlite3"]),
+    ("mongodb", &["mongo", "mongoose"]),
+    ("aws.dynamodb", &["dynamodb", "dynamo"]),
+    ("aws.redshift", &["redshift"]),
+    ("aws.s3", &["s3"]),
+    ("azure.cosmosdb", &["cosmosdb"]),
+    ("gcp.spanner", &["spanner"]),
+    ("elasticsearch", &["elastic"]),
+    ("cockroachdb", &["cockroach"]),
+    ("sap.hana", &["hanadb"]),
+    ("sap.maxdb", &["maxdb"]),
+    ("actian.ingres", &["ingres"]),
+    ("firebirdsql", &["firebird"]),
+    ("memcached", &["memcache"]),
+];
+
+/// Ports that instrumentations leave out, since they are the system's own.
+const DEFAULT_PORTS: [(&str, &str); 16] = [
+    ("postgresql", "5432"),
+    ("mysql", "3306"),
+    ("mariadb", "3306"),
+    ("microsoft.sql_server", "1433"),
+    ("oracle.db", "1521"),
+    ("ibm.db2", "50000"),
+    ("mongodb", "27017"),
+    ("redis", "6379"),
+    ("memcached", "11211"),
+    ("cassandra", "9042"),
+    ("elasticsearch", "9200"),
+    ("opensearch", "9200"),
+    ("cockroachdb", "26257"),
+    ("couchdb", "5984"),
+    ("neo4j", "7687"),
+    ("influxdb", "8086"),
+];
+
+/// Systems that live in a file or in the process, so that the same name on two hosts means two datastores.
+const EMBEDDED_SYSTEMS: [&str; 8] = ["sqlite", "h2database", "hsqldb", "derby", "duckdb", "rocksdb", "leveldb", "file"];
+
+/// Systems whose queries are no SQL.
+const OTHER_LANGUAGES: [&str; 15] = [
+    "redis",
+    "valkey",
+    "memcached",
+    "mongodb",
+    "elasticsearch",
+    "opensearch",
+    "aws.dynamodb",
+    "aws.s3",
+    "couchdb",
+    "hbase",
+    "geode",
+    "influxdb",
+    "file",
+    "rocksdb",
+    "leveldb",
+];
+
+fn speaks_sql(system: &str) -> bool {
+    !OTHER_LANGUAGES.contains(&system)
+}
+
+/// The system by its current name.
+fn system(known: &Known<'_>) -> String {
+    let given = known.text(Field::DbSystem).trim().to_ascii_lowercase();
+    if given.is_empty() {
+        return if known.has(Field::Bucket) { "aws.s3" } else { "file" }.to_owned();
+    }
+    let renamed = SYSTEMS.iter().find(|(_, others)| others.contains(&&*given));
+    renamed.map_or(given, |(current, _)| (*current).to_owned())
+}
+
+/// The database within the system. Instrumentations of `PostgreSQL` add the schema, those of SQL Server
+/// put the instance first.
+fn namespace(system: &str, known: &Known<'_>) -> String {
+    let given = known.text(Field::DbNamespace);
+    let named = match (system, given.split_once('|')) {
+        ("postgresql", Some((database, _))) | ("microsoft.sql_server", Some((_, database))) => database.to_owned(),
+        _ => given.into_owned(),
+    };
+    if !named.is_empty() {
+        return named;
+    }
+    match system {
+        "aws.s3" => known.text(Field::Bucket).into_owned(),
+        "file" if known.has(Field::FileDirectory) => known.text(Field::FileDirectory).into_owned(),
+        "file" => known.text(Field::FilePath).rsplit_once('/').map_or("", |(directory, _)| directory).to_owned(),
+        _ => Connection::of(&known.text(Field::DbConnection)).database.to_owned(),
+    }
+}
+
+/// What a connection string says; empty where it does not.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Connection<'a> {
+    host: &'a str,
+    port: &'a str,
+    database: &'a str,
+}
+
+impl<'a> Connection<'a> {
+    /// Reads `jdbc:postgresql://host:5432/database?…` and `Server=host,1433;Database=database;…`.
+    fn of(text: &'a str) -> Self {
+        if text.contains("://") {
+            let (url, options) = text.split_once(';').unwrap_or((text, ""));
+            let url = url::split(url);
+            let path = url.path.trim_start_matches('/');
+            let database = if path.is_empty() { option(options, &["databasename", "database"]) } else { path };
+            return Self { host: url.host, port: url.port, database };
+        }
+        let server = option(text, &["server", "data source", "host", "addr", "address"]);
+        let server = server.strip_prefix("tcp:").unwrap_or(server);
+        let (host, port) = server.split_once(',').unwrap_or_else(|| url::split_host(server));
+        let port = if port.is_empty() { option(text, &["port"]) } else { port };
+        Self { host, port, database: option(text, &["database", "initial catalog", "dbname"]) }
+    }
+}
+
+/// The value of the first of `keys` in `key=value;key=value`.
+fn option<'a>(text: &'a str, keys: &[&str]) -> &'a str {
+    let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
+    let mut found = pairs.filter(|(key, _)| keys.iter().any(|each| key.trim().eq_ignore_ascii_case(each)));
+    found.next().map_or("", |(_, value)| value.trim())
+}
+
+/// (system, address, namespace). A missing address is taken from the connection string or the declared peer, a missing
+/// port is the system's own; what is local to a host carries that host as a prefix.
+fn datastore(system: &str, namespace: &str, known: &Known<'_>, own_host: Name, names: &mut NameTable) -> DatastoreKey {
+    let connection_text = known.text(Field::DbConnection);
+    let connection = Connection::of(&connection_text);
+    let address = call::server_address(known);
+    let (host, port) = match url::split_host(&address) {
+        ("", _) => (connection.host, connection.port),
+        address => address,
+    };
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let is_local = is_loopback(&host) || EMBEDDED_SYSTEMS.contains(&system) && host.is_empty();
+    let host = if is_loopback(&host) { "localhost".to_owned() } else { host };
+    let is_socket = host.starts_with(['/', '@']);
+    let port = match port {
+        "" if !is_socket => DEFAULT_PORTS.iter().find(|(each, _)| *each == system).map_or("", |(_, port)| port),
+        port => port,
+    };
+    let address = match &*host {
+        "" => known.text(Field::PeerService).into_owned(),
+        host => call::join(host, port),
+    };
+    let address = if !is_local {
+        address
+    } else if own_host.is_empty() {
+        // Without a host nobody can tell one machine's `localhost` from another's, so the address stays unknown.
+        String::new()
+    } else {
+        format!("{}/{address}", names.text(own_host))
+    };
+    DatastoreKey {
+        system: intern(names, system),
+        address: intern(names, &address),
+        namespace: intern(names, namespace),
+    }
+}
+
+pub(super) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host == "::1" || host.starts_with("127.")
+}
+
+/// The operation as it is given; of an object store, its remote procedure.
+fn operation<'a>(known: &Known<'a>) -> std::borrow::Cow<'a, str> {
+    if known.has(Field::DbOperation) { known.text(Field::DbOperation) } else { known.text(Field::RpcMethod) }
+}
+
+/// A statement known by its summary alone: `INSERT a SELECT b`.
+fn summary(known: &Known<'_>) -> Statement {
+    let mut statement = Statement::default();
+    let mut access = Access::None;
+    let summary = known.text(Field::DbSummary);
+    for word in summary.split_ascii_whitespace().take(2 * MAX_TABLES) {
+        match sql::access_of_operation(word) {
+            Access::None if access != Access::None => {
+                statement.tables.push(Table { name: sql::table_name(word), access });
+            }
+            Access::None => {}
+            found => {
+                access = found;
+                statement.access = statement.access.max(found);
+            }
+        }
+    }
+    statement
+}
+
+/// A command of a system that speaks no SQL: what it does is its first word, and all else are parameters.
+fn command(text: &str) -> Statement {
+    let text = &text[..text.floor_char_boundary(sql::MAX_TEXT_BYTES)];
+    let word = text.split(|character: char| !character.is_ascii_alphanumeric()).next().unwrap_or_default();
+    Statement {
+        template: word.to_owned(),
+        access: sql::access_of_operation(word),
+        has_placeholders: text.contains('?'),
+        ..Statement::default()
+    }
+}
+
+/// The tables of a call. The text knows more of them than the collection's attribute, which has room for one.
+fn tables(collection: &str, statement: &Statement, access: Access, namespace: &str) -> Vec<Table> {
+    let mut tables: Vec<Table> = Vec::new();
+    let namespace = namespace.to_lowercase();
+    let mut push = |name: &str, access: Access| {
+        let name = sql::table_name(name);
+        // A table's name may repeat the database that it is in.
+        let local = name.strip_prefix(&*namespace).and_then(|name| name.strip_prefix('.'));
+        let name = local.map(str::to_owned).unwrap_or(name);
+        if !name.is_empty() && tables.len() < MAX_TABLES {
+            tables.push(Table { name, access });
+        }
+    };
+    if access == Access::None {
+        return Vec::new();
+    }
+    let collection_name = sql::table_name(collection);
+    let is_told = collection.is_empty() || statement.tables.iter().any(|table| table.name == collection_name);
+    if is_told {
+        statement.tables.iter().for_each(|table| push(&table.name, table.access));
+    } else {
+        // DynamoDB's tables come as a list.
+        collection.split(',').for_each(|name| push(name.trim_matches(['[', ']', '"', ' ']), access));
+    }
+    tables
+}
+
+/// Known where the text holds all of its literals, or where the parameters are recorded beside it. Truncated text and
+/// text with placeholders only are never evidence of sameness.
+fn parameters(known: &Known<'_>, statement: &Statement, query: &str) -> Option<u64> {
+    let values: Vec<_> = known.parameters().map(|(key, value)| (key, value.to_text())).collect();
+    if !values.is_empty() {
+        return Some(stable_hash(&(query, values)));
+    }
+    let is_truncated = query.ends_with("...") || query.ends_with('…');
+    (!query.is_empty() && !statement.has_placeholders && !is_truncated).then(|| stable_hash(&query))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_strings_are_read() {
+        let check = |text, host, port, database| {
+            assert_eq!(Connection::of(text), Connection { host, port, database }, "{text}");
+        };
+        check("jdbc:postgresql://db:5432/shop?ssl=true", "db", "5432", "shop");
+        check("postgres://u:p@db/shop", "db", "", "shop");
+        check("jdbc:sqlserver://db:1433;databaseName=shop;encrypt=false", "db", "1433", "shop");
+        check("Server=tcp:db,1433;Initial Catalog=shop;User=a", "db", "1433", "shop");
+        check("host=db;port=5433;dbname=shop", "db", "5433", "shop");
+        check("", "", "", "");
+    }
+}

@@ -1,0 +1,238 @@
+//! What the first word of a statement, or the name of an operation, says.
+
+use crate::span::Access;
+
+/// What an operation name (`SELECT`, `findAndModify`, `HGET`) does.
+pub(in crate::semantics) fn access_of_operation(operation: &str) -> Access {
+    let first = operation.split(|character: char| !character.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let is = |words: &[&str]| words.iter().any(|word| first.eq_ignore_ascii_case(word));
+    if is(READING) {
+        Access::Read
+    } else if is(WRITING) {
+        Access::Write
+    } else {
+        Access::None
+    }
+}
+
+const READING: &[&str] = &[
+    "select",
+    "find",
+    "findone",
+    "findmany",
+    "aggregate",
+    "count",
+    "countdocuments",
+    "distinct",
+    "getmore",
+    "get",
+    "mget",
+    "hget",
+    "hgetall",
+    "hmget",
+    "hkeys",
+    "hvals",
+    "hexists",
+    "exists",
+    "scan",
+    "sscan",
+    "hscan",
+    "query",
+    "search",
+    "msearch",
+    "getitem",
+    "batchgetitem",
+    "transactgetitems",
+    "lrange",
+    "llen",
+    "lindex",
+    "smembers",
+    "sismember",
+    "scard",
+    "zrange",
+    "zscore",
+    "zrangebyscore",
+    "xread",
+    "xrange",
+    "ttl",
+    "type",
+    "strlen",
+    "read",
+    "all",
+    "first",
+    "match",
+    "getobject",
+    "headobject",
+    "listobjects",
+    "listobjectsv2",
+];
+
+const WRITING: &[&str] = &[
+    "insert",
+    "update",
+    "delete",
+    "replace",
+    "merge",
+    "upsert",
+    "findandmodify",
+    "findoneandupdate",
+    "findoneanddelete",
+    "insertone",
+    "insertmany",
+    "updateone",
+    "updatemany",
+    "replaceone",
+    "deleteone",
+    "deletemany",
+    "bulkwrite",
+    "set",
+    "setex",
+    "setnx",
+    "psetex",
+    "mset",
+    "getset",
+    "getdel",
+    "append",
+    "hset",
+    "hsetnx",
+    "hmset",
+    "hdel",
+    "hincrby",
+    "del",
+    "unlink",
+    "incr",
+    "incrby",
+    "incrbyfloat",
+    "decr",
+    "decrby",
+    "expire",
+    "pexpire",
+    "persist",
+    "lpush",
+    "rpush",
+    "lpop",
+    "rpop",
+    "ltrim",
+    "lrem",
+    "sadd",
+    "srem",
+    "spop",
+    "zadd",
+    "zrem",
+    "zincrby",
+    "xadd",
+    "xdel",
+    "put",
+    "putitem",
+    "updateitem",
+    "deleteitem",
+    "batchwriteitem",
+    "transactwriteitems",
+    "index",
+    "bulk",
+    "copy",
+    "write",
+    "save",
+    "remove",
+    "putobject",
+    "deleteobject",
+    "deleteobjects",
+    "copyobject",
+    "uploadpart",
+];
+
+/// First words of statements that define, connect, or control a session or a transaction.
+const SET_UP: [&str; 37] = [
+    "create",
+    "alter",
+    "drop",
+    "truncate",
+    "rename",
+    "grant",
+    "revoke",
+    "comment",
+    "begin",
+    "commit",
+    "rollback",
+    "savepoint",
+    "release",
+    "start",
+    "end",
+    "abort",
+    "set",
+    "reset",
+    "show",
+    "pragma",
+    "use",
+    "explain",
+    "analyze",
+    "vacuum",
+    "connect",
+    "disconnect",
+    "close",
+    "discard",
+    "deallocate",
+    "prepare",
+    "declare",
+    "lock",
+    "unlock",
+    "ping",
+    "hello",
+    "auth",
+    "describe",
+];
+
+/// Whether a statement that begins with `word` uses no table as its data.
+pub(super) fn sets_up(word: &str) -> bool {
+    SET_UP.iter().any(|each| word.eq_ignore_ascii_case(each))
+}
+
+/// Whether the name of an operation (`BEGIN`, `pg-pool.connect`) says that it sets up. In a key-value store `SET` writes.
+pub(in crate::semantics) fn is_set_up_operation(operation: &str) -> bool {
+    let mut words =
+        operation.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let (first, last) = (words.next().unwrap_or_default(), words.next_back());
+    let connects = last.is_some_and(|last| last.eq_ignore_ascii_case("connect"));
+    access_of_operation(first) == Access::None && sets_up(first) || connects
+}
+
+/// Calls that take or give back a lock.
+pub(super) const LOCK_CALLS: [&str; 10] = [
+    "get_lock",
+    "release_lock",
+    "pg_advisory_lock",
+    "pg_advisory_xact_lock",
+    "pg_try_advisory_lock",
+    "pg_try_advisory_xact_lock",
+    "pg_advisory_unlock",
+    "pg_advisory_unlock_all",
+    "sp_getapplock",
+    "sp_releaseapplock",
+];
+
+/// Tables in which tools for migrations note what they did.
+const MIGRATION_TABLES: [&str; 14] = [
+    "schema_migrations",
+    "ar_internal_metadata",
+    "flyway_schema_history",
+    "databasechangelog",
+    "databasechangeloglock",
+    "alembic_version",
+    "django_migrations",
+    "__efmigrationshistory",
+    "_prisma_migrations",
+    "_sqlx_migrations",
+    "knex_migrations",
+    "knex_migrations_lock",
+    "sequelizemeta",
+    "goose_db_version",
+];
+
+/// Schemas and tables in which databases describe themselves.
+const CATALOGS: [&str; 6] = ["information_schema.", "pg_catalog.", "sys.", "pg_", "sqlite_master", "sqlite_schema"];
+
+/// Whether a table is of a tool or of the database itself, not of the service.
+pub(super) fn is_schema_table(table: &str) -> bool {
+    let name = table.rsplit('.').next().unwrap_or_default();
+    MIGRATION_TABLES.contains(&name) || CATALOGS.iter().any(|catalog| table.starts_with(catalog))
+}
