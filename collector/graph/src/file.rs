@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::facts::Facts;
+use crate::facts::{Exemplars, Facts, Fold as _, Visitor};
 use crate::name::{Name, NameTable};
 use crate::text::scrub;
 
@@ -84,14 +84,45 @@ pub fn read(bytes: &[u8]) -> Result<(Facts, NameTable), SnapshotError> {
     if contents.names.iter().any(|(&name, text)| Name::of(text) != name || scrub(text) != **text) {
         return Err(damaged("a name is not what its hash says"));
     }
+    let mut soundness = Soundness { total: 0, has_impossible_cells: false };
+    contents.facts.visit(&mut soundness);
+    if soundness.has_impossible_cells {
+        return Err(damaged("it has buckets that no value falls into"));
+    }
+    if soundness.total > u64::MAX.into() {
+        return Err(damaged("it counts more than a system does in 500 years"));
+    }
     let mut names = NameTable::default();
     names.extend(contents.names);
     Ok((contents.facts, names))
 }
 
+/// What reading alone does not show: each type checks its own shape.
+struct Soundness {
+    /// All counts together. As long as that is a `u64`, no sum of counts overflows.
+    total: u128,
+    has_impossible_cells: bool,
+}
+
+impl Visitor for Soundness {
+    fn exemplars(&mut self, _: &Exemplars) {}
+
+    fn name(&mut self, _: Name) {}
+
+    fn count(&mut self, count: u64) {
+        self.total = self.total.saturating_add(count.into());
+    }
+
+    fn cell(&mut self, is_possible: bool) {
+        self.has_impossible_cells |= !is_possible;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::{EdgeFacts, EdgeKey};
+    use crate::span::{EdgeKind, NodeKey};
 
     #[test]
     fn hostile_names_are_refused() {
@@ -102,6 +133,22 @@ mod tests {
         assert!(forged(Name::of("cart"), "cart").is_ok());
         assert!(matches!(forged(Name::of("cart"), "evil"), Err(SnapshotError::Damaged(_))));
         assert!(matches!(forged(Name::of("\u{1b}[2J"), "\u{1b}[2J"), Err(SnapshotError::Damaged(_))));
+    }
+
+    #[test]
+    fn impossible_numbers_are_refused() {
+        let forged = |change: &dyn Fn(&mut EdgeFacts)| {
+            let mut facts = Facts::default();
+            let key = EdgeKey { caller: NodeKey::Client, callee: NodeKey::Unknown, kind: EdgeKind::Http };
+            change(facts.environments.entry(Name::EMPTY).edges.entry(key));
+            read(&write(&facts, &NameTable::default())).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(forged(&|edge| (edge.calls, edge.traces) = (u64::MAX - 1, 1)), Ok(()));
+        let counts = forged(&|edge| (edge.calls, edge.traces) = (u64::MAX, 1)).unwrap_err();
+        assert!(counts.contains("500 years"), "{counts}");
+        assert_eq!(forged(&|edge| *edge.per_request.entry((1919, 0)).or_default() = 1), Ok(()));
+        let cells = forged(&|edge| *edge.per_request.entry((0, 1920)).or_default() = 1).unwrap_err();
+        assert!(cells.contains("buckets"), "{cells}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Exemplars;
-use super::histogram::Histogram;
+use super::histogram::{BUCKETS, Histogram};
 use crate::marks::Location;
 use crate::name::Name;
 
@@ -23,6 +23,24 @@ pub trait Visitor {
 
     /// A name; one may come more than once.
     fn name(&mut self, name: Name);
+
+    /// A number that adds up.
+    fn count(&mut self, _count: u64) {}
+
+    /// The key of a joint histogram's cell, as far as whether there can be such a cell.
+    fn cell(&mut self, _is_possible: bool) {}
+}
+
+/// The key of a cell of a joint histogram, whose domain is finite.
+pub trait Cell {
+    /// Whether values can fall into it: buckets exist, shares are percent, indices lead somewhere.
+    fn is_possible(&self) -> bool;
+}
+
+impl Cell for (u16, u16) {
+    fn is_possible(&self) -> bool {
+        self.0 < BUCKETS && self.1 < BUCKETS
+    }
 }
 
 /// A key of facts: what it is called.
@@ -49,7 +67,9 @@ impl Fold for u64 {
         *self = self.saturating_add(*other);
     }
 
-    fn visit(&self, _: &mut dyn Visitor) {}
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        visitor.count(*self);
+    }
 }
 
 impl Fold for u128 {
@@ -68,18 +88,25 @@ where
         self.iter_mut().zip(other).for_each(|(sum, more)| sum.fold(more));
     }
 
-    fn visit(&self, _: &mut dyn Visitor) {}
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        self.iter().for_each(|count| count.visit(visitor));
+    }
 }
 
 /// A joint histogram; its domain is finite.
-impl<K: Copy + Ord> Fold for BTreeMap<K, u64> {
+impl<K: Copy + Ord + Cell> Fold for BTreeMap<K, u64> {
     fn fold(&mut self, other: &Self) {
         for (&key, count) in other {
             self.entry(key).or_default().fold(count);
         }
     }
 
-    fn visit(&self, _: &mut dyn Visitor) {}
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        for (key, count) in self {
+            visitor.cell(key.is_possible());
+            count.visit(visitor);
+        }
+    }
 }
 
 impl Fold for Histogram {

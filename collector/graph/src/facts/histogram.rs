@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 const SUB_BITS: u32 = 5;
 const SUB_BUCKETS: u64 = 1 << SUB_BITS;
 
+/// How many buckets there are: no value falls into one from this number on.
+pub const BUCKETS: u16 = (64 - SUB_BITS as u16 + 1) * SUB_BUCKETS as u16;
+
 /// The bucket that `value` falls into.
 pub fn bucket(value: u64) -> u16 {
     if value < SUB_BUCKETS {
@@ -16,15 +19,16 @@ pub fn bucket(value: u64) -> u16 {
     (u64::from(exponent - SUB_BITS + 1) * SUB_BUCKETS + sub) as u16
 }
 
-/// The smallest value of a bucket.
+/// The smallest value of a bucket. A number from [`BUCKETS`] on stands for the last one.
 pub fn bucket_floor(bucket: u16) -> u64 {
+    let bucket = bucket.min(BUCKETS - 1);
     let (octave, sub) = (u64::from(bucket) / SUB_BUCKETS, u64::from(bucket) % SUB_BUCKETS);
     if octave == 0 { sub } else { (SUB_BUCKETS + sub) << (octave - 1) }
 }
 
 /// The value that stands for a bucket: its middle.
 pub fn bucket_middle(bucket: u16) -> u64 {
-    let octave = u64::from(bucket) / SUB_BUCKETS;
+    let octave = u64::from(bucket.min(BUCKETS - 1)) / SUB_BUCKETS;
     bucket_floor(bucket) + if octave <= 1 { 0 } else { (1 << (octave - 1)) / 2 }
 }
 
@@ -32,10 +36,34 @@ pub fn bucket_middle(bucket: u16) -> u64 {
 ///
 /// **Invariant:** `counts` is empty, or its first and last entries are not zero; equal contents have equal bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct Histogram {
     first: u16,
     counts: Vec<u32>,
     sum: u128,
+}
+
+/// A histogram as a file has it, which may be anything.
+#[derive(Deserialize)]
+struct Stored {
+    first: u16,
+    counts: Vec<u32>,
+    sum: u128,
+}
+
+impl TryFrom<Stored> for Histogram {
+    type Error = &'static str;
+
+    fn try_from(Stored { first, counts, sum }: Stored) -> Result<Self, Self::Error> {
+        let is_within = usize::from(first) + counts.len() <= usize::from(BUCKETS);
+        let has_ends = counts.first() != Some(&0) && counts.last() != Some(&0);
+        let is_empty = counts.is_empty();
+        if !is_within || !has_ends || is_empty && (first, sum) != (0, 0) {
+            return Err("a histogram that no values have");
+        }
+        let histogram = Self { first, counts, sum };
+        if sum < histogram.least_sum() { Err("a histogram whose sum is too small") } else { Ok(histogram) }
+    }
 }
 
 impl Histogram {
@@ -45,7 +73,7 @@ impl Histogram {
         self.reserve(bucket, bucket);
         let count = &mut self.counts[usize::from(bucket - self.first)];
         *count = count.saturating_add(1);
-        self.sum += u128::from(value);
+        self.sum = self.sum.saturating_add(value.into());
     }
 
     /// Adds every value of `other`.
@@ -58,7 +86,7 @@ impl Histogram {
         for (count, more) in self.counts[offset..].iter_mut().zip(&other.counts) {
             *count = count.saturating_add(*more);
         }
-        self.sum += other.sum;
+        self.sum = self.sum.saturating_add(other.sum);
     }
 
     /// How many values were added.
@@ -94,6 +122,11 @@ impl Histogram {
     pub fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
         let numbered = self.counts.iter().enumerate();
         numbered.filter(|(_, count)| **count > 0).map(|(index, count)| (self.first + index as u16, u64::from(*count)))
+    }
+
+    /// What the values add up to at least, as far as buckets tell.
+    fn least_sum(&self) -> u128 {
+        self.buckets().map(|(bucket, count)| u128::from(bucket_floor(bucket)) * u128::from(count)).sum()
     }
 
     /// Makes room for the buckets from `low` to `high`.
@@ -141,7 +174,8 @@ mod tests {
         fn a_bucket_holds_its_value(value: u64) {
             let bucket = bucket(value);
             prop_assert!(bucket_floor(bucket) <= value);
-            prop_assert!(bucket == u16::MAX || bucket >= 1919 || value < bucket_floor(bucket + 1));
+            prop_assert!(bucket < BUCKETS);
+            prop_assert!(bucket == BUCKETS - 1 || value < bucket_floor(bucket + 1));
             prop_assert!(bucket_middle(bucket).abs_diff(value) <= value / 32);
         }
 
@@ -153,5 +187,26 @@ mod tests {
             all.extend(&left);
             prop_assert_eq!(merged, of(&all));
         }
+    }
+
+    #[track_caller]
+    fn check(stored: &(u16, Vec<u32>, u128), is_taken: bool) {
+        let read = postcard::from_bytes::<Histogram>(&postcard::to_stdvec(stored).unwrap());
+        assert_eq!(read.is_ok(), is_taken, "{stored:?}");
+    }
+
+    #[test]
+    fn what_no_values_have_is_not_read() {
+        check(&(0, vec![], 0), true);
+        check(&(BUCKETS - 1, vec![u32::MAX], u128::MAX), true);
+        check(&(7, vec![1, 0, 2], 25), true);
+        check(&(7, vec![1, 0, 2], 24), false);
+        for (first, counts) in [(BUCKETS, vec![1]), (u16::MAX, vec![1, 1]), (0, vec![1; 1921]), (3, vec![0, 1])] {
+            check(&(first, counts, u128::MAX), false);
+        }
+        for stored in [(3, vec![1, 0], 3), (3, vec![], 0), (0, vec![], 7)] {
+            check(&stored, false);
+        }
+        assert_eq!(bucket_middle(u16::MAX), bucket_middle(BUCKETS - 1));
     }
 }

@@ -244,7 +244,7 @@ fn failures(outcomes: &[u64; Outcome::ALL.len()]) -> u64 {
 fn median<K>(cells: &BTreeMap<K, u64>, axis: impl Fn(&K) -> u16) -> u64 {
     let mut along: BTreeMap<u16, u64> = BTreeMap::new();
     for (key, count) in cells {
-        *along.entry(axis(key)).or_default() += count;
+        along.entry(axis(key)).or_default().fold(count);
     }
     let total: u64 = along.values().sum();
     let mut seen = 0;

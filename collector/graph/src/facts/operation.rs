@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::fold::{Key, fold_fields};
+use super::fold::{Cell, Key, fold_fields};
+use super::histogram::BUCKETS;
 use super::{Exemplars, Histogram, failures};
 use crate::name::Name;
 use crate::span::{DatastoreKey, NodeKey, Outcome, ServiceKey};
@@ -56,6 +57,13 @@ pub struct SerialRun {
     pub saved_ns: u16,
     /// That as a share of the request's duration, in percent (0 to 100).
     pub share: u8,
+}
+
+impl Cell for SerialRun {
+    fn is_possible(&self) -> bool {
+        let is_floor = usize::from(self.floor) < SERIAL_FLOORS_MS.len();
+        is_floor && self.calls < BUCKETS && self.saved_ns < BUCKETS && self.share <= 100
+    }
 }
 
 /// The facts of one operation. A request is one execution of it.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::fold::{Key, fold_fields};
-use super::{Bounded, Exemplars, Histogram, MAX_LOCATIONS, MAX_TABLES, OperationKey};
+use super::fold::{Cell, Key, fold_fields};
+use super::histogram::BUCKETS;
+use super::{Bounded, Exemplars, Histogram, MAX_LOCATIONS, MAX_SEQUENCE, MAX_TABLES, OperationKey};
 use crate::marks::Location;
 use crate::name::Name;
 use crate::span::{EdgeKind, NodeKey};
@@ -61,7 +62,7 @@ pub struct Repetition {
 /// How one request repeats a sequence of different statements: A B C A B C.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Sequence {
-    /// Statements of the sequence: 2 to [`MAX_SEQUENCE`](super::MAX_SEQUENCE).
+    /// Statements of the sequence: 2 to [`MAX_SEQUENCE`].
     pub length: u8,
     /// Bucket of how often it is gone through.
     pub repeats: u16,
@@ -69,6 +70,19 @@ pub struct Sequence {
     pub union_ns: u16,
     /// That as a share of the request's duration, in percent (0 to 100).
     pub share: u8,
+}
+
+impl Cell for Repetition {
+    fn is_possible(&self) -> bool {
+        self.distinct < BUCKETS && self.union_ns < BUCKETS && self.share <= 100
+    }
+}
+
+impl Cell for Sequence {
+    fn is_possible(&self) -> bool {
+        let is_length = (2..=MAX_SEQUENCE).contains(&usize::from(self.length));
+        is_length && self.repeats < BUCKETS && self.union_ns < BUCKETS && self.share <= 100
+    }
 }
 
 /// The facts of one call pattern.
