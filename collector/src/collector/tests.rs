@@ -57,7 +57,7 @@ async fn a_trace_that_memory_does_not_hold_is_read_from_disk() {
     let folder = tempfile::tempdir().unwrap();
     let live = LiveSettings { settle: Settle::AtEnd, ..LiveSettings::default() };
     let data_dir = Some(folder.path().to_owned());
-    let collector = Collector::start(CollectorConfig { data_dir, live, ..CollectorConfig::private() }).await.unwrap();
+    let collector = Collector::start(CollectorConfig { live, data_dir, ..CollectorConfig::private() }).await.unwrap();
     for trace in 1..4 {
         send(collector.addresses().otlp_http.unwrap(), trace).await;
     }

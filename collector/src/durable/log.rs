@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -200,28 +201,22 @@ impl<D: Disk> Log<D> {
             Some(open) => open,
             None => self.begin(now_ns)?,
         };
-        let is_full;
         let contents = requests.clone().map(|request| (request.content, request.bytes));
         let written = self.encoder.record(contents, now_ns).and_then(|record| {
             self.disk.append(&open.name, record)?;
             self.disk.sync(&open.name)?;
             Ok(record.len() as u64)
         });
-        match written {
-            Ok(bytes) => {
-                let traces = requests.flat_map(|request| request.traces).copied();
-                let mut written = self.written();
-                written.1.add(&(open.bytes..open.bytes + bytes), traces);
-                open.bytes += bytes;
-                is_full = written.1.len() > MAX_ENTRIES;
-            }
+        let end = match written {
+            Ok(bytes) => open.bytes + bytes,
             Err(error) => {
                 self.abandon(open);
                 return Err(error);
             }
-        }
-        open.last_ns = open.last_ns.max(now_ns);
-        if open.bytes < self.retention.segment_bytes() && !is_full {
+        };
+        let entries = self.note(&(open.bytes..end), requests.flat_map(|request| request.traces));
+        (open.bytes, open.last_ns) = (end, open.last_ns.max(now_ns));
+        if end < self.retention.segment_bytes() && entries <= MAX_ENTRIES {
             self.open = Some(open);
         } else {
             self.close(open);
@@ -319,12 +314,20 @@ impl<D: Disk> Log<D> {
         Ok(Open { number, name, bytes: header.len() as u64, first_ns: now_ns, last_ns: now_ns })
     }
 
-    fn close(&mut self, open: Open) {
-        let index = self.written().1.to_bytes(open.bytes);
-        let index_bytes = self.write_index(open.number, &index);
+    /// Notes that the record at `range` of the open segment holds spans of these traces; answers how many notes there
+    /// are.
+    fn note<'a>(&self, range: &Range<u64>, traces: impl Iterator<Item = &'a TraceId>) -> usize {
+        let mut written = self.written();
+        written.1.add(range, traces.copied());
+        written.1.len()
+    }
+
+    fn close(&mut self, Open { number, bytes, last_ns, .. }: Open) {
+        let index = self.written().1.to_bytes(bytes);
+        let index_bytes = self.write_index(number, &index);
         // Only now, so that whoever looks always finds one of the two.
         *self.written() = (NO_SEGMENT, Entries::default());
-        self.closed.push_back(Closed { number: open.number, bytes: open.bytes + index_bytes, last_ns: open.last_ns });
+        self.closed.push_back(Closed { number, bytes: bytes + index_bytes, last_ns });
     }
 
     /// Writes the index of a segment, and answers how many bytes it has: none where that fails, since it can be done

@@ -89,7 +89,9 @@ where
     }
 
     fn visit(&self, visitor: &mut dyn Visitor) {
-        self.iter().for_each(|count| count.visit(visitor));
+        for count in self {
+            count.visit(visitor);
+        }
     }
 }
 
