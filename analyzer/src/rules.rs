@@ -3,11 +3,14 @@
 mod chatty_services;
 mod cyclic_dependency;
 mod data_monolith;
+mod deep_call_chain;
 mod gateway_bypass;
 mod god_service;
 mod hub_service;
 mod missing_gateway;
 mod n_plus_one_calls;
+mod nano_service;
+mod pass_through_service;
 mod shared_database;
 mod tight_coupling;
 
@@ -18,11 +21,14 @@ pub const ALL: &[&dyn Rule] = &[
     &chatty_services::ChattyServices,
     &cyclic_dependency::CyclicDependency,
     &data_monolith::DataMonolith,
+    &deep_call_chain::DeepCallChain,
     &gateway_bypass::GatewayBypass,
     &god_service::GodService,
     &hub_service::HubService,
     &missing_gateway::MissingGateway,
     &n_plus_one_calls::NPlusOneCalls,
+    &nano_service::NanoService,
+    &pass_through_service::PassThroughService,
     &shared_database::SharedDatabase,
     &tight_coupling::TightCoupling,
 ];

@@ -100,8 +100,8 @@ pub struct OperationFacts {
     pub trace_calls: Histogram,
     /// Services that this request and all that it caused touched, its own among them; for requests without a caller.
     pub services_touched: Histogram,
-    /// The longest way of synchronous calls from service to service that starts here, in hops; for requests without a
-    /// caller.
+    /// The services on the longest synchronous way that starts here, less the first, each once; for requests that nobody
+    /// in the system waits for.
     pub depth: Histogram,
     /// By depth.
     pub deepest: Exemplars,

@@ -20,9 +20,15 @@ impl EnvironmentFacts {
         for root in below.roots(reading) {
             let facts = self.operations.entry(reading.operation(root));
             facts.services_touched.record(below.services(root) as u64);
-            facts.depth.record(below.depth[root]);
-            facts.deepest.offer(below.depth[root], reading.trace_id);
             facts.trace_calls.record(below.remote_calls[root]);
+        }
+        let requests = &reading.calls.requests;
+        let is_start = |index: &usize| requests[*index].caller.is_none() || !requests[*index].is_synchronous;
+        let counts = |index: &usize| !requests[*index].is_probe && !requests[*index].is_outside;
+        for start in (0..requests.len()).filter(is_start).filter(counts) {
+            let facts = self.operations.entry(reading.operation(start));
+            facts.depth.record(below.depth[start]);
+            facts.deepest.offer(below.depth[start], reading.trace_id);
         }
     }
 
@@ -135,7 +141,7 @@ impl EnvironmentFacts {
 struct Below {
     /// The request without a caller that caused it.
     root: Vec<usize>,
-    /// Hops of the longest synchronous way from it to other services.
+    /// Where a synchronous way starts: the services on the longest, less the first, each once.
     depth: Vec<u64>,
     /// Calls to services and external hosts of it and all that it caused.
     remote_calls: Vec<u64>,
@@ -165,14 +171,14 @@ impl Below {
             below.root[index] = request.caller.map_or(index, |caller| below.root[caller]);
             if !request.is_probe && !request.is_outside {
                 below.groups.push((below.root[index], reading.opening(index).service));
+                let (start, hops) = way(reading, index);
+                below.depth[start] = below.depth[start].max(hops);
             }
         }
         for (index, request) in requests.iter().enumerate().rev() {
             let Some(caller) = request.caller else { continue };
             below.remote_calls[caller] += below.remote_calls[index];
             if request.is_synchronous && !request.is_probe {
-                let hops = u64::from(reading.opening(index).service != reading.opening(caller).service);
-                below.depth[caller] = below.depth[caller].max(below.depth[index] + hops);
                 below.waited_for.push((caller, index));
             }
         }
@@ -200,6 +206,19 @@ impl Below {
         let from = self.waited_for.partition_point(|(caller, _)| *caller < request);
         self.waited_for[from..].iter().take_while(move |(caller, _)| *caller == request).map(|(_, child)| child)
     }
+}
+
+/// Where the synchronous way to a request starts, and how many services are on it, less the first, each once.
+fn way(reading: &Reading<'_>, request: usize) -> (usize, u64) {
+    let mut services = vec![reading.opening(request).service];
+    let mut start = request;
+    for at in reading.calls.synchronous_path(request) {
+        services.push(reading.opening(at).service);
+        start = at;
+    }
+    services.sort_unstable();
+    services.dedup();
+    (start, services.len() as u64 - 1)
 }
 
 /// How often a path, given from its end, alternates between its last two services: A B A B A is two turns.

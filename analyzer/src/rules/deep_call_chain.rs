@@ -1,0 +1,148 @@
+//! One request waits through a long chain of services, each of which waits for the next.
+//!
+//! The signal is the number of services, less the first, on the longest synchronous way that a request from outside takes.
+//! A service that is on the way already does not count again, so recursion is no depth; messages end a way.
+
+use spanlint_graph::snapshot::Operation;
+use spanlint_graph::{CallGraph, facts::histogram};
+
+use crate::case::{Case, Draft};
+use crate::context::Options;
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
+use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::{topology, wording};
+
+/// The rule.
+pub(super) struct DeepCallChain;
+
+/// Its metadata.
+static META: RuleMeta = RuleMeta {
+    name: "deep-call-chain",
+    category: Category::Granularity,
+    severity: Severity::Warning,
+    confidence: Confidence::Proven,
+    status: Status::Stable("0.1.0"),
+    summary: "One request waits through a long chain of services.",
+    looks_like: "The answer to one click is put together by a service that asks a service that asks a service; when it is slow, \
+                 seven teams look at their dashboards and each sees that it waits for the next.",
+    why: "Availability multiplies and latency adds up along the chain: seven services that each answer 99.9 % of the time \
+          answer together 99.3 % of the time, and each holds a thread, a connection and a timeout while it waits.",
+    how: "For each request that nobody in the system waits for, the services on its longest synchronous way are counted, \
+          less the first, each once. The pattern holds where the 95th percentile over an operation's requests reaches \
+          `min_hops`.",
+    fix: "Let the chain hand over data instead of waiting: publish what has changed and keep a copy where it is read, or \
+          merge services that only pass a request on.",
+    limits: "Services without telemetry are not counted, so a chain through them is longer than it looks.",
+    references: &[
+        "Nygard: Release It!, 2nd edition (2018), chapter 4, Cascading Failures and Integration Points",
+        "Luo et al.: Characterizing Microservice Dependency and Performance: Alibaba Trace Analysis (SoCC 2021)",
+        "Taibi, Lenarduzzi, Pahl: Microservices Anti-Patterns: A Taxonomy (2020)",
+    ],
+    instrumentation_score: &[],
+    options: &[
+        OptionMeta { name: "min_hops", default: 6.0, help: "Hops from service to service that make the pattern." },
+        OptionMeta { name: "error_from", default: 9.0, help: "Hops from which it is an error." },
+    ],
+    absorbs: &[],
+};
+
+impl Rule for DeepCallChain {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        if !graph.edges.iter().any(|edge| topology::is_synchronous_call(graph, edge)) {
+            verdict.undecided.push(Undecided::of_input(&META, "no calls between services were seen"));
+        }
+        let min_hops = options.whole("min_hops");
+        for operation in &graph.operations {
+            let hops = operation.facts.depth.quantile(0.95);
+            if hops >= min_hops {
+                match judge(graph, options, operation, hops) {
+                    Ok(finding) => verdict.findings.push(finding),
+                    Err(undecided) => verdict.undecided.push(undecided),
+                }
+            }
+        }
+        verdict
+    }
+}
+
+fn judge(graph: &CallGraph, options: &Options<'_>, operation: &Operation, hops: u64) -> Result<Finding, Undecided> {
+    let case = Case::new(graph, options, [operation.node]);
+    let min_hops = options.whole("min_hops");
+    let depth = &operation.facts.depth;
+    let (affected, requests) = (depth.count_from(min_hops), depth.count());
+    let support = options.required().proven(affected, requests).map_err(|missing| case.undecided(missing))?;
+    let most = depth.buckets().last().map_or(hops, |(bucket, _)| histogram::bucket_middle(bucket));
+    let service = &graph.node(operation.node).name;
+    let name = wording::operation(service, &operation.name);
+    case.finding(Draft {
+        severity: if hops >= options.whole("error_from") { Severity::Error } else { META.severity },
+        title: format!("{name} waits through {hops} hops from service to service"),
+        message: format!(
+            "In {affected} of {} of {name} the longest way leads over {min_hops} hops or more, each of which waits for the \
+             next: {hops} in 95 of 100, {most} at most.",
+            wording::count(requests, "request"),
+        ),
+        fix: format!(
+            "Look at the trace for the services that only pass the request of {service} on, and merge them with a \
+             neighbour; let the others publish what they know instead of being asked."
+        ),
+        subject: Subject { operations: vec![name.clone()], ..Subject::default() },
+        evidence: vec![
+            Evidence::of("hops_p95", hops as f64, "hops").against(options.number("min_hops")),
+            Evidence::of("hops_max", most as f64, "hops"),
+        ],
+        support,
+        traces: operation.facts.deepest.proof(hops),
+        ..case.draft()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    fn check(traces: &str, expected: &[&str]) {
+        crate::testing::check("deep-call-chain", traces, expected);
+    }
+
+    /// A way through these services, each asking the next.
+    fn chain(services: &str) -> String {
+        let lines = services
+            .chars()
+            .enumerate()
+            .map(|(depth, service)| format!("{}{service} GET /{service}", "  ".repeat(depth)));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn six_hops_are_deep_and_nine_an_error() {
+        check(&chain("abcdef"), &[]);
+        check(&chain("abcdefg"), &["warning proven: a GET /a waits through 6 hops from service to service"]);
+        check(&chain("abcdefghij"), &["error proven: a GET /a waits through 9 hops from service to service"]);
+    }
+
+    #[test]
+    fn recursion_is_no_depth() {
+        check(&chain("ababababab"), &[]);
+        check(&chain("aaaabbbbcccc"), &[]);
+    }
+
+    #[test]
+    fn messages_end_a_way() {
+        let consumer = "\n        publish done\n          e takes done\n            f GET /f\n              g GET /g\n                h GET /h";
+        check(&format!("{}{consumer}", chain("abcd")), &[]);
+    }
+
+    #[test]
+    fn a_rare_deep_request_is_none() {
+        check(&format!("97 traces\n{}\n\n3 traces\n{}", chain("ab"), chain("abcdefgh")), &[]);
+    }
+
+    #[test]
+    fn an_input_without_calls_cannot_tell() {
+        check("a GET /", &["(no calls between services were seen)"]);
+    }
+}

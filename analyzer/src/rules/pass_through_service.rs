@@ -1,0 +1,209 @@
+//! A service that only passes requests on: it asks one other service and hands back the answer.
+//!
+//! The signal is the share of requests that make exactly one call and touch nothing else, with next to no time of their
+//! own. Refused: gateways and back ends for front ends; services that translate between protocols.
+
+use std::collections::BTreeSet;
+
+use spanlint_graph::facts::{Fold, Histogram};
+use spanlint_graph::snapshot::Operation;
+use spanlint_graph::span::EdgeKind;
+use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
+
+use crate::case::{Case, Draft};
+use crate::context::Options;
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
+use crate::roles::Role;
+use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::{topology, wording};
+
+/// The rule.
+pub(super) struct PassThroughService;
+
+/// Its metadata.
+static META: RuleMeta = RuleMeta {
+    name: "pass-through-service",
+    category: Category::Granularity,
+    severity: Severity::Warning,
+    confidence: Confidence::Strong,
+    status: Status::Stable("0.1.0"),
+    summary: "A service does nothing but pass each request on to one other service.",
+    looks_like: "Every change of a field is made twice, once in the service that knows it and once in the service in front of \
+                 it, which takes the request, sends the same request on and returns the answer.",
+    why: "It costs a hop of latency, a deployment and somebody's attention, and fails whenever the service behind it does, \
+          yet adds nothing that the caller could not do itself.",
+    how: "Over all requests of a service, the share is taken that makes exactly one call, to a service or an external host, \
+          and touches no datastore and no topic, and the median of the time that is its own. The pattern holds where the \
+          former reaches `min_relay_percent` and the latter is at most `max_self_percent`.",
+    fix: "Let callers ask the service behind it directly, or move into it the rules that it was meant to have.",
+    limits: "Gateways, back ends for front ends and services that speak another protocol outside than inside are exempt. A \
+             service may be there for isolation or compliance, which no trace shows: ignore it with that reason.",
+    references: &[
+        "Fowler: Refactoring (1999), Middle Man",
+        "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018",
+    ],
+    instrumentation_score: &[],
+    options: &[
+        OptionMeta {
+            name: "min_relay_percent",
+            default: 95.0,
+            help: "Share of requests that only pass on, in percent, that makes the pattern.",
+        },
+        OptionMeta {
+            name: "max_self_percent",
+            default: 10.0,
+            help: "Median share of a request's time that is its own, in percent, up to which it does nothing.",
+        },
+    ],
+    absorbs: &[],
+};
+
+impl Rule for PassThroughService {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        if !graph.edges.iter().any(|edge| topology::is_synchronous_call(graph, edge)) {
+            verdict.undecided.push(Undecided::of_input(&META, "no calls between services were seen"));
+        }
+        for (service, node) in graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Service) {
+            let Some(relay) = Relay::of(graph, service, options) else { continue };
+            match relay.judge(graph, service, &node.name, options) {
+                Ok(finding) => verdict.findings.push(finding),
+                Err(undecided) => verdict.undecided.push(undecided),
+            }
+        }
+        verdict
+    }
+}
+
+/// A service that passes on.
+struct Relay<'a> {
+    operations: &'a [Operation],
+    requests: u64,
+    /// Requests that only pass on.
+    relays: u64,
+    /// Median share of the time that is its own, in percent.
+    self_percent: u64,
+}
+
+impl<'a> Relay<'a> {
+    fn of(graph: &'a CallGraph, service: NodeIndex, options: &Options<'_>) -> Option<Self> {
+        let operations = topology::operations_of(graph, service);
+        let requests: u64 = operations.iter().map(|operation| operation.facts.requests).sum();
+        let relays: u64 = operations.iter().map(|operation| operation.facts.relays).sum();
+        let mut self_share = Histogram::default();
+        operations.iter().for_each(|operation| self_share.fold(&operation.facts.self_share));
+        let self_percent = self_share.quantile(0.5);
+        let is_relay = requests > 0
+            && relays as f64 * 100.0 >= requests as f64 * options.number("min_relay_percent")
+            && self_percent as f64 <= options.number("max_self_percent");
+        let gathers = options.roles().has_any(graph, service, &[Role::Gateway, Role::Bff]);
+        let counts = is_relay && !gathers && !translates(graph, service);
+        counts.then_some(Self { operations, requests, relays, self_percent })
+    }
+
+    fn judge(
+        &self,
+        graph: &CallGraph,
+        service: NodeIndex,
+        name: &str,
+        options: &Options<'_>,
+    ) -> Result<Finding, Undecided> {
+        let case = Case::new(graph, options, [service]);
+        let traces: u64 = graph.node(service).service.as_ref().map_or(0, |service| service.facts.traces);
+        let support = options.required().strong(self.relays, self.requests, traces.min(self.relays));
+        let support = support.map_err(|missing| case.undecided(missing))?;
+        let behind: BTreeSet<&str> =
+            graph.edges.iter().filter(|edge| edge.from == service).map(|edge| &*graph.node(edge.to).name).collect();
+        let behind = wording::list(&behind.into_iter().collect::<Vec<_>>());
+        let most = self.operations.iter().max_by_key(|operation| operation.facts.requests);
+        case.finding(Draft {
+            title: format!("{name} only passes requests on to {behind}"),
+            message: format!(
+                "{} of {} of {name} make one call to {behind} and nothing else; {} % of the median request's time is its \
+                 own.",
+                self.relays,
+                wording::count(self.requests, "request"),
+                self.self_percent,
+            ),
+            fix: format!("Let the callers of {name} ask {behind} directly, or move into {name} what {behind} does for it."),
+            subject: Subject {
+                operations: self.operations.iter().map(|operation| wording::operation(name, &operation.name)).collect(),
+                ..Subject::default()
+            },
+            evidence: vec![
+                Evidence::of("relay_percent", self.relays as f64 * 100.0 / self.requests as f64, "%")
+                    .against(options.number("min_relay_percent")),
+                Evidence::of("self_time_percent_p50", self.self_percent as f64, "%")
+                    .against(options.number("max_self_percent")),
+            ],
+            support,
+            traces: most.map_or_else(Vec::new, |operation| {
+                operation.facts.exemplars.proof(operation.facts.latency.quantile(0.5))
+            }),
+            ..case.draft()
+        })
+    }
+}
+
+/// Whether a service speaks another protocol to those it calls than to those that call it.
+fn translates(graph: &CallGraph, service: NodeIndex) -> bool {
+    let calls = graph.edges.iter().filter(|edge| !edge.is_derived && edge.kind != EdgeKind::Other);
+    let outside: BTreeSet<EdgeKind> = calls.clone().filter(|edge| edge.to == service).map(|edge| edge.kind).collect();
+    let inside: BTreeSet<EdgeKind> = calls.filter(|edge| edge.from == service).map(|edge| edge.kind).collect();
+    !outside.is_empty() && !inside.is_empty() && outside.is_disjoint(&inside)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check_with;
+
+    const FINDING: &str = "warning strong: relay only passes requests on to stock";
+    /// What keeps the caller from being one that passes on, too.
+    const OWN: &str = "sql postgresql db:5432 cart SELECT lines";
+
+    /// Two ways in, so that neither is a gateway.
+    fn check(below: &str, expected: &[&str]) {
+        let traces =
+            format!("40 traces\ncart GET /cart\n  {OWN}\n  relay GET /relay{below}\n\n40 traces\nsearch GET /search");
+        check_with("pass-through-service", &traces, "", expected);
+    }
+
+    #[test]
+    fn one_call_and_nothing_else_is_passing_on() {
+        check("\n    stock GET /stock 40ms", &[FINDING]);
+    }
+
+    #[test]
+    fn work_of_its_own_is_none() {
+        check("\n    stock GET /stock", &[]);
+        check("\n    stock GET /stock 40ms\n    sql postgresql db:5432 relay SELECT t", &[]);
+        check("\n    stock GET /stock 40ms\n    price GET /price 40ms", &[]);
+        check("\n    stock GET /stock 40ms\n    publish relayed", &[]);
+        check("", &[]);
+    }
+
+    #[test]
+    fn gateways_pass_on() {
+        let traces = "40 traces\nfront GET /\n  stock GET /stock 40ms";
+        check_with("pass-through-service", traces, "", &[]);
+    }
+
+    #[test]
+    fn a_declared_gateway_passes_on() {
+        check_with("pass-through-service", &traffic(40), "[roles]\ngateway = \"relay\"", &[]);
+    }
+
+    #[test]
+    fn few_requests_are_undecided() {
+        check_with("pass-through-service", &traffic(29), "", &["(relay: 29 requests seen, 30 needed)"]);
+    }
+
+    fn traffic(requests: u32) -> String {
+        let relayed = "relay GET /relay\n    stock GET /stock 40ms";
+        format!("{requests} traces\ncart GET /cart\n  {OWN}\n  {relayed}\n\n{requests} traces\nsearch GET /search")
+    }
+}
