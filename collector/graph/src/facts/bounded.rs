@@ -78,10 +78,8 @@ impl<K, V: Default, const LIMIT: usize> Default for Bounded<K, V, LIMIT> {
 impl<K: Copy + Ord + Hash, V: Fold, const LIMIT: usize> Bounded<K, V, LIMIT> {
     /// The entry of `key`, or the overflow entry if the bound turns the key away.
     pub fn entry(&mut self, key: K) -> &mut V {
-        if !self.entries.contains_key(&key) && !self.make_room(key) {
-            return &mut self.overflow;
-        }
-        self.entries.entry(key).or_default()
+        let has_room = self.entries.len() < LIMIT || self.entries.contains_key(&key) || self.make_room(key);
+        if has_room { self.entries.entry(key).or_default() } else { &mut self.overflow }
     }
 
     /// The overflow entry, for what no key can name.
@@ -132,11 +130,8 @@ impl<K: Copy + Ord + Hash, V: Fold, const LIMIT: usize> Bounded<K, V, LIMIT> {
         self.has_overflow
     }
 
-    /// Whether `key` may have an entry of its own; if it must, the greatest gives way.
+    /// Whether `key` may have an entry of its own in a full map; if so, the greatest gives way.
     fn make_room(&mut self, key: K) -> bool {
-        if self.entries.len() < LIMIT {
-            return true;
-        }
         self.has_overflow = true;
         let order = self.order.get_or_insert_with(|| self.entries.keys().map(|key| (stable_hash(key), *key)).collect());
         let candidate = (stable_hash(&key), key);

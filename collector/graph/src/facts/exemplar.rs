@@ -11,30 +11,55 @@ use crate::span::TraceId;
 /// Values under this have an example each.
 const EXACT: u64 = 32;
 
+/// A trace, with the hash of its id: of two the smaller hash wins.
+type Candidate = (u64, TraceId);
+
 /// The traces that prove one pattern.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemplars {
     worst: Option<(u64, TraceId)>,
-    /// Class of the value → (hash of the trace id, trace id), the smallest hash winning.
-    typical: BTreeMap<u8, (u64, TraceId)>,
+    typical: Typical,
+}
+
+/// Class of the value → the trace that stands for it. There are few classes, so a sorted list is smaller and faster than
+/// any map.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<u8, Candidate>", into = "BTreeMap<u8, Candidate>")]
+struct Typical(Vec<(u8, Candidate)>);
+
+impl From<BTreeMap<u8, Candidate>> for Typical {
+    fn from(by_class: BTreeMap<u8, Candidate>) -> Self {
+        Self(by_class.into_iter().collect())
+    }
+}
+
+impl From<Typical> for BTreeMap<u8, Candidate> {
+    fn from(typical: Typical) -> Self {
+        typical.0.into_iter().collect()
+    }
+}
+
+impl Typical {
+    fn offer(&mut self, class: u8, candidate: Candidate) {
+        let place = self.0.partition_point(|(known, _)| *known < class);
+        match self.0.get_mut(place) {
+            Some((known, best)) if *known == class => *best = candidate.min(*best),
+            _ => self.0.insert(place, (class, candidate)),
+        }
+    }
 }
 
 impl Exemplars {
     /// Offers a trace in which the pattern measured `value`.
     pub fn offer(&mut self, value: u64, trace_id: TraceId) {
         self.worst = self.worst.max(Some((value, trace_id)));
-        let candidate = (stable_hash(&trace_id), trace_id);
-        let entry = self.typical.entry(class(value)).or_insert(candidate);
-        *entry = candidate.min(*entry);
+        self.typical.offer(class(value), (stable_hash(&trace_id), trace_id));
     }
 
     /// Takes over what `other` knows.
     pub fn merge(&mut self, other: &Self) {
         self.worst = self.worst.max(other.worst);
-        for (&class, &candidate) in &other.typical {
-            let entry = self.typical.entry(class).or_insert(candidate);
-            *entry = candidate.min(*entry);
-        }
+        other.typical.0.iter().for_each(|&(class, candidate)| self.typical.offer(class, candidate));
     }
 
     /// The trace with the greatest value, with that value.
@@ -45,8 +70,8 @@ impl Exemplars {
     /// A trace whose value is that of `value` where it is small, else within its power of two; else the nearest that is
     /// greater, else the worst.
     pub fn typical(&self, value: u64) -> Option<TraceId> {
-        let near = self.typical.range(class(value)..).next().map(|(_, &(_, trace_id))| trace_id);
-        near.or(self.worst.map(|(_, trace_id)| trace_id))
+        let near = self.typical.0.iter().find(|(known, _)| *known >= class(value)).map(|(_, (_, id))| *id);
+        near.or(self.worst.map(|(_, id)| id))
     }
 
     /// A typical trace for `value` and the worst one, without repeating.
@@ -58,7 +83,7 @@ impl Exemplars {
 
     /// Every trace kept here; one may occur twice.
     pub fn traces(&self) -> impl Iterator<Item = TraceId> {
-        self.worst.iter().map(|(_, id)| *id).chain(self.typical.values().map(|(_, id)| *id))
+        self.worst.iter().map(|(_, id)| *id).chain(self.typical.0.iter().map(|(_, (_, id))| *id))
     }
 }
 

@@ -51,9 +51,9 @@ pub struct Repetition {
     /// Bucket of the number of calls that differ: known parameters count once each, unknown ones each time; attempts
     /// after a failure are left out.
     pub distinct: u16,
-    /// Bucket of the time in which at least one of the calls was under way, in nanoseconds.
+    /// Bucket of the time in which at least one of the calls was under way, in nanoseconds; 0 for a single call.
     pub union_ns: u16,
-    /// That as a share of the request's duration, in percent (0 to 100).
+    /// That as a share of the request's duration, in percent (0 to 100); 0 for a single call.
     pub share: u8,
     /// What is known of the parameters.
     pub parameters: Parameters,

@@ -13,9 +13,6 @@ impl EnvironmentFacts {
     pub(super) fn add_data(&mut self, reading: &Reading<'_>) {
         self.add_usages(reading);
         self.add_pools(reading);
-        for (index, own) in reading.requests() {
-            self.add_dual_writes(reading, index, &own);
-        }
     }
 
     /// Statements within requests. A statement that is itself the root of its trace belongs to none: migrations and
@@ -66,7 +63,7 @@ impl EnvironmentFacts {
 
     /// A request that writes a datastore and publishes a message, or writes two datastores, unless it touches an
     /// outbox: Richardson, Microservices Patterns (2018), section 3.3.
-    fn add_dual_writes(&mut self, reading: &Reading<'_>, request: usize, own: &[&Made<'_>]) {
+    pub(super) fn add_dual_writes(&mut self, reading: &Reading<'_>, request: usize, own: &[&Made<'_>]) {
         let is_outbox = |&table: &Name| reading.vocabulary.names.text(table).contains("outbox");
         let written = |call: &&&Made<'_>| call.access() == Access::Write && !call.marks.has(Marks::SET_UP);
         let datastore = |call: &&Made<'_>| match call.callee {

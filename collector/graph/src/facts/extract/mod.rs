@@ -7,7 +7,10 @@ mod serial;
 
 use super::calls::{Calls, Made};
 use super::latest::slice;
-use super::{EdgeFacts, EdgeKey, Entry, EnvironmentFacts, Facts, Histogram, OperationFacts, OperationKey};
+use super::{
+    EdgeFacts, EdgeKey, Entry, EnvironmentFacts, Facts, Fold, Histogram, OperationFacts, OperationKey, Seen,
+    ServiceFacts,
+};
 use crate::marks::{Marks, Transport};
 use crate::span::{NodeKey, Outcome, Span, SpanId, TraceId, Vocabulary};
 use crate::trace::{Trace, Tree};
@@ -88,43 +91,49 @@ impl<'a> Reading<'a> {
 impl EnvironmentFacts {
     fn add_spans(&mut self, reading: &Reading<'_>, is_orphan: &[bool]) {
         self.counts.spans += reading.spans.len() as u64;
-        let mut touched: Vec<_> = Vec::with_capacity(reading.spans.len());
-        for (index, span) in reading.spans.iter().enumerate() {
-            let is_orphan = is_orphan.get(index).copied().unwrap_or(false);
-            self.counts.seen.widen(span.start_ns, span.end_ns);
-            self.counts.orphan_spans += u64::from(is_orphan);
-            self.counts.sampled_spans += u64::from(span.marks.has(Marks::SAMPLED));
-            if span.marks.has(Marks::DEVICE) {
-                self.counts.device_spans += 1;
+        let orphan = |index: usize| is_orphan.get(index).copied().unwrap_or(false);
+        let key = |&index: &usize| (reading.spans[index].service, reading.spans[index].resource);
+        let mut order: Vec<usize> = (0..reading.spans.len()).collect();
+        order.sort_unstable_by_key(key);
+        for of_service in order.chunk_by(|left, right| key(left).0 == key(right).0) {
+            let orphans = of_service.iter().filter(|index| orphan(**index)).count() as u64;
+            self.counts.orphan_spans += orphans;
+            let is_device = |index: &usize| reading.spans[*index].marks.has(Marks::DEVICE);
+            let devices = of_service.iter().filter(|index| is_device(index)).count();
+            self.counts.device_spans += devices as u64;
+            for of_resource in of_service.chunk_by(|left, right| key(left) == key(right)) {
+                let seen = self.add_seen(reading, of_resource);
+                if devices == 0 {
+                    add_labels(self.services.entry(key(&of_resource[0]).0), reading, of_resource[0], seen);
+                }
+            }
+            if devices > 0 {
                 continue;
             }
-            touched.push((span.service, is_orphan));
-            let resource = reading.vocabulary.resource(span.resource);
-            let service = self.services.entry(span.service);
-            service.spans += 1;
-            service.child_spans += u64::from(span.parent_id != SpanId::NONE);
-            service.orphan_spans += u64::from(is_orphan);
-            service.span_names.insert(span.name.0);
-            let labels = [
-                (&mut service.instances, resource.instance),
-                (&mut service.versions, resource.version),
-                (&mut service.owners, resource.owner),
-                (&mut service.languages, resource.language),
-            ];
-            for (seen, name) in labels.into_iter().filter(|(_, name)| !name.is_empty()) {
-                seen.entry(name).widen(span.start_ns, span.end_ns);
-            }
-        }
-        touched.sort_unstable();
-        for group in touched.chunk_by(|left, right| left.0 == right.0) {
-            let service = self.services.entry(group[0].0);
+            let service = self.services.entry(key(&of_service[0]).0);
+            service.spans += of_service.len() as u64;
+            service.orphan_spans += orphans;
             service.traces += 1;
-            service.exemplars.offer(group.len() as u64, reading.trace_id);
-            let orphans = group.iter().filter(|(_, is_orphan)| *is_orphan).count() as u64;
+            service.exemplars.offer(of_service.len() as u64, reading.trace_id);
             if orphans > 0 {
                 service.orphaned.offer(orphans, reading.trace_id);
             }
+            for span in of_service.iter().map(|&index| &reading.spans[index]) {
+                service.child_spans += u64::from(span.parent_id != SpanId::NONE);
+                service.span_names.insert(span.name.0);
+            }
         }
+    }
+
+    /// When these spans were, which also widens when anything was.
+    fn add_seen(&mut self, reading: &Reading<'_>, spans: &[usize]) -> Seen {
+        let mut seen = Seen::default();
+        for span in spans.iter().map(|&index| &reading.spans[index]) {
+            seen.widen(span.start_ns, span.end_ns);
+            self.counts.sampled_spans += u64::from(span.marks.has(Marks::SAMPLED));
+        }
+        self.counts.seen.fold(&seen);
+        seen
     }
 
     fn add_requests(&mut self, reading: &Reading<'_>) {
@@ -149,6 +158,7 @@ impl EnvironmentFacts {
                 *service.public_clients.entry(span.client) += 1;
                 service.public.offer(1, reading.trace_id);
             }
+            self.add_dual_writes(reading, index, &own);
             self.add_repetition(reading, index, &mut own, &mut attempts);
         }
     }
@@ -177,6 +187,20 @@ impl EnvironmentFacts {
         for key in touched {
             self.edges.entry(key).traces += 1;
         }
+    }
+}
+
+/// What the resource of a span says of its service.
+fn add_labels(service: &mut ServiceFacts, reading: &Reading<'_>, span: usize, seen: Seen) {
+    let resource = reading.vocabulary.resource(reading.spans[span].resource);
+    let labels = [
+        (&mut service.instances, resource.instance),
+        (&mut service.versions, resource.version),
+        (&mut service.owners, resource.owner),
+        (&mut service.languages, resource.language),
+    ];
+    for (known, name) in labels.into_iter().filter(|(_, name)| !name.is_empty()) {
+        known.entry(name).fold(&seen);
     }
 }
 

@@ -99,9 +99,12 @@ impl EnvironmentFacts {
         }
         edge.operations += 1;
         let repeated = Repeated::most(kept, first.kind == EdgeKind::Database);
-        let share = percent(repeated.union_ns, span.duration_ns());
-        let union_ns = bucket(repeated.union_ns);
         let parameters = repeated.parameters;
+        // Most calls are made once; how long that took is in the latency, and here would only make more cells.
+        let (union_ns, share) = match repeated.distinct {
+            0 | 1 => (0, 0),
+            _ => (bucket(repeated.union_ns), percent(repeated.union_ns, span.duration_ns())),
+        };
         let repetition = Repetition { distinct: bucket(repeated.distinct), union_ns, share, parameters };
         *pattern.repetitions.entry(repetition).or_default() += 1;
         if parameters != Parameters::Scattered {
