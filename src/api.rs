@@ -20,6 +20,9 @@ use self::events::Events;
 use self::status::StatusBody;
 use crate::session::Session;
 
+/// The paths of [`routes`].
+pub(crate) const PATHS: [&str; 3] = ["/api/v1/findings", "/api/v1/status", "/api/v1/events"];
+
 /// `GET /api/v1/findings`: the report of the live window, as `check --format json` writes it. `/api/v1/status`: the
 /// state of the collector. `/api/v1/events`: news of every picture, until `stopping`.
 pub(crate) fn routes(session: Arc<Session>, stopping: CancellationToken) -> Router {

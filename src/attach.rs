@@ -3,13 +3,14 @@
 //! What is fetched are facts, not verdicts: the graph is resolved and judged here, with the configuration of whoever
 //! looks. When the other side is gone, the last picture stays with a notice, and comes alive again with the collector.
 
-mod remote;
+pub(crate) mod remote;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::Context;
 use spanlint_analyzer::Mode;
+use spanlint_collector::access::Token;
 use spanlint_graph::resolve::environments;
 use spanlint_graph::{TraceId, Waterfall, file, resolve};
 use spanlint_tui::{Live, Source};
@@ -39,8 +40,8 @@ impl Attached {
     /// # Errors
     ///
     /// When nothing answers there, or something that is not a spanlint whose snapshots can be read.
-    pub(crate) async fn connect(url: &str, judge: Judge) -> anyhow::Result<Arc<Self>> {
-        let remote = Remote::new(url)?;
+    pub(crate) async fn connect(url: &str, token: Option<&Token>, judge: Judge) -> anyhow::Result<Arc<Self>> {
+        let remote = Remote::new(url, token)?;
         let attached = Arc::new(Self { remote, judge, pictures: watch::Sender::default(), runtime: Handle::current() });
         attached.update(true).await.with_context(|| format!("cannot attach to {url}"))?;
         tokio::spawn(Self::follow(Arc::downgrade(&attached)));

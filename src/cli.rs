@@ -58,7 +58,38 @@ pub(crate) struct OtlpArguments {
     #[arg(long, value_name = "ADDRESS", env = "SPANLINT_OTLP_HTTP", default_value = "127.0.0.1:4318")]
     pub(crate) otlp_http: SocketAddr,
 
-    /// Allow addresses that other machines can reach; anybody there can send spans and read findings
+    #[command(flatten)]
+    pub(crate) safety: SafetyArguments,
+}
+
+/// The token of this collector, or of the one that is asked.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TokenArguments {
+    /// The file with the token that senders and readers show (`authorization: Bearer TOKEN`); else the variable
+    /// `SPANLINT_TOKEN` holds it, where there is one
+    #[arg(long, value_name = "FILE", env = "SPANLINT_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// Who may reach a collector. Addresses that other machines can reach need a token, or certificates of clients.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SafetyArguments {
+    #[command(flatten)]
+    pub(crate) token: TokenArguments,
+
+    /// Speak TLS only, with this certificate (PEM)
+    #[arg(long, value_name = "FILE", env = "SPANLINT_TLS_CERT", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", env = "SPANLINT_TLS_KEY", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Let only clients in that this authority certifies (PEM)
+    #[arg(long, value_name = "FILE", env = "SPANLINT_TLS_CLIENT_CA", requires = "tls_cert")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
+
+    /// Allow addresses that other machines can reach without either; anybody there can send spans and read findings
     #[arg(long)]
     pub(crate) insecure: bool,
 }
@@ -139,8 +170,13 @@ pub(crate) struct CollectArguments {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CheckArguments {
     /// Recordings: files, folders, `-` for standard input
-    #[arg(value_name = "FILE", required_unless_present = "command")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["command", "from"])]
     pub(crate) files: Vec<PathBuf>,
+    /// Judge what a running collector holds: the address of its API, such as `http://127.0.0.1:4319`
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
+    #[command(flatten)]
+    pub(crate) token: TokenArguments,
     /// A command to run with its spans sent here; its own exit code is returned where it fails
     #[arg(value_name = "COMMAND", last = true)]
     pub(crate) command: Vec<OsString>,

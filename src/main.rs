@@ -10,6 +10,7 @@ mod output;
 mod recorder;
 mod recording;
 mod report;
+mod safety;
 mod service;
 mod session;
 mod wrapped;

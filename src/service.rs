@@ -18,6 +18,7 @@ use crate::api;
 use crate::cli::{OtlpArguments, ReceiverArguments};
 use crate::judge::Judge;
 use crate::output;
+use crate::safety;
 use crate::session::{Frame, Session};
 
 /// How far back live findings look.
@@ -28,11 +29,9 @@ pub(crate) fn runtime() -> std::io::Result<Runtime> {
     runtime::Builder::new_multi_thread().enable_all().build()
 }
 
-/// The collector that the arguments ask for. Beyond loopback anybody could send spans and read findings, so that must
-/// be asked for by name.
+/// The collector that the arguments ask for.
 pub(crate) fn collector_config(arguments: &ReceiverArguments) -> anyhow::Result<CollectorConfig> {
-    allow(&[arguments.api], arguments.otlp.insecure)?;
-    let config = otlp_config(&arguments.otlp)?;
+    let config = safe_config(&arguments.otlp, &[arguments.api])?;
     Ok(CollectorConfig {
         api: Some(arguments.api),
         live: config.live.within(arguments.memory_limit << 20),
@@ -44,8 +43,18 @@ pub(crate) fn collector_config(arguments: &ReceiverArguments) -> anyhow::Result<
 
 /// The same without an API and without keeping anything.
 pub(crate) fn otlp_config(arguments: &OtlpArguments) -> anyhow::Result<CollectorConfig> {
-    allow(&[arguments.otlp_grpc, arguments.otlp_http], arguments.insecure)?;
+    safe_config(arguments, &[])
+}
+
+/// The same beside other addresses. Beyond loopback anybody could send spans and read findings, so strangers must be
+/// kept out, or let in by name.
+fn safe_config(arguments: &OtlpArguments, others: &[SocketAddr]) -> anyhow::Result<CollectorConfig> {
+    let (token, tls) = (safety::token(&arguments.safety.token)?, safety::tls(&arguments.safety)?);
+    let addresses = [&[arguments.otlp_grpc, arguments.otlp_http], others].concat();
+    safety::allow(&addresses, &arguments.safety, token.as_ref(), tls.as_ref())?;
     Ok(CollectorConfig {
+        token,
+        tls,
         otlp_grpc: Some(arguments.otlp_grpc),
         otlp_http: Some(arguments.otlp_http),
         api: None,
@@ -73,13 +82,6 @@ pub(crate) fn recovery_sentence(recovery: &Recovery) -> Option<String> {
     Some(sentence)
 }
 
-fn allow(addresses: &[SocketAddr], is_insecure: bool) -> anyhow::Result<()> {
-    if let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback() && !is_insecure) {
-        bail!("{open} is open to other machines: listen on 127.0.0.1, or say --insecure to allow it");
-    }
-    Ok(())
-}
-
 /// A running collector whose graph is judged as it is published.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -102,7 +104,7 @@ impl Service {
         };
         let session = Session::start(frame, judge, collector.published(), collector.traces());
         let routes = api::routes(Arc::clone(&session), collector.stopping());
-        collector.serve_api(routes);
+        collector.serve_api(routes, &api::PATHS);
         Self { collector, session }
     }
 }

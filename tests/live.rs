@@ -15,13 +15,18 @@ struct Collector {
     stderr: BufReader<std::process::ChildStderr>,
     otlp: Vec<String>,
     api: String,
-    _sandbox: Sandbox,
+    sandbox: Sandbox,
 }
 
 impl Collector {
     fn start() -> Self {
-        let sandbox = Sandbox::new();
-        let mut command = sandbox.command(&["collect", "--otlp-grpc", FREE, "--otlp-http", FREE, "--api", FREE]);
+        Self::start_with(Sandbox::new(), &[])
+    }
+
+    /// With further arguments.
+    fn start_with(sandbox: Sandbox, arguments: &[&str]) -> Self {
+        let ports = ["collect", "--otlp-grpc", FREE, "--otlp-http", FREE, "--api", FREE];
+        let mut command = sandbox.command(&[&ports, arguments].concat());
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
         let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let mut line = || {
@@ -35,7 +40,7 @@ impl Collector {
         };
         let (otlp, api) = (addresses(&line()), addresses(&line()));
         assert_eq!((otlp.len(), api.len()), (2, 1));
-        Self { child, stderr, otlp, api: api[0].clone(), _sandbox: sandbox }
+        Self { child, stderr, otlp, api: api[0].clone(), sandbox }
     }
 
     /// Ends it with SIGTERM and answers what it said last.
@@ -121,7 +126,62 @@ fn a_taken_port_is_named_with_what_to_do() {
 fn an_address_open_to_others_must_be_asked_for() {
     let ran = Sandbox::new().run(&["collect", "--otlp-grpc", "0.0.0.0:0", "--otlp-http", FREE, "--api", FREE]);
     assert_eq!(ran.code, 2);
-    assert!(ran.stderr.contains("--insecure"), "{}", ran.stderr);
+    for word in ["0.0.0.0:0", "--token-file", "SPANLINT_TOKEN", "--tls-client-ca", "--insecure", "127.0.0.1"] {
+        assert!(ran.stderr.contains(word), "{}", ran.stderr);
+    }
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn a_bad_token_or_certificate_is_named_and_never_shown() {
+    let sandbox = Sandbox::new();
+    sandbox.file("token", "my-secret");
+    let ran = sandbox.run(&["collect", "--token-file", "token"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("token: the token has 9 characters") && !ran.stderr.contains("secret"),
+        "{}",
+        ran.stderr
+    );
+    let ran = sandbox.run(&["collect", "--tls-cert", "missing.pem", "--tls-key", "missing.pem"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("missing.pem: cannot be read"), "{}", ran.stderr);
+}
+
+#[test]
+fn who_knows_the_token_sends_reads_and_judges() {
+    let sandbox = Sandbox::new();
+    sandbox.file("token", "0123456789abcdef\n");
+    let collector = Collector::start_with(sandbox, &["--token-file", "token"]);
+    let (otlp, api) = (&collector.otlp[0], &collector.api);
+    let with_token = |head: &str| format!("{head} HTTP/1.1\r\nauthorization: Bearer 0123456789abcdef");
+    let authorized = |address: &str, head: &str, body: &str| {
+        let length = body.len();
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let head = with_token(head);
+        write!(stream, "{head}\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").expect("it takes requests");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    };
+    assert!(http(otlp, "POST /v1/traces", SPAN).starts_with("HTTP/1.1 401"));
+    assert!(authorized(otlp, "POST /v1/traces", SPAN).starts_with("HTTP/1.1 200"));
+    assert!(http(api, "GET /metrics", "").starts_with("HTTP/1.1 401"));
+    assert!(http(api, "GET /healthz", "").starts_with("HTTP/1.1 200"));
+    let lost = authorized(api, "GET /nowhere", "");
+    for path in ["/api/v1/findings", "/api/v1/events", "/api/v1/graph", "/metrics"] {
+        assert!(lost.contains(path), "{lost}");
+    }
+    while !authorized(api, "GET /api/v1/graph", "").contains("service:shop") {
+        // The trace settles after two quiet seconds; every question takes its time.
+        assert!(authorized(api, "GET /metrics", "").contains("spanlint_unauthorized_requests_total 1\n"));
+    }
+    let from = format!("http://{api}");
+    let ran = collector.sandbox.run(&["check", "--from", &from, "--format", "json"]);
+    assert!(ran.code == 2 && ran.stderr.contains("wants its token"), "{}", ran.stderr);
+    let ran = collector.sandbox.run(&["check", "--from", &from, "--token-file", "token", "--format", "json"]);
+    assert_eq!((ran.code, &ran.report()["input"]["sources"][0]), (0, &from.clone().into()), "{}", ran.stderr);
+    assert_eq!(collector.end().0, 0);
 }
 
 #[test]

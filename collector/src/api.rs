@@ -24,11 +24,16 @@ use spanlint_graph::TraceId;
 use tokio::sync::watch;
 
 use self::cached::Cached;
+pub use self::host::Guard;
 use crate::live::{FactsReader, Intake, Live, Published, TraceReader};
 use crate::receiver::Counters;
 
 /// The version of the wire format of the API and of reports.
 pub const SCHEMA_VERSION: &str = "0.1";
+
+/// The paths of [`router`], for whoever asks for another.
+const PATHS: [&str; 7] =
+    ["/api/v1/version", "/api/v1/graph", "/api/v1/snapshot", "/api/v1/traces/{id}", "/healthz", "/readyz", "/metrics"];
 
 /// What every route reads.
 #[derive(Debug, Clone)]
@@ -78,10 +83,15 @@ pub fn router(live: &Live, counters: Arc<Counters>) -> Router {
         .with_state(sources)
 }
 
-/// `router` with an answer for unknown paths, behind the check of the Host header.
-pub fn guarded(router: Router) -> Router {
+/// `router` with an answer for unknown paths, behind the check of token and Host header. `additional` are the paths that
+/// it has besides those of [`router`].
+pub fn guarded(router: Router, additional: &[&str], guard: Guard) -> Router {
+    let mut paths = [&PATHS, additional].concat();
+    paths.sort_unstable();
+    let sentence = format!("nothing is here; the API has {}", paths.join(", "));
+    let unknown = || std::future::ready(Refused(StatusCode::NOT_FOUND, sentence));
     // The check is the outermost layer: whoever is not allowed in does not learn which paths exist.
-    router.fallback(unknown).layer(middleware::from_fn(host::check))
+    router.fallback(unknown).layer(middleware::from_fn_with_state(guard, host::check))
 }
 
 /// Ready as long as the owner of the graph runs and takes what comes. A store too small for what is cited is told, but
@@ -154,11 +164,6 @@ async fn trace(State(sources): State<Sources>, Path(id): Path<String>) -> Result
         let reason = format!("trace {id} is not stored: it has not settled yet, never came, or was the oldest of many");
         Refused(StatusCode::NOT_FOUND, reason)
     })
-}
-
-async fn unknown() -> Refused {
-    let paths = "/api/v1/version, /api/v1/graph, /api/v1/snapshot, /api/v1/traces/{id}, /healthz, /readyz and /metrics";
-    Refused(StatusCode::NOT_FOUND, format!("nothing is here; the API has {paths}"))
 }
 
 impl IntoResponse for Refused {

@@ -12,13 +12,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
+use crate::access::Token;
+use crate::api::{self, Guard};
 use crate::clock::system_clock;
 use crate::config::{API_FLAG, CollectorConfig, DATA_DIR_FLAG, OTLP_GRPC_FLAG, OTLP_HTTP_FLAG};
 use crate::durable::{Durable, DurableError, Opened, Recovery, Replayed, Retention, Writer};
 use crate::limits::{Limits, SHUTDOWN_TIMEOUT};
 use crate::live::{Finished, Live, LiveSettings, Published, Replay, TraceReader};
 use crate::receiver::{self, BindError, Counters, Receiver, bind};
+use crate::tls::Tls;
 
 /// Why a collector could not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,8 @@ pub struct Collector {
     live: Live,
     counters: Arc<Counters>,
     limits: Limits,
+    token: Option<Token>,
+    tls: Option<Tls>,
     log: Option<(Writer, Recovery)>,
     api: Option<TcpListener>,
     servers: JoinSet<()>,
@@ -84,13 +88,21 @@ impl Collector {
         };
         let counters = Arc::new(Counters::default());
         let (intake, limits) = (live.intake(), config.limits);
-        let receiver = Receiver { intake, durable, counters: Arc::clone(&counters), limits, tap: config.tap };
+        let (token, tls) = (config.token, config.tls);
+        let receiver = Receiver {
+            intake,
+            durable,
+            counters: Arc::clone(&counters),
+            limits,
+            tap: config.tap,
+            token: token.clone(),
+        };
         let shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
         for listener in otlp_grpc.into_iter().chain(otlp_http) {
-            servers.spawn(receiver::serve(listener, receiver.clone(), shutdown.clone()));
+            servers.spawn(receiver::serve(listener, tls.clone(), receiver.clone(), shutdown.clone()));
         }
-        Ok(Self { addresses, live, counters, limits, log, api, servers, shutdown })
+        Ok(Self { addresses, live, counters, limits, token, tls, log, api, servers, shutdown })
     }
 
     /// What was read back from the data folder, if there is one.
@@ -133,12 +145,15 @@ impl Collector {
         api::router(&self.live, Arc::clone(&self.counters))
     }
 
-    /// Serves the collector's routes and `additional` ones, behind the check of the Host header. Does nothing when no
+    /// Serves the collector's routes and `additional` ones at `paths`, behind the check of token and Host header. Does nothing when no
     /// address was configured for the API, or when it is served already.
-    pub fn serve_api(&mut self, additional: Router) {
+    pub fn serve_api(&mut self, additional: Router, paths: &[&str]) {
         if let Some(listener) = self.api.take() {
-            let router = api::guarded(self.api_router().merge(additional));
-            self.servers.spawn(receiver::serve_router(listener, router, self.limits, self.shutdown.clone()));
+            let guard =
+                Guard { token: self.token.clone(), is_certified: self.tls.as_ref().is_some_and(Tls::is_mutual) };
+            let router = api::guarded(self.api_router().merge(additional), paths, guard);
+            let (tls, shutdown) = (self.tls.clone(), self.shutdown.clone());
+            self.servers.spawn(receiver::serve_router(listener, tls, router, self.limits, shutdown));
         }
     }
 

@@ -3,10 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::access::Token;
 use crate::durable::Retention;
 use crate::limits::Limits;
 use crate::live::LiveSettings;
 use crate::receiver::Tap;
+use crate::tls::Tls;
 
 /// The flag that chooses the address for OTLP over gRPC.
 pub const OTLP_GRPC_FLAG: &str = "--otlp-grpc";
@@ -34,6 +36,10 @@ pub struct CollectorConfig {
     pub data_dir: Option<PathBuf>,
     /// How much is kept there, and for how long.
     pub retention: Retention,
+    /// What senders and readers must show, if anything.
+    pub token: Option<Token>,
+    /// What connections are secured with, if anything.
+    pub tls: Option<Tls>,
     /// Where a copy of every request goes that is taken, if anybody records.
     pub tap: Option<Tap>,
 }
@@ -50,6 +56,8 @@ impl Default for CollectorConfig {
             limits: Limits::default(),
             data_dir: None,
             retention: Retention::default(),
+            token: None,
+            tls: None,
             tap: None,
         }
     }

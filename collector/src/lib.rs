@@ -7,6 +7,7 @@
 //!
 //! It judges nothing: rules belong to the analyzer, which it does not know.
 
+pub mod access;
 pub mod api;
 pub mod assemble;
 pub mod budget;
@@ -24,6 +25,7 @@ mod size;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod window;
 
 pub use self::collector::{Addresses, Collector, StartError};

@@ -4,11 +4,20 @@ use std::net::IpAddr;
 
 /// Whether `host`, with or without a port, is a name or an address of this machine only.
 pub(crate) fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
+    let name = without_port(host);
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// Whether `host`, with or without a port, is an address: what no page can give another meaning.
+pub(crate) fn is_address(host: &str) -> bool {
+    without_port(host).parse::<IpAddr>().is_ok()
+}
+
+fn without_port(host: &str) -> &str {
+    match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    }
 }
 
 #[cfg(test)]
@@ -20,8 +29,11 @@ mod tests {
         for host in ["localhost", "LOCALHOST:4319", "127.0.0.1:1", "127.9.9.9", "[::1]", "[::1]:4319"] {
             assert!(is_loopback(host), "{host}");
         }
-        for host in ["", ":80", "evil.test", "localhost.evil.test", "127.0.0.1.evil.test", "10.0.0.1", "[::2]:1", "["] {
-            assert!(!is_loopback(host), "{host}");
+        for host in ["", ":80", "evil.test", "localhost.evil.test", "127.0.0.1.evil.test", "["] {
+            assert!(!is_loopback(host) && !is_address(host), "{host}");
+        }
+        for host in ["10.0.0.1", "[::2]:1"] {
+            assert!(!is_loopback(host) && is_address(host), "{host}");
         }
     }
 }

@@ -4,9 +4,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use spanlint_collector::access::Token;
 use spanlint_collector::api::wire::{TraceBody, Version};
 use spanlint_graph::text::scrub;
 use spanlint_graph::{TraceId, Waterfall};
@@ -22,7 +24,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The client of one collector.
 #[derive(Debug)]
-pub(super) struct Remote {
+pub(crate) struct Remote {
     client: Client,
     base: Url,
     /// Who answered last.
@@ -35,20 +37,26 @@ struct RefusedBody {
 }
 
 impl Remote {
-    /// The client for `url`, with or without `http://`. Nothing is asked yet.
-    pub(super) fn new(url: &str) -> anyhow::Result<Self> {
+    /// The client for `url`, with or without `http://`, that shows `token`. Nothing is asked yet.
+    pub(crate) fn new(url: &str, token: Option<&Token>) -> anyhow::Result<Self> {
         let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let base: Url = full.parse().map_err(|error| anyhow!("{url} is no address of an API: {error}"))?;
         if base.scheme() != "http" {
             bail!("{url}: spanlint speaks plain HTTP to its API; forward the port of another machine to this one");
         }
-        let builder = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token {
+            let mut value = HeaderValue::try_from(token.authorization()).context("the token fits into no header")?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let builder = Client::builder().default_headers(headers).no_proxy().redirect(reqwest::redirect::Policy::none());
         let client = builder.connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
         Ok(Self { client, base, version: Mutex::default() })
     }
 
     /// Asks who is there; fails where its snapshots cannot be read here.
-    pub(super) async fn check_version(&self) -> anyhow::Result<()> {
+    pub(crate) async fn check_version(&self) -> anyhow::Result<()> {
         let version: Version = self.json("/api/v1/version").await.context("this is not the API of a spanlint")?;
         let own = Version::own();
         if version.snapshot_format != own.snapshot_format || version.schema_version != own.schema_version {
@@ -60,7 +68,7 @@ impl Remote {
     }
 
     /// What the user must know where the other side is readable, and yet another version.
-    pub(super) fn other_version(&self) -> Option<String> {
+    pub(crate) fn other_version(&self) -> Option<String> {
         let version = self.version.lock().expect("no thread panics with the version");
         let theirs = &version.as_ref()?.version;
         let ours = env!("CARGO_PKG_VERSION");
@@ -69,17 +77,17 @@ impl Remote {
     }
 
     /// The state of the collector.
-    pub(super) async fn status(&self) -> anyhow::Result<StatusBody> {
+    pub(crate) async fn status(&self) -> anyhow::Result<StatusBody> {
         self.json("/api/v1/status").await
     }
 
     /// The facts of its window, as the bytes of a `.graph` file.
-    pub(super) async fn snapshot(&self) -> anyhow::Result<Vec<u8>> {
+    pub(crate) async fn snapshot(&self) -> anyhow::Result<Vec<u8>> {
         self.bytes(self.get("/api/v1/snapshot").await?).await
     }
 
     /// A trace; none where it is not kept any more.
-    pub(super) async fn trace(&self, id: TraceId) -> anyhow::Result<Option<Waterfall>> {
+    pub(crate) async fn trace(&self, id: TraceId) -> anyhow::Result<Option<Waterfall>> {
         let response = self.send(&format!("/api/v1/traces/{id}")).await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);

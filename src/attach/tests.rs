@@ -38,7 +38,7 @@ fn free() -> SocketAddr {
 async fn the_picture_is_the_collectors_and_stays_when_it_goes() {
     let service = start(free()).await;
     let api = service.collector.addresses().api.unwrap();
-    let attached = Attached::connect(&api.to_string(), Judge::default()).await.unwrap();
+    let attached = Attached::connect(&api.to_string(), None, Judge::default()).await.unwrap();
     let mut pictures = attached.live();
     send(&service).await;
     let shown = pictures.wait_for(|live| !live.graph.nodes.is_empty()).await.unwrap().clone();
@@ -65,7 +65,7 @@ async fn the_picture_is_the_collectors_and_stays_when_it_goes() {
 }
 
 async fn refused(url: &str) -> String {
-    crate::failure::message(&Attached::connect(url, Judge::default()).await.unwrap_err())
+    crate::failure::message(&Attached::connect(url, None, Judge::default()).await.unwrap_err())
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn another_version_is_named() {
     let message = refused(&impostor(other).await.to_string()).await;
     assert!(message.contains("9.9.9") && message.contains("use the same version"), "{message}");
     let newer = Version { version: "9.9.9".to_owned(), ..Version::own() };
-    let remote = Remote::new(&impostor(newer).await.to_string()).unwrap();
+    let remote = Remote::new(&impostor(newer).await.to_string(), None).unwrap();
     remote.check_version().await.unwrap();
     assert!(remote.other_version().unwrap().contains("9.9.9"));
 }

@@ -1,26 +1,31 @@
-//! `spanlint check`: recordings in, or a command run, verdict out.
+//! `spanlint check`: recordings or a collector's facts in, or a command run, verdict out.
 
 use std::ffi::OsString;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use spanlint_analyzer::Mode;
 use spanlint_analyzer::report::{Report, ReportInput, Sampling};
 use spanlint_collector::assemble::Settle;
 use spanlint_collector::live::{Finished, LiveSettings};
 use spanlint_collector::{Collector, CollectorConfig};
-use spanlint_graph::{Facts, Fold, Vocabulary};
+use spanlint_graph::{Facts, Fold, Vocabulary, file};
 
+use crate::attach::remote::Remote;
 use crate::cli::CheckArguments;
 use crate::failure::Ending;
 use crate::judge::Judge;
 use crate::recording::{self, Recording};
-use crate::{output, report, service, wrapped};
+use crate::{output, report, safety, service, wrapped};
 
 pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<Ending> {
     let judge = Judge::load(&arguments.judge)?;
     let mut input = Gathered::default();
     if !arguments.files.is_empty() {
         input.add_recording(Recording::read(&arguments.files)?);
+    }
+    if let Some(url) = &arguments.from {
+        let remote = Remote::new(url, safety::token(&arguments.token)?.as_ref())?;
+        service::runtime()?.block_on(input.add_collector(url, &remote))?;
     }
     if !arguments.command.is_empty() {
         service::runtime()?.block_on(input.add_command(&arguments.command))?;
@@ -59,6 +64,18 @@ impl Gathered {
         self.rejected_spans += recording.rejected_spans;
         let (facts, vocabulary) = recording.into_facts();
         self.add(&facts, &vocabulary);
+    }
+
+    /// Takes the window of a running collector.
+    async fn add_collector(&mut self, url: &str, remote: &Remote) -> anyhow::Result<()> {
+        let asked = async {
+            remote.check_version().await?;
+            anyhow::Ok(file::read(&remote.snapshot().await?)?)
+        };
+        let (facts, names) = asked.await.with_context(|| format!("cannot judge what {url} holds"))?;
+        self.sources.push(url.to_owned());
+        self.add(&facts, &Vocabulary { names, ..Vocabulary::default() });
+        Ok(())
     }
 
     /// Runs a command and takes what it sends. A command that succeeds must send something.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use spanlint_analyzer::Mode;
 use spanlint_collector::Collector;
+use spanlint_collector::access::Token;
 use spanlint_graph::{TraceId, Waterfall};
 use spanlint_tui::{Live, Source, Status};
 use tokio::sync::watch;
@@ -15,21 +16,22 @@ use crate::failure::Ending;
 use crate::judge::Judge;
 use crate::output;
 use crate::recording::Recording;
+use crate::safety;
 use crate::service::{self, Service, WINDOW};
 
 pub(crate) fn run(arguments: &WatchArguments) -> anyhow::Result<Ending> {
     let judge = Judge::load(&arguments.judge)?;
     service::require_terminal("`spanlint collect` receives without one, `spanlint check` judges recordings")?;
     match &arguments.attach {
-        Some(url) => watch_other(url, judge),
+        Some(url) => watch_other(url, safety::token(&arguments.receiver.otlp.safety.token)?.as_ref(), judge),
         None if arguments.files.is_empty() => watch_live(arguments, judge),
         None => watch_recording(&arguments.files, &judge),
     }
 }
 
-fn watch_other(url: &str, judge: Judge) -> anyhow::Result<Ending> {
+fn watch_other(url: &str, token: Option<&Token>, judge: Judge) -> anyhow::Result<Ending> {
     service::runtime()?.block_on(async {
-        service::show(Attached::connect(url, judge).await?).await?;
+        service::show(Attached::connect(url, token, judge).await?).await?;
         Ok(Ending::Clean)
     })
 }

@@ -42,7 +42,8 @@ async fn what_was_accepted_on_any_port_is_in_the_facts() {
 async fn the_api_has_the_routes_of_both() {
     let mut collector = start().await;
     let address = collector.addresses().api.unwrap();
-    collector.serve_api(Router::new().route("/api/v1/findings", get(|| async { "none" })));
+    let findings = Router::new().route("/api/v1/findings", get(|| async { "none" }));
+    collector.serve_api(findings, &["/api/v1/findings"]);
     let ask = async |path: &str| reqwest::get(format!("http://{address}{path}")).await.unwrap();
     assert_eq!(ask("/healthz").await.status(), 200);
     assert_eq!(ask("/api/v1/findings").await.text().await.unwrap(), "none");

@@ -103,6 +103,7 @@ async fn a_full_disk_is_answered_with_retry_later_and_counts_nothing_in() {
         counters: Arc::clone(&counters),
         limits: Limits::default(),
         tap: None,
+        token: None,
     };
     let router = receiver::router(receiver);
     let send = async || {

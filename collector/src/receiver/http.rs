@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, header};
 use super::counters::OpenRequest;
 use super::encode::{self, Encoding, PartialSuccess};
 use super::problem::Problem;
-use super::{Receiver, body, compression, grpc};
+use super::{Receiver, body, compression};
 use crate::decode::Signal;
 
 /// Adds the routes.
@@ -54,12 +54,7 @@ async fn take(
 }
 
 async fn wrong_path(request: Request) -> Response {
-    let problem = Problem::wrong_path(request.method().as_str(), request.uri().path());
-    if grpc::is_grpc(request.headers()) {
-        problem.into_grpc()
-    } else {
-        problem.into_http(Encoding::of(request.headers()))
-    }
+    Problem::wrong_path(request.method().as_str(), request.uri().path()).answer(request.headers())
 }
 
 async fn wrong_method(request: Request) -> Response {
@@ -69,7 +64,7 @@ async fn wrong_method(request: Request) -> Response {
 
 impl Encoding {
     /// What the headers say the body is written in; none if it is nothing that OTLP knows.
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let content_type = text(headers, header::CONTENT_TYPE);
         match content_type.split(';').next().unwrap_or_default().trim() {
             "application/x-protobuf" | "application/protobuf" => Some(Self::Protobuf),

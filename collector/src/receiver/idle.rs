@@ -26,6 +26,11 @@ impl<S> Idle<S> {
         let now = Instant::now();
         Self { stream, timeout, last_read: now, alarm: Box::pin(sleep_until(now + timeout)) }
     }
+
+    /// The connection itself.
+    pub(super) fn get_ref(&self) -> &S {
+        &self.stream
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Idle<S> {

@@ -9,9 +9,11 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::idle::Idle;
@@ -20,6 +22,14 @@ use crate::limits::{
     HEADER_READ_TIMEOUT, HTTP2_FRAME_BYTES, HTTP2_WINDOW_BYTES, KEEP_ALIVE, Limits, MAX_CONCURRENT_STREAMS,
     MAX_HEADER_BYTES, MAX_HEADERS, MAX_RESET_STREAMS, SHUTDOWN_TIMEOUT,
 };
+use crate::tls::Tls;
+
+/// The first byte of a client that speaks TLS.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// What a client gets that speaks HTTP/1 where TLS is spoken.
+const WANTS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
+    connection: close\r\n\r\nthis port speaks TLS only: come with https://\n";
 
 /// How long to wait after the system could not hand over a connection, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -56,13 +66,19 @@ pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener
 }
 
 /// Serves OTLP on `listener` until `shutdown`; requests in flight are answered first, within bounds.
-pub async fn serve(listener: TcpListener, receiver: Receiver, shutdown: CancellationToken) {
+pub async fn serve(listener: TcpListener, tls: Option<Tls>, receiver: Receiver, shutdown: CancellationToken) {
     let limits = receiver.limits;
-    serve_router(listener, router(receiver), limits, shutdown).await;
+    serve_router(listener, tls, router(receiver), limits, shutdown).await;
 }
 
 /// Serves any routes like that.
-pub async fn serve_router(listener: TcpListener, router: Router, limits: Limits, shutdown: CancellationToken) {
+pub async fn serve_router(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let idle_timeout = limits.idle_timeout;
     let builder = builder();
@@ -79,9 +95,20 @@ pub async fn serve_router(listener: TcpListener, router: Router, limits: Limits,
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection(stream, idle_timeout, router.clone(), builder.clone(), shutdown.clone());
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "cannot send small answers at once");
+                }
+                let stream = Idle::new(stream, idle_timeout);
+                let (tls, router, builder, shutdown) = (tls.clone(), router.clone(), builder.clone(), shutdown.clone());
                 connections.spawn(async move {
-                    connection.await;
+                    match tls {
+                        None => connection(stream, router, builder, shutdown).await,
+                        Some(tls) => {
+                            if let Some(stream) = handshake(stream, &tls).await {
+                                connection(stream, router, builder, shutdown).await;
+                            }
+                        }
+                    }
                     drop(place);
                 });
             }
@@ -98,17 +125,35 @@ pub async fn serve_router(listener: TcpListener, router: Router, limits: Limits,
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    idle_timeout: Duration,
-    router: Router,
-    builder: auto::Builder<TokioExecutor>,
-    shutdown: CancellationToken,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot send small answers at once");
+/// The stream inside of TLS; none where the other side does not speak it, or is not certified.
+async fn handshake(mut stream: Idle<TcpStream>, tls: &Tls) -> Option<TlsStream<Idle<TcpStream>>> {
+    let shaken = async {
+        let mut first = [TLS_HANDSHAKE];
+        stream.get_ref().peek(&mut first).await?;
+        if first != [TLS_HANDSHAKE] {
+            stream.write_all(WANTS_TLS).await?;
+            stream.shutdown().await?;
+            // Closing with something unread would take the answer away again.
+            tokio::io::copy(&mut stream.take(MAX_HEADER_BYTES.into()), &mut tokio::io::sink()).await?;
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        tls.acceptor.accept(stream).await
+    };
+    match tokio::time::timeout(HEADER_READ_TIMEOUT, shaken).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "no TLS with a client");
+            None
+        }
+        Err(_) => None,
     }
-    let stream = TokioIo::new(Idle::new(stream, idle_timeout));
+}
+
+async fn connection<S>(stream: S, router: Router, builder: auto::Builder<TokioExecutor>, shutdown: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stream = TokioIo::new(stream);
     let connection = builder.serve_connection(stream, TowerToHyperService::new(router));
     tokio::pin!(connection);
     let served = tokio::select! {

@@ -20,13 +20,19 @@ mod tap;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 
 pub use counters::{Counter, Counters};
 pub(crate) use export::decode_kept;
 pub use listen::{BindError, bind, serve, serve_router};
 pub use tap::{MAX_TAPPED_BYTES, MAX_TAPPED_REQUESTS, Tap, TapEncoding, Tapped};
 
+use self::counters::OpenRequest;
+use self::problem::Problem;
+use crate::access::Token;
 use crate::durable::Durable;
 use crate::limits::Limits;
 use crate::live::Intake;
@@ -44,6 +50,8 @@ pub struct Receiver {
     pub limits: Limits,
     /// Where a copy of every request goes that is taken, if anywhere.
     pub tap: Option<Tap>,
+    /// What senders must show, if anything.
+    pub token: Option<Token>,
 }
 
 /// The routes of an OTLP port.
@@ -51,8 +59,19 @@ pub fn router(receiver: Receiver) -> Router {
     let router = Router::new();
     let router = grpc::routes(router);
     let router = http::routes(router);
+    let router = router.layer(middleware::from_fn_with_state(receiver.clone(), authorize));
     // Outermost, so that a page may read every answer, refusals as well.
     router.with_state(receiver).layer(middleware::from_fn(cors::answer))
+}
+
+/// Lets those through who may send.
+async fn authorize(State(receiver): State<Receiver>, request: Request, next: Next) -> Response {
+    if receiver.token.as_ref().is_none_or(|token| token.is_shown(request.headers())) {
+        return next.run(request).await;
+    }
+    let problem = Problem::unauthorized();
+    OpenRequest::new(&receiver.counters).answered(&Err::<(), _>(problem.clone()));
+    problem.answer(request.headers())
 }
 
 #[cfg(test)]

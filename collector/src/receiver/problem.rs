@@ -7,10 +7,10 @@ use axum::body::Body;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::compression;
 use super::encode::{self, Encoding};
+use super::{compression, grpc};
 use crate::limits::BODY_READ_TIMEOUT;
 use crate::live::Busy;
 
@@ -25,6 +25,7 @@ mod code {
     pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
     pub(super) const UNIMPLEMENTED: u8 = 12;
     pub(super) const UNAVAILABLE: u8 = 14;
+    pub(super) const UNAUTHENTICATED: u8 = 16;
 }
 
 /// Why a request was not taken.
@@ -56,6 +57,12 @@ impl Problem {
         let message = "the collector is full, send the request again later";
         let retry_after = Some(retry_after);
         Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE, message) }
+    }
+
+    /// The sender does not show the token.
+    pub(super) fn unauthorized() -> Self {
+        let message = "this collector wants its token: send the header \"authorization: Bearer TOKEN\"";
+        Self::new(StatusCode::UNAUTHORIZED, code::UNAUTHENTICATED, message)
     }
 
     /// The body did not come in time.
@@ -103,6 +110,11 @@ impl Problem {
         self.retry_after.is_some()
     }
 
+    /// The answer to a request with such headers, in its protocol.
+    pub(super) fn answer(self, headers: &HeaderMap) -> Response {
+        if grpc::is_grpc(headers) { self.into_grpc() } else { self.into_http(Encoding::of(headers)) }
+    }
+
     /// The answer over HTTP: a `google.rpc.Status` in the encoding of the request, text where it has none.
     pub(super) fn into_http(self, encoding: Option<Encoding>) -> Response {
         let (body, content_type) = match encoding {
@@ -117,6 +129,9 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
+        if self.is_unauthorized() {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(delay) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs_f64().ceil() as u64));

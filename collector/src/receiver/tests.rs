@@ -33,7 +33,7 @@ const TRACE_SERVICE: &str = "/opentelemetry.proto.collector.trace.v1.TraceServic
 /// A receiver whose spans end up in a queue that nobody empties but the test.
 fn receiver(limits: Limits) -> (Receiver, mpsc::Receiver<Queued>) {
     let (intake, queued) = queue(LiveSettings::default().request_bytes);
-    (Receiver { intake, durable: None, counters: Arc::default(), limits, tap: None }, queued)
+    (Receiver { intake, durable: None, counters: Arc::default(), limits, tap: None, token: None }, queued)
 }
 
 /// A receiver whose collector takes nothing any more.
@@ -213,6 +213,30 @@ async fn memory_is_asked_for_before_it_is_spent() {
 }
 
 #[tokio::test]
+async fn without_the_token_nobody_sends() {
+    let (mut receiver, _queued) = receiver(Limits::default());
+    let token = Token::new("0123456789abcdef").unwrap();
+    let known = token.authorization();
+    receiver.token = Some(token);
+    let bytes = request(false).encode_to_vec();
+    let headers = [("content-type", PROTOBUF), ("authorization", &*known)];
+    assert_eq!(send(&receiver, "/v1/traces", &headers, bytes.clone()).await.status(), StatusCode::OK);
+    let response = post(&receiver, "/v1/traces", JSON, bytes.clone()).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer");
+    assert_eq!(json(response).await["code"], 16);
+    let headers = [("content-type", "application/grpc"), ("authorization", "Bearer 0123456789abcdeF")];
+    let response = send(&receiver, TRACE_SERVICE, &headers, bytes).await;
+    assert_eq!((response.status(), &response.headers()["grpc-status"]), (StatusCode::OK, &"16".parse().unwrap()));
+    assert_eq!(post(&receiver, "/nowhere", JSON, "").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(spans(&receiver), [1, 0, 0]);
+    assert_eq!(receiver.counters.unauthorized_requests.get(), 3);
+    // A browser asks for leave without it.
+    let response = from_page(&receiver, "OPTIONS", "http://localhost:3000").await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn a_sender_that_hangs_up_is_counted() {
     let (receiver, _queued) = receiver(Limits::default());
     let body = Body::from_stream(stream::pending::<Result<Vec<u8>, std::io::Error>>());
@@ -375,7 +399,7 @@ impl Port {
         let listener = bind("127.0.0.1:0".parse().unwrap(), "--otlp-grpc").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, receiver.clone(), shutdown.clone()));
+        let served = tokio::spawn(serve(listener, None, receiver.clone(), shutdown.clone()));
         Self { address, receiver, queued, shutdown, served }
     }
 
