@@ -26,7 +26,7 @@ pub mod waterfall;
 pub use facts::{Facts, Fold};
 pub use name::{Name, NameTable};
 pub use resolve::resolve;
-pub use semantics::BatchBuilder;
+pub use semantics::{BatchBuilder, Redaction};
 pub use snapshot::{CallGraph, NodeIndex, NodeKind, OperationIndex};
 pub use span::{Span, SpanBatch, SpanVisitor, TraceId, Vocabulary};
 pub use trace::Trace;

@@ -1,10 +1,10 @@
 //! Attribute names, current and old as equals, and what their values are to facts.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use super::confidential::{self, Confidentiality};
-use super::text;
+use super::{Redaction, text};
 use crate::hash::HashMap;
 use crate::name::Name;
 use crate::span::{Attribute, Marks, Value};
@@ -201,6 +201,8 @@ pub(super) struct Meaning {
     is_old: bool,
     /// Whether the value is one of `db.query.parameter.*` and `db.operation.parameter.*`.
     is_parameter: bool,
+    /// Whether its owner wants the attribute dropped.
+    pub(super) is_redacted: bool,
     /// What a span shows by having it.
     marks: Marks,
     /// Whether the value is confidential.
@@ -211,11 +213,10 @@ impl Meaning {
     fn of(key: &str) -> Self {
         let is_parameter = key.starts_with("db.query.parameter.") || key.starts_with("db.operation.parameter.");
         Self {
-            field: None,
-            is_old: false,
             is_parameter,
             marks: super::marks::of_key(key),
             confidentiality: confidential::of_key(key),
+            ..Self::default()
         }
     }
 }
@@ -231,17 +232,33 @@ static CONVENTIONS: LazyLock<HashMap<&'static str, Meaning>> = LazyLock::new(|| 
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     others: HashMap<Name, Meaning>,
+    redaction: Arc<Redaction>,
 }
 
 impl Keys {
+    pub(super) fn new(redaction: Arc<Redaction>) -> Self {
+        Self { others: HashMap::default(), redaction }
+    }
+
+    /// Whether attributes of this key are dropped.
+    pub(super) fn is_redacted(&self, key: &str) -> bool {
+        self.redaction.covers(key)
+    }
+
     fn meaning(&mut self, key: &str) -> Meaning {
-        if let Some(meaning) = CONVENTIONS.get(key) {
+        if self.redaction.is_empty()
+            && let Some(meaning) = CONVENTIONS.get(key)
+        {
             return *meaning;
         }
         if self.others.len() >= MAX_REMEMBERED_KEYS {
             self.others.clear();
         }
-        *self.others.entry(Name::of(key)).or_insert_with(|| Meaning::of(key))
+        *self.others.entry(Name::of(key)).or_insert_with(|| match CONVENTIONS.get(key) {
+            _ if self.redaction.covers(key) => Meaning { is_redacted: true, ..Meaning::default() },
+            Some(meaning) => *meaning,
+            None => Meaning::of(key),
+        })
     }
 }
 

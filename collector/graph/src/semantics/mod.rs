@@ -8,14 +8,17 @@ mod call;
 mod confidential;
 mod database;
 mod marks;
+mod redaction;
 mod resource;
 mod sql;
 mod url;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use self::attributes::{Field, Keys, Known};
 use self::confidential::Confidentiality;
+pub use self::redaction::Redaction;
 use crate::facts::Key;
 use crate::facts::bounded::stable_hash;
 use crate::name::{Name, NameTable, cut};
@@ -43,6 +46,11 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
+    /// A builder that drops attributes before anything reads or stores them.
+    pub fn with_redaction(redaction: Arc<Redaction>) -> Self {
+        Self { keys: Keys::new(redaction), ..Self::default() }
+    }
+
     /// The batch.
     pub fn finish(self) -> SpanBatch {
         self.batch
@@ -51,6 +59,13 @@ impl BatchBuilder {
 
 impl SpanVisitor for BatchBuilder {
     fn resource(&mut self, attributes: &[Attribute<'_>]) {
+        let kept: Vec<Attribute<'_>>;
+        let attributes = if attributes.iter().any(|(key, _)| self.keys.is_redacted(key)) {
+            kept = attributes.iter().filter(|(key, _)| !self.keys.is_redacted(key)).cloned().collect();
+            &kept
+        } else {
+            attributes
+        };
         self.resource = resource::read(attributes, &mut self.batch.vocabulary.names);
         self.resource_marks = marks::of_resource(attributes);
         self.resource_id = ResourceId(stable_hash(&self.resource));
@@ -265,7 +280,8 @@ fn detail(view: &SpanView<'_>, known: &Known<'_>, names: &mut NameTable) -> (Det
     note(name.kinds, "");
     let message = confidential::mask(Confidentiality::Unknown, &view.status_message);
     note(message.kinds, STATUS_MESSAGE);
-    let attributes = view.attributes.iter().zip(&known.meanings).take(MAX_ATTRIBUTES).map(|((key, value), meaning)| {
+    let kept = view.attributes.iter().zip(&known.meanings).filter(|(_, meaning)| !meaning.is_redacted);
+    let attributes = kept.take(MAX_ATTRIBUTES).map(|((key, value), meaning)| {
         let key = scrub(key);
         let masked = match value {
             Value::Text(text) => confidential::mask(meaning.confidentiality, text),

@@ -315,3 +315,24 @@ fn old_calls_without_a_convention_are_calls() {
     assert_eq!(read.call().kind, EdgeKind::Rpc);
     assert_eq!(read.text(read.call().template), "driver.DriverService/FindNearest");
 }
+
+#[test]
+fn redacted_attributes_leave_no_trace() {
+    let redaction = Redaction::new(["http.route", "enduser.*", "service.version", "note"]);
+    let mut builder = BatchBuilder::with_redaction(redaction.into());
+    builder.resource(&attributes(&[("service.name", "cart"), ("service.version", "v7")]));
+    let pairs = attributes(&[("http.route", "/r"), ("enduser.id", "u"), ("note", "n"), ("http.request.method", "GET")]);
+    let kind = SpanKind::Server;
+    builder.span(&SpanView {
+        trace_id: TraceId(1),
+        span_id: SpanId(1),
+        kind,
+        attributes: &pairs,
+        ..SpanView::default()
+    });
+    let batch = builder.finish();
+    let texts = batch.vocabulary.names.sorted(|_| true);
+    assert!(texts.values().all(|text| !["/r", "u", "n", "v7"].contains(&&**text)), "{texts:?}");
+    assert_eq!(batch.spans[0].detail.attributes().collect::<Vec<_>>(), [("http.request.method", "GET")]);
+    assert!(!batch.spans[0].marks.has(Marks::IDENTITY));
+}
