@@ -1,3 +1,5 @@
+//! Whole spans: from what a decoder shows to what facts need.
+
 use super::*;
 use crate::span::{Access, EdgeKind, NodeKey, SecretKind, TraceId, Transport};
 

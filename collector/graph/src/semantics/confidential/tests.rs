@@ -1,3 +1,5 @@
+//! What is masked, and what of it is held against the sender.
+
 use super::*;
 
 const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N";

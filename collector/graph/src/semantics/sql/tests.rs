@@ -1,3 +1,5 @@
+//! Statements of every kind, with the tables that they read and write.
+
 use super::*;
 
 /// Tables are given as `name`, or `name!` where they are written.
