@@ -100,6 +100,10 @@ pub(crate) struct ReceiverArguments {
     #[command(flatten)]
     pub(crate) otlp: OtlpArguments,
 
+    /// Receive Zipkin v2 (JSON) here, too; at 127.0.0.1:9411 where no address is given
+    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_ZIPKIN", num_args = 0..=1, default_missing_value = "127.0.0.1:9411")]
+    pub(crate) zipkin: Option<SocketAddr>,
+
     /// Answer the API here
     #[arg(long, value_name = "ADDRESS", env = "SPANLINT_API", default_value = "127.0.0.1:4319")]
     pub(crate) api: SocketAddr,

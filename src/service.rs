@@ -31,8 +31,10 @@ pub(crate) fn runtime() -> std::io::Result<Runtime> {
 
 /// The collector that the arguments ask for.
 pub(crate) fn collector_config(arguments: &ReceiverArguments) -> anyhow::Result<CollectorConfig> {
-    let config = safe_config(&arguments.otlp, &[arguments.api])?;
+    let others: Vec<SocketAddr> = arguments.zipkin.into_iter().chain([arguments.api]).collect();
+    let config = safe_config(&arguments.otlp, &others)?;
     Ok(CollectorConfig {
+        zipkin: arguments.zipkin,
         api: Some(arguments.api),
         live: config.live.within(arguments.memory_limit << 20),
         data_dir: arguments.data_dir.clone(),
@@ -94,11 +96,10 @@ impl Service {
     /// Judges what `collector` publishes, shows it to `session`, and serves the API.
     pub(crate) fn start(mut collector: Collector, window: Duration, judge: Judge, switches: Option<Switches>) -> Self {
         let addresses = collector.addresses();
-        let endpoints = addresses.otlp_grpc.iter().chain(&addresses.otlp_http);
+        let otlp = addresses.otlp_grpc.into_iter().chain(addresses.otlp_http);
+        let endpoints = otlp.map(|address| endpoint("OTLP gRPC + HTTP", address));
         let frame = Frame {
-            endpoints: endpoints
-                .map(|address| Endpoint { protocols: "OTLP gRPC + HTTP".to_owned(), address: address.to_string() })
-                .collect(),
+            endpoints: endpoints.chain(addresses.zipkin.map(|address| endpoint("Zipkin v2", address))).collect(),
             window_seconds: window.as_secs(),
             switches,
         };
@@ -107,6 +108,10 @@ impl Service {
         collector.serve_api(routes, &api::PATHS);
         Self { collector, session }
     }
+}
+
+fn endpoint(protocols: &str, address: SocketAddr) -> Endpoint {
+    Endpoint { protocols: protocols.to_owned(), address: address.to_string() }
 }
 
 /// Shows the dashboard until the user leaves.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Token;
 use crate::api::{self, Guard};
 use crate::clock::system_clock;
-use crate::config::{API_FLAG, CollectorConfig, DATA_DIR_FLAG, OTLP_GRPC_FLAG, OTLP_HTTP_FLAG};
+use crate::config::{API_FLAG, CollectorConfig, DATA_DIR_FLAG, OTLP_GRPC_FLAG, OTLP_HTTP_FLAG, ZIPKIN_FLAG};
 use crate::durable::{Durable, DurableError, Opened, Recovery, Replayed, Retention, Writer};
 use crate::limits::{Limits, SHUTDOWN_TIMEOUT};
 use crate::live::{Finished, Live, LiveSettings, Published, Replay, TraceReader};
@@ -43,6 +43,8 @@ pub struct Addresses {
     pub otlp_grpc: Option<SocketAddr>,
     /// Of OTLP/HTTP.
     pub otlp_http: Option<SocketAddr>,
+    /// Of Zipkin.
+    pub zipkin: Option<SocketAddr>,
     /// Of the API.
     pub api: Option<SocketAddr>,
 }
@@ -72,10 +74,12 @@ impl Collector {
     pub async fn start(config: CollectorConfig) -> Result<Self, StartError> {
         let otlp_grpc = listen(config.otlp_grpc, OTLP_GRPC_FLAG).await?;
         let otlp_http = listen(config.otlp_http, OTLP_HTTP_FLAG).await?;
+        let zipkin = listen(config.zipkin, ZIPKIN_FLAG).await?;
         let api = listen(config.api, API_FLAG).await?;
         let addresses = Addresses {
             otlp_grpc: address(otlp_grpc.as_ref())?,
             otlp_http: address(otlp_http.as_ref())?,
+            zipkin: address(zipkin.as_ref())?,
             api: address(api.as_ref())?,
         };
         let (live, durable, log) = match config.data_dir {
@@ -101,6 +105,10 @@ impl Collector {
         let mut servers = JoinSet::new();
         for listener in otlp_grpc.into_iter().chain(otlp_http) {
             servers.spawn(receiver::serve(listener, tls.clone(), receiver.clone(), shutdown.clone()));
+        }
+        if let Some(listener) = zipkin {
+            let router = receiver::zipkin_router(receiver);
+            servers.spawn(receiver::serve_router(listener, tls.clone(), router, limits, shutdown.clone()));
         }
         Ok(Self { addresses, live, counters, limits, token, tls, log, api, servers, shutdown })
     }

@@ -14,6 +14,8 @@ use crate::tls::Tls;
 pub const OTLP_GRPC_FLAG: &str = "--otlp-grpc";
 /// The flag that chooses the address for OTLP over HTTP.
 pub const OTLP_HTTP_FLAG: &str = "--otlp-http";
+/// The flag that chooses the address for Zipkin.
+pub const ZIPKIN_FLAG: &str = "--zipkin";
 /// The flag that chooses the address of the API.
 pub const API_FLAG: &str = "--api";
 /// The flag that chooses the folder of the log.
@@ -26,6 +28,8 @@ pub struct CollectorConfig {
     pub otlp_grpc: Option<SocketAddr>,
     /// Where OTLP/HTTP is expected; OTLP/gRPC is understood as well.
     pub otlp_http: Option<SocketAddr>,
+    /// Where spans of Zipkin v2 are expected, if anywhere.
+    pub zipkin: Option<SocketAddr>,
     /// Where the API is served.
     pub api: Option<SocketAddr>,
     /// When traces settle, and what is kept of them.
@@ -51,6 +55,7 @@ impl Default for CollectorConfig {
         Self {
             otlp_grpc: loopback(4317),
             otlp_http: loopback(4318),
+            zipkin: None,
             api: loopback(4319),
             live: LiveSettings::default(),
             limits: Limits::default(),

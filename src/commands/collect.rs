@@ -23,6 +23,9 @@ pub(crate) fn run(arguments: &CollectArguments) -> anyhow::Result<Ending> {
         if let Some(api) = addresses.api {
             output::say(&format!("answering on http://{api}/api/v1/findings"));
         }
+        if let Some(zipkin) = addresses.zipkin {
+            output::say(&format!("receiving Zipkin v2 on http://{zipkin}/api/v2/spans"));
+        }
         if let Some(sentence) = service.collector.recovery().and_then(service::recovery_sentence) {
             output::say(&sentence);
         }

@@ -51,16 +51,19 @@ pub enum Content {
     MetricsProtobuf = 5,
     /// OTLP metrics as JSON.
     MetricsJson = 6,
+    /// Spans of Zipkin v2 as JSON.
+    ZipkinJson = 7,
 }
 
 impl Content {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::TracesProtobuf,
         Self::TracesJson,
         Self::LogsProtobuf,
         Self::LogsJson,
         Self::MetricsProtobuf,
         Self::MetricsJson,
+        Self::ZipkinJson,
     ];
 
     fn from_number(number: u8) -> Option<Self> {

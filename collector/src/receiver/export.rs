@@ -10,7 +10,7 @@ use super::encode::{Encoding, PartialSuccess};
 use super::meter::{Meter, Metered, too_many};
 use super::problem::Problem;
 use crate::budget::Grant;
-use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf};
+use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf, zipkin_json};
 use crate::durable::Content;
 use crate::live::{Busy, RETRY_AFTER};
 
@@ -51,7 +51,7 @@ impl Receiver {
 
     /// Puts a batch and the copy of its request in, both or none, and where requests are kept only after this one is on
     /// disk. Room comes first, so that what is kept is not turned away. A request without spans has only a copy.
-    async fn take(
+    pub(super) async fn take(
         &self,
         content: Content,
         request: &Bytes,
@@ -87,6 +87,11 @@ pub(crate) fn decode_kept(content: Content, request: &[u8]) -> Result<SpanBatch,
         Content::LogsJson => (Signal::Logs, Encoding::Json),
         Content::MetricsProtobuf => (Signal::Metrics, Encoding::Protobuf),
         Content::MetricsJson => (Signal::Metrics, Encoding::Json),
+        Content::ZipkinJson => {
+            let mut builder = BatchBuilder::default();
+            zipkin_json::decode(request, &mut builder)?;
+            return Ok(builder.finish());
+        }
     };
     let mut builder = BatchBuilder::default();
     decode(signal, encoding, request, &mut builder)?;

@@ -1,4 +1,4 @@
-//! Receives OTLP: gRPC and HTTP, protobuf and JSON, HTTP/1.1 and HTTP/2, all on every port.
+//! Receives OTLP: gRPC and HTTP, protobuf and JSON, HTTP/1.1 and HTTP/2, all on every port; and Zipkin on another.
 //!
 //! A receiver decodes, hands in and answers. It says success only once the spans are in, refuses bad spans by name
 //! while their neighbours live, and says "retry later" when the collector is full: sent = accepted + rejected + asked to
@@ -17,6 +17,7 @@ mod listen;
 mod meter;
 mod problem;
 mod tap;
+mod zipkin;
 
 use std::sync::Arc;
 
@@ -62,6 +63,12 @@ pub fn router(receiver: Receiver) -> Router {
     let router = router.layer(middleware::from_fn_with_state(receiver.clone(), authorize));
     // Outermost, so that a page may read every answer, refusals as well.
     router.with_state(receiver).layer(middleware::from_fn(cors::answer))
+}
+
+/// The routes of a port for Zipkin.
+pub fn zipkin_router(receiver: Receiver) -> Router {
+    let router = zipkin::routes(Router::new());
+    router.layer(middleware::from_fn_with_state(receiver.clone(), authorize)).with_state(receiver)
 }
 
 /// Lets those through who may send.

@@ -18,6 +18,9 @@ use crate::live::Busy;
 const USAGE: &str = "spanlint takes OTLP here: POST /v1/traces, /v1/logs or /v1/metrics as application/x-protobuf or \
                      application/json, or gRPC on the same port";
 
+/// The same for Zipkin.
+const ZIPKIN_USAGE: &str = "spanlint takes Zipkin v2 here: POST /api/v2/spans as application/json";
+
 /// A number of `google.rpc.Code`.
 mod code {
     pub(super) const INVALID_ARGUMENT: u8 = 3;
@@ -87,6 +90,18 @@ impl Problem {
     /// Nothing is there.
     pub(super) fn wrong_path(method: &str, path: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, code::UNIMPLEMENTED, format!("there is no {method} {path}; {USAGE}"))
+    }
+
+    /// Spans of Zipkin of a type that is not read here.
+    pub(super) fn unsupported_zipkin(found: &str) -> Self {
+        let message = format!("cannot read {found:?}; {ZIPKIN_USAGE}");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::INVALID_ARGUMENT, message)
+    }
+
+    /// Nothing is there for Zipkin.
+    pub(super) fn wrong_zipkin_path(method: &str, path: &str) -> Self {
+        let message = format!("there is no {method} {path}; {ZIPKIN_USAGE}");
+        Self::new(StatusCode::NOT_FOUND, code::UNIMPLEMENTED, message)
     }
 
     /// The path is right, the method is not.

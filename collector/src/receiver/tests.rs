@@ -236,6 +236,42 @@ async fn without_the_token_nobody_sends() {
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
 }
 
+/// What the Zipkin port answers.
+async fn to_zipkin(receiver: &Receiver, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> (u16, String) {
+    let mut request = Request::post(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = zipkin_router(receiver.clone()).oneshot(request.body(body.into()).unwrap()).await.unwrap();
+    (response.status().as_u16(), String::from_utf8(self::body(response).await).unwrap())
+}
+
+#[tokio::test]
+async fn zipkin_v2_is_taken_and_v1_is_told_so() {
+    let (receiver, mut queued) = receiver(Limits::default());
+    let spans_v2 = r#"[{"traceId":"1","id":"2","name":"get","kind":"SERVER","localEndpoint":{"serviceName":"shop"},
+        "timestamp":1700000000000000,"duration":5},{"traceId":"x","id":"2"}]"#;
+    let json = [("content-type", JSON)];
+    assert_eq!(to_zipkin(&receiver, "/api/v2/spans", &json, spans_v2).await, (202, String::new()));
+    let gzip = [("content-type", JSON), ("content-encoding", "gzip")];
+    assert_eq!(to_zipkin(&receiver, "/api/v2/spans", &gzip, compress(spans_v2.as_bytes())).await.0, 202);
+    assert_eq!(queued.try_recv().unwrap().batch.spans, queued.try_recv().unwrap().batch.spans);
+    assert_eq!((spans(&receiver), receiver.intake.budget().used()), ([2, 2, 0], 0));
+    let old = r#"[{"traceId":"1","id":"2","annotations":[],"binaryAnnotations":[]}]"#;
+    for (path, headers, body, status, words) in [
+        ("/api/v2/spans", &json[..], old, 400, "this is Zipkin v1"),
+        ("/api/v2/spans", &[("content-type", "application/x-thrift")], "", 400, "send spans to /api/v2/spans"),
+        ("/api/v1/spans", &json, spans_v2, 400, "send spans to /api/v2/spans"),
+        ("/api/v2/spans", &[("content-type", PROTOBUF)], "", 415, "POST /api/v2/spans as application/json"),
+        ("/api/v2/spans", &json, "[7]", 400, "not spans of Zipkin v2: invalid type"),
+        ("/v1/traces", &json, "{}", 404, "POST /api/v2/spans as application/json"),
+    ] {
+        let (found, sentence) = to_zipkin(&receiver, path, headers, body).await;
+        assert_eq!(found, status, "{sentence}");
+        assert!(sentence.contains(words) && sentence.lines().count() == 1, "{sentence}");
+    }
+}
+
 #[tokio::test]
 async fn a_sender_that_hangs_up_is_counted() {
     let (receiver, _queued) = receiver(Limits::default());
