@@ -25,15 +25,27 @@ use tokio::sync::watch;
 
 use self::cached::Cached;
 pub use self::host::Guard;
-use crate::live::{FactsReader, Intake, Live, Published, TraceReader};
+use crate::live::{FactsReader, Intake, Live, LogQuery, Published, TraceReader};
 use crate::receiver::Counters;
 
 /// The version of the wire format of the API and of reports.
 pub const SCHEMA_VERSION: &str = "0.1";
 
 /// The paths of [`router`], for whoever asks for another.
-const PATHS: [&str; 7] =
-    ["/api/v1/version", "/api/v1/graph", "/api/v1/snapshot", "/api/v1/traces/{id}", "/healthz", "/readyz", "/metrics"];
+const PATHS: [&str; 9] = [
+    "/api/v1/version",
+    "/api/v1/graph",
+    "/api/v1/snapshot",
+    "/api/v1/traces/{id}",
+    "/api/v1/logs",
+    "/api/v1/measurements",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+];
+
+/// The most log lines of one answer.
+const MAX_ANSWERED_LINES: usize = 500;
 
 /// What every route reads.
 #[derive(Debug, Clone)]
@@ -61,6 +73,13 @@ struct GraphQuery {
     environment: Option<String>,
 }
 
+#[derive(Debug, Deserialize)]
+struct LogsQuery {
+    service: Option<String>,
+    trace: Option<String>,
+    limit: Option<usize>,
+}
+
 /// The routes of the collector, to be extended and then made safe by [`guarded`].
 pub fn router(live: &Live, counters: Arc<Counters>) -> Router {
     let sources = Sources {
@@ -80,6 +99,8 @@ pub fn router(live: &Live, counters: Arc<Counters>) -> Router {
         .route("/api/v1/graph", get(graph))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/traces/{id}", get(trace))
+        .route("/api/v1/logs", get(logs))
+        .route("/api/v1/measurements", get(measurements))
         .with_state(sources)
 }
 
@@ -156,14 +177,30 @@ fn no_environment(wanted: &str, names: &[&str]) -> String {
 }
 
 async fn trace(State(sources): State<Sources>, Path(id): Path<String>) -> Result<Json<wire::TraceBody>, Refused> {
-    let id: TraceId = id
-        .parse()
-        .map_err(|_| Refused(StatusCode::BAD_REQUEST, format!("{id:?} is no trace id: 1 to 32 hexadecimal digits")))?;
+    let id = trace_id(&id)?;
     let waterfall = sources.traces.waterfall(id).await;
     waterfall.map(|waterfall| Json(wire::TraceBody::from(waterfall))).ok_or_else(|| {
         let reason = format!("trace {id} is not stored: it has not settled yet, never came, or was the oldest of many");
         Refused(StatusCode::NOT_FOUND, reason)
     })
+}
+
+fn trace_id(text: &str) -> Result<TraceId, Refused> {
+    let reason = || format!("{text:?} is no trace id: 1 to 32 hexadecimal digits");
+    text.parse().map_err(|_| Refused(StatusCode::BAD_REQUEST, reason()))
+}
+
+/// The newest log lines, of one service or trace where the query says so.
+async fn logs(State(sources): State<Sources>, Query(query): Query<LogsQuery>) -> Result<Json<wire::LogsBody>, Refused> {
+    let trace_id = query.trace.as_deref().map(trace_id).transpose()?;
+    let limit = query.limit.unwrap_or(MAX_ANSWERED_LINES).min(MAX_ANSWERED_LINES);
+    let lines = sources.traces.logs(LogQuery { service: query.service, trace_id, limit }).await;
+    lines.map(|lines| Json(lines.into())).ok_or_else(stopping)
+}
+
+/// What the services measure of themselves.
+async fn measurements(State(sources): State<Sources>) -> Json<wire::ReadingsBody> {
+    Json(wire::ReadingsBody::from(&*sources.published.borrow().readings))
 }
 
 impl IntoResponse for Refused {

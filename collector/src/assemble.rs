@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use spanlint_graph::span::SpanId;
-use spanlint_graph::{Span, Trace, TraceId};
+use spanlint_graph::{Name, Span, Trace, TraceId};
 
 use self::settled::SettledTraces;
 use crate::size::span_bytes;
@@ -200,6 +200,16 @@ impl Assembler {
         let mut ids: Vec<TraceId> = self.pending.keys().copied().collect();
         ids.sort_unstable();
         ids.into_iter().map(|id| self.release(id)).collect()
+    }
+
+    /// Remembers the environment that a settled trace names, for its spans that come late and name none.
+    pub fn set_environment(&mut self, id: TraceId, environment: Name) {
+        self.settled.set_environment(id, environment);
+    }
+
+    /// The environment that a settled trace named; empty for none or several, and where the trace is forgotten.
+    pub fn environment(&self, id: TraceId) -> Name {
+        self.settled.environment(id)
     }
 
     /// What happened so far.

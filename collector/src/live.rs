@@ -6,6 +6,7 @@
 
 mod owner;
 mod queue;
+mod records;
 mod replay;
 mod status;
 
@@ -13,6 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanlint_graph::waterfall::LogRow;
 use spanlint_graph::{CallGraph, TraceId, Waterfall};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -21,6 +23,7 @@ use self::owner::Owner;
 pub use self::owner::{Finished, LiveSettings, Published};
 pub use self::queue::{Busy, Intake, MAX_QUEUED_BATCHES, MAX_QUEUED_BYTES, Reserved};
 pub(crate) use self::queue::{Queued, RETRY_AFTER, queue};
+pub use self::records::LogQuery;
 pub use self::replay::Replay;
 pub use self::status::Status;
 use crate::clock::Clock;
@@ -43,6 +46,7 @@ enum Request {
 #[derive(Debug)]
 enum Question {
     Waterfall(TraceId, oneshot::Sender<Option<Waterfall>>),
+    Logs(LogQuery, oneshot::Sender<Vec<LogRow>>),
     Snapshot(oneshot::Sender<Vec<u8>>),
     RunGraphs(oneshot::Sender<Vec<CallGraph>>),
 }
@@ -56,7 +60,7 @@ pub struct Live {
     kept: Option<KeptTraces>,
 }
 
-/// Where stored traces are asked for.
+/// Where stored traces and log lines are asked for.
 #[derive(Debug, Clone)]
 pub struct TraceReader {
     requests: mpsc::Sender<Request>,
@@ -139,6 +143,11 @@ impl TraceReader {
             (stored, _) => stored,
         }
     }
+
+    /// The newest log lines, the newest first; none once the owner has ended.
+    pub async fn logs(&self, query: LogQuery) -> Option<Vec<LogRow>> {
+        ask(&self.requests, |reply| Question::Logs(query, reply)).await
+    }
 }
 
 impl FactsReader {
@@ -199,6 +208,7 @@ async fn drive(mut owner: Owner, mut channels: Channels, clock: Clock) {
 fn answer(owner: &Owner, question: Question) {
     let _ = match question {
         Question::Waterfall(id, reply) => reply.send(owner.waterfall(id)).is_ok(),
+        Question::Logs(query, reply) => reply.send(owner.logs(&query)).is_ok(),
         Question::Snapshot(reply) => reply.send(owner.snapshot()).is_ok(),
         Question::RunGraphs(reply) => reply.send(owner.run_graphs()).is_ok(),
     };

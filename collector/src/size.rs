@@ -4,6 +4,8 @@
 
 use spanlint_graph::{Span, SpanBatch};
 
+use crate::logs::line_bytes;
+
 /// What one name costs in a vocabulary beside its text: the map entry and the allocation.
 const NAME_OVERHEAD_BYTES: usize = 64;
 
@@ -17,5 +19,10 @@ pub(crate) fn span_bytes(span: &Span) -> usize {
 /// the spans hold as well.
 pub(crate) fn batch_bytes(batch: &SpanBatch) -> usize {
     let spans: usize = batch.spans.iter().map(span_bytes).sum();
-    spans + (batch.vocabulary.names.len() + batch.vocabulary.resources.len()) * NAME_OVERHEAD_BYTES
+    let logs: usize = batch.logs.iter().map(line_bytes).sum();
+    let measurements = size_of_val::<[_]>(&batch.measurements);
+    spans
+        + logs
+        + measurements
+        + (batch.vocabulary.names.len() + batch.vocabulary.resources.len()) * NAME_OVERHEAD_BYTES
 }

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use spanlint_graph::span::Resource;
 use spanlint_graph::{Facts, Fold, Name, Trace, TraceId, Vocabulary};
 
 /// How long a bucket is; windows slide by as much.
@@ -54,9 +55,14 @@ impl Window {
         self.place(trace, now_ns).add_trace(trace, vocabulary);
     }
 
-    /// Adds spans that came after their trace had settled.
-    pub fn add_fragment(&mut self, fragment: &Trace, vocabulary: &Vocabulary, now_ns: u64) {
-        self.place(fragment, now_ns).add_fragment(fragment, vocabulary);
+    /// Adds spans that came after their trace had settled, which names `environment`.
+    pub fn add_fragment(&mut self, fragment: &Trace, environment: Name, vocabulary: &Vocabulary, now_ns: u64) {
+        self.place(fragment, now_ns).add_fragment(fragment, environment, vocabulary);
+    }
+
+    /// Adds a service of which something other than spans came at `time_ns`.
+    pub fn add_silent_service(&mut self, resource: &Resource, time_ns: u64) {
+        self.new.entry(time_ns / BUCKET_NS).or_default().add_silent_service(resource, time_ns);
     }
 
     /// Folds in what is new and drops what is too old at `now_ns`; answers whether the window changed.

@@ -12,7 +12,9 @@ pub mod facts;
 pub mod file;
 pub mod hash;
 mod key;
+pub mod log;
 mod marks;
+pub mod measurement;
 pub mod name;
 pub mod resolve;
 pub mod semantics;
@@ -24,6 +26,8 @@ mod view;
 pub mod waterfall;
 
 pub use facts::{Facts, Fold};
+pub use log::LogLine;
+pub use measurement::Measurement;
 pub use name::{Name, NameTable};
 pub use resolve::resolve;
 pub use semantics::{BatchBuilder, Redaction};

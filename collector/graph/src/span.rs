@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 pub use crate::detail::Detail;
 use crate::hash::HashMap;
 pub use crate::key::{DatastoreKey, EdgeKind, NodeKey, ServiceKey, TopicKey};
+use crate::log::LogLine;
 pub use crate::marks::{Location, Marks, Secret, SecretKind, Transport};
+use crate::measurement::Measurement;
 use crate::name::{Name, NameTable};
 pub use crate::view::{Attribute, Refusal, SpanView, SpanVisitor, Value};
 
@@ -281,11 +283,15 @@ impl Vocabulary {
     }
 }
 
-/// The spans of one request or file, with the vocabulary they need.
+/// The spans of one request or file, with the log lines and measurements among them and the vocabulary they need.
 #[derive(Debug, Clone, Default)]
 pub struct SpanBatch {
     /// The spans, in the order sent.
     pub spans: Vec<Span>,
+    /// The log lines, in the order sent.
+    pub logs: Vec<LogLine>,
+    /// The points of standard metrics, in the order sent.
+    pub measurements: Vec<Measurement>,
     /// What they refer to.
     pub vocabulary: Vocabulary,
     /// How many spans were refused.
@@ -304,6 +310,11 @@ impl SpanBatch {
         traces.sort_unstable();
         traces.dedup();
         traces
+    }
+
+    /// Whether nothing was taken.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty() && self.logs.is_empty() && self.measurements.is_empty()
     }
 }
 

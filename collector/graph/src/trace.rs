@@ -59,7 +59,7 @@ impl Trace {
         let start_ns = self.start_ns();
         let end_ns = self.spans.iter().map(|span| span.end_ns).max().unwrap_or(start_ns);
         let rows = tree.preorder().map(|(index, depth)| self.row(index, depth, &tree, vocabulary)).collect();
-        Waterfall { trace_id: self.id, start_ns, duration_ns: end_ns - start_ns, rows }
+        Waterfall { trace_id: self.id, start_ns, duration_ns: end_ns - start_ns, rows, logs: Vec::new() }
     }
 
     fn row(&self, index: usize, depth: u16, tree: &Tree, vocabulary: &Vocabulary) -> Row {
@@ -84,14 +84,23 @@ impl Trace {
             is_orphan: tree.is_orphan[index],
             status_message: span.detail.status_message().to_owned(),
             attributes: span.detail.attributes().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            logs: Vec::new(),
         }
     }
 
+    /// The only environment that the trace names; empty where it names none or several.
+    pub fn environment(&self, vocabulary: &Vocabulary) -> Name {
+        let mut named = self.spans.iter().map(|span| vocabulary.resource(span.resource).environment);
+        let first = named.find(|name| !name.is_empty()).unwrap_or_default();
+        if named.all(|name| name.is_empty() || name == first) { first } else { Name::EMPTY }
+    }
+
     /// The trace by environment. Spans that name none belong to the nearest ancestor's, else to the only one that the
-    /// trace names; a parent in another environment is no parent.
-    pub(crate) fn by_environment(&self, vocabulary: &Vocabulary) -> Vec<(Name, Cow<'_, Self>)> {
+    /// trace names, else to `inherited`; a parent in another environment is no parent.
+    pub(crate) fn by_environment(&self, vocabulary: &Vocabulary, inherited: Name) -> Vec<(Name, Cow<'_, Self>)> {
         let own = |span: &Span| vocabulary.resource(span.resource).environment;
-        let mut named: Vec<Name> = self.spans.iter().map(own).filter(|name| !name.is_empty()).collect();
+        let named = self.spans.iter().map(own).chain([inherited]);
+        let mut named: Vec<Name> = named.filter(|name| !name.is_empty()).collect();
         named.sort_unstable();
         named.dedup();
         if named.len() < 2 {
@@ -100,7 +109,7 @@ impl Trace {
         let tree = Tree::of(&self.spans);
         let mut environments = vec![Name::EMPTY; self.spans.len()];
         for &index in &tree.order {
-            let inherited = tree.parent[index].map_or(Name::EMPTY, |parent| environments[parent]);
+            let inherited = tree.parent[index].map_or(inherited, |parent| environments[parent]);
             let own = own(&self.spans[index]);
             environments[index] = if own.is_empty() { inherited } else { own };
         }

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::log::LogView;
+use crate::measurement::PointView;
 use crate::span::{Link, SpanId, SpanKind, TraceId};
 
 /// The value of an attribute, borrowed from the request where that is possible.
@@ -91,7 +93,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What a decoder tells of a request, in its order: each resource is followed by its spans.
+/// What a decoder tells of a request, in its order: each resource is followed by what it sent.
 pub trait SpanVisitor {
     /// The spans that follow belong to the resource with these attributes.
     fn resource(&mut self, attributes: &[Attribute<'_>]);
@@ -101,4 +103,11 @@ pub trait SpanVisitor {
 
     /// A span of the current resource that cannot be taken.
     fn refuse(&mut self, refusal: Refusal);
+
+    /// A log record of the current resource; whoever looks for spans alone passes over it.
+    fn log(&mut self, _log: &LogView<'_>) {}
+
+    /// A point of a [`Standard`](crate::measurement::Standard) metric of the current resource; whoever looks for spans
+    /// alone passes over it.
+    fn point(&mut self, _point: &PointView<'_>) {}
 }

@@ -12,7 +12,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 ///
 /// Sent spans are accepted, rejected or asked to come again, each exactly once per request; those under way make the
 /// difference, since their answer is read before they are. So is every request, by its answer.
-fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, u64); 26] {
+fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, u64); 31] {
     [
         ("accepted_spans_total", "Spans that are in.", received.accepted_spans.get()),
         ("rejected_spans_total", "Spans refused by name.", received.rejected_spans.get()),
@@ -26,7 +26,7 @@ fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, 
         ("unkept_requests_total", "Requests that the data folder could not take.", received.unkept_requests.get()),
         ("malformed_requests_total", "Requests that could not be read.", received.malformed_requests.get()),
         ("oversized_requests_total", "Requests that can never fit.", received.oversized_requests.get()),
-        ("other_records_total", "Log records and metrics, not used yet.", received.other_records.get()),
+        ("other_records_total", "Log records and metrics.", received.other_records.get()),
         ("over_limit_total", "Parts of spans that went over a bound.", received.over_limit.get()),
         ("settled_traces_total", "Traces that settled.", live.settled_traces),
         ("early_traces_total", "Traces that a bound settled before their time.", live.early_traces),
@@ -35,6 +35,11 @@ fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, 
         ("misdated_traces_total", "Traces whose time was outside the window.", live.misdated_traces),
         ("dropped_names_total", "Names that the bound of the vocabulary turned away.", live.dropped_names),
         ("evicted_exemplars_total", "Traces thrown away that a graph cites or may cite.", live.evicted_exemplars),
+        ("log_lines_total", "Log lines taken.", live.log_lines),
+        ("dropped_log_lines_total", "Log lines that the bounds turned away or aged out.", live.dropped_log_lines),
+        ("measurements_total", "Points of standard metrics taken.", live.measurements),
+        ("dropped_measurements_total", "Points of series over the bound.", live.dropped_measurements),
+        ("log_bytes", "Bytes of the log lines that can be looked at.", live.log_bytes),
         ("pending_traces", "Traces that are not settled yet.", live.pending_traces),
         ("pending_spans", "Spans of traces that are not settled yet.", live.pending_spans),
         ("store_exhausted", "1 while the store is too small for cited traces.", u64::from(live.is_store_exhausted)),

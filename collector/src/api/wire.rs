@@ -1,11 +1,14 @@
 //! The JSON of the API. The graph has the shape that reports have; what another spanlint reads back is public.
 
+mod logs;
 mod trace;
 
 use serde::{Deserialize, Serialize};
 use spanlint_graph::file;
 use spanlint_graph::snapshot::{self, CallGraph};
 
+pub(super) use self::logs::LogsBody;
+pub use self::logs::ReadingsBody;
 pub use self::trace::{TraceBody, TraceBodyError};
 use super::SCHEMA_VERSION;
 

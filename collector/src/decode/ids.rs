@@ -106,6 +106,12 @@ pub(super) fn check_link(trace: RawId<'_>, span: RawId<'_>) -> Result<Option<Lin
     Ok((trace_id.0 != 0 && span_id.0 != 0).then_some(Link { trace_id, span_id }))
 }
 
+/// Where a log record belongs; what cannot be read counts as not given.
+pub(super) fn place(trace: RawId<'_>, span: RawId<'_>) -> (TraceId, SpanId) {
+    let trace_id = TraceId(trace.number("trace id", 16).unwrap_or_default());
+    (trace_id, SpanId(span.number("span id", 8).unwrap_or_default() as u64))
+}
+
 /// The refusal of the span called `name`.
 pub(super) fn refusal(name: &str, reason: &impl fmt::Display) -> Refusal {
     let name = &name[..name.floor_char_boundary(MAX_REFUSED_NAME_BYTES)];

@@ -18,6 +18,8 @@ pub mod zipkin_json;
 pub(crate) mod oracle;
 #[cfg(test)]
 pub(crate) mod recording;
+#[cfg(test)]
+mod records_tests;
 
 /// What OpenTelemetry tells of a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +43,7 @@ impl Signal {
     }
 }
 
-/// What a request held beside the spans that the visitor saw.
+/// What a request held beside the spans that the visitor saw. Metrics that are not standard ones are only counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Decoded {
     /// How many log records it held.

@@ -18,10 +18,10 @@ use super::composite::{self, CompositeText};
 use super::ids::{self, IdError, RawId, SpanIds};
 use super::json::{Each, Text, each};
 use super::otlp_protobuf::STATUS_CODE_ERROR;
-use super::{DecodeError, Decoded};
+use super::{DecodeError, Decoded, Signal};
 use crate::limits::{MAX_ATTRIBUTES, MAX_LINKS};
 
-/// Shows the spans of a request, or of an array of requests, to `visitor`; log records and metrics are counted.
+/// Shows the records of a request, or of an array of requests, to `visitor`, whatever their signal.
 pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
     decode_envelope(bytes, Envelope::Request, visitor)
 }
@@ -67,13 +67,18 @@ struct Walk<'v, V> {
 }
 
 impl<V: SpanVisitor> Walk<'_, V> {
-    /// The resource may stand after its spans, but is shown first: hence the spans are parsed from their raw text.
-    fn resource_spans(&mut self, resource_spans: &ResourceSpans<'_>) -> Result<(), serde_json::Error> {
-        let attributes = resource_spans.resource.as_ref().map(|resource| &resource.attributes);
+    /// The resource may stand after its records, but is shown first: hence the records are parsed from their raw text.
+    fn resource_records(&mut self, signal: Signal, records: &ResourceRecords<'_>) -> Result<(), serde_json::Error> {
+        let attributes = records.resource.as_ref().map(|resource| &resource.attributes);
         self.decoded.over_limit += attributes.map_or(0, |attributes| attributes.over_limit);
         self.visitor.resource(attributes.map_or(&[], |attributes| &attributes.list));
-        each(resource_spans.scope_spans, |scope: ScopeSpans<'_>| {
-            each(scope.spans, |span: JsonSpan<'_>| self.span(&span))
+        each(records.scopes, |scope: ScopeRecords<'_>| match signal {
+            Signal::Traces => each(scope.records, |span: JsonSpan<'_>| self.span(&span)),
+            Signal::Logs => each(scope.records, |record: JsonLogRecord<'_>| {
+                self.log_record(record);
+                Ok(())
+            }),
+            Signal::Metrics => each(scope.records, |metric: JsonMetric<'_>| self.metric(&metric)),
         })
     }
 
@@ -129,24 +134,22 @@ impl<'de, V: SpanVisitor> Visitor<'de> for Requests<'_, '_, V> {
         let walk = self.walk;
         let is_answer = walk.envelope == Envelope::Answer;
         while let Some(key) = map.next_key::<Text<'de>>()? {
-            match &*key.0 {
+            let signal = match &*key.0 {
                 "trace" | "result" if is_answer => {
                     map.next_value_seed(Requests { walk: &mut *walk, is_array_allowed: false })?;
+                    continue;
                 }
-                name @ ("resourceSpans" | "resource_spans" | "batches") if is_answer || name != "batches" => {
-                    walk.decoded.is_recognized = true;
-                    map.next_value_seed(Each::new(|resource| walk.resource_spans(&resource)))?;
+                "resourceSpans" | "resource_spans" => Signal::Traces,
+                "batches" if is_answer => Signal::Traces,
+                "resourceLogs" | "resource_logs" => Signal::Logs,
+                "resourceMetrics" | "resource_metrics" => Signal::Metrics,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
                 }
-                "resourceLogs" | "resource_logs" => {
-                    walk.decoded.is_recognized = true;
-                    walk.decoded.log_records += map.next_value::<Total<ResourceRecords>>()?.count;
-                }
-                "resourceMetrics" | "resource_metrics" => {
-                    walk.decoded.is_recognized = true;
-                    walk.decoded.metrics += map.next_value::<Total<ResourceRecords>>()?.count;
-                }
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
+            };
+            walk.decoded.is_recognized = true;
+            map.next_value_seed(Each::new(|records| walk.resource_records(signal, &records)))?;
         }
         Ok(())
     }
@@ -160,12 +163,21 @@ impl<'de, V: SpanVisitor> Visitor<'de> for Requests<'_, '_, V> {
     }
 }
 
+/// The spans, log records or metrics of one resource.
 #[derive(Deserialize)]
-struct ResourceSpans<'a> {
+struct ResourceRecords<'a> {
     #[serde(borrow)]
     resource: Option<JsonResource<'a>>,
-    #[serde(borrow, rename = "scopeSpans", alias = "scope_spans")]
-    scope_spans: Option<&'a RawValue>,
+    #[serde(
+        borrow,
+        rename = "scopeSpans",
+        alias = "scope_spans",
+        alias = "scopeLogs",
+        alias = "scope_logs",
+        alias = "scopeMetrics",
+        alias = "scope_metrics"
+    )]
+    scopes: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -174,10 +186,11 @@ struct JsonResource<'a> {
     attributes: Attributes<'a>,
 }
 
+/// The spans, log records or metrics of one scope.
 #[derive(Deserialize)]
-struct ScopeSpans<'a> {
-    #[serde(borrow)]
-    spans: Option<&'a RawValue>,
+struct ScopeRecords<'a> {
+    #[serde(borrow, rename = "spans", alias = "logRecords", alias = "log_records", alias = "metrics")]
+    records: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -250,44 +263,12 @@ struct MapFields {
     values: Entries,
 }
 
-/// Log records or metrics of one resource, counted.
-#[derive(Deserialize)]
-struct ResourceRecords {
-    #[serde(default, rename = "scopeLogs", alias = "scope_logs", alias = "scopeMetrics", alias = "scope_metrics")]
-    scopes: Total<ScopeRecords>,
-}
-
-/// Log records or metrics of one scope, counted.
-#[derive(Deserialize)]
-struct ScopeRecords {
-    #[serde(default, rename = "logRecords", alias = "log_records", alias = "metrics")]
-    records: Total<IgnoredAny>,
-}
-
-trait CountRecords {
-    fn count(&self) -> u64;
-}
-
-impl CountRecords for IgnoredAny {
-    fn count(&self) -> u64 {
-        1
-    }
-}
-
-impl CountRecords for ScopeRecords {
-    fn count(&self) -> u64 {
-        self.records.count
-    }
-}
-
-impl CountRecords for ResourceRecords {
-    fn count(&self) -> u64 {
-        self.scopes.count
-    }
-}
-
+mod logs;
+mod metrics;
 mod values;
-use values::{AnyValue, Attributes, Elements, Entries, EnumNumber, Links, Total, Unsigned};
+use logs::JsonLogRecord;
+use metrics::JsonMetric;
+use values::{AnyValue, Attributes, Elements, Entries, EnumNumber, Links, Unsigned};
 
 #[cfg(test)]
 mod tests;

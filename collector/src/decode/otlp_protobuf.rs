@@ -1,4 +1,5 @@
-//! OTLP in protobuf: one walk over the borrowed bytes of an `ExportTraceServiceRequest` that also validates them.
+//! OTLP in protobuf: one walk over the borrowed bytes of an export request that also validates them. The requests of the
+//! three signals differ only in the records that lie three messages deep.
 //!
 //! It accepts and refuses what the public protobuf types do (a property test holds it to that), with their meaning of
 //! repeated fields: the last one wins, messages merge. It builds no message, keeps no scope and no event, and leaves
@@ -13,31 +14,29 @@ use super::wire::{Field, Fields, Payload};
 use super::{DecodeError, Decoded, Signal};
 use crate::limits::{MAX_ATTRIBUTES, MAX_LINKS};
 
+mod logs;
+mod metrics;
+
 /// OTLP's number of the status code `ERROR`.
 pub(super) const STATUS_CODE_ERROR: i64 = 2;
 
 /// Shows the spans of an `ExportTraceServiceRequest` to `visitor`.
 pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
-    let mut walk = Walk { visitor, attributes: Vec::new(), links: Vec::new(), decoded: Decoded::default() };
+    decode_signal(Signal::Traces, bytes, visitor)
+}
+
+/// Shows the records of an export request to `visitor`.
+pub fn decode_signal(signal: Signal, bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
+    let mut walk = Walk { signal, visitor, attributes: Vec::new(), links: Vec::new(), decoded: Decoded::default() };
     let mut request = Fields::of(bytes);
     while let Some(field) = request.next()? {
         match field.number {
-            1 => walk.resource_spans(request.enter(field)?)?,
+            1 => walk.resource_records(request.enter(field)?)?,
             _ => request.skip(field)?,
         }
     }
     walk.decoded.is_recognized = !bytes.is_empty();
     Ok(walk.decoded)
-}
-
-/// Counts the log records or metrics of an export request: both lie three messages deep, where traces have spans.
-pub fn count_records(bytes: &[u8]) -> Result<u64, DecodeError> {
-    let mut count = 0;
-    each_record(bytes, |_| {
-        count += 1;
-        Ok(true)
-    })?;
-    Ok(count)
 }
 
 /// What kind of export request `bytes` are, judged by the first record that shows it; none where no record does.
@@ -56,12 +55,15 @@ fn record_signal(mut record: Fields<'_>) -> Result<Option<Signal>, DecodeError> 
     while let Some(field) = record.next()? {
         match (field.number, field.payload) {
             (7 | 8, Payload::Fixed64(_)) => return Ok(Some(Signal::Traces)),
-            (1 | 11, Payload::Fixed64(_)) => return Ok(Some(Signal::Logs)),
-            (7 | 10, Payload::Bytes(_)) => return Ok(Some(Signal::Metrics)),
+            (1 | 11, Payload::Fixed64(_)) | (2, Payload::Varint(_)) | (8, Payload::Fixed32) => {
+                return Ok(Some(Signal::Logs));
+            }
+            (7, Payload::Bytes(_)) => return Ok(Some(Signal::Metrics)),
             (1, Payload::Bytes(id)) if id.len() == 16 && id.iter().any(|byte| !matches!(byte, b' '..=b'~')) => {
                 guess = Some(Signal::Traces);
             }
-            (1, Payload::Bytes(_)) => guess = Some(Signal::Metrics),
+            // The span id of a log record stands in field 10, too.
+            (1 | 10, Payload::Bytes(_)) => guess = Some(Signal::Metrics),
             _ => {}
         }
         record.skip(field)?;
@@ -117,6 +119,7 @@ struct RawSpan<'a> {
 
 /// The walk: buffers are reused from span to span.
 struct Walk<'a, 'v, V> {
+    signal: Signal,
     visitor: &'v mut V,
     attributes: Vec<Attribute<'a>>,
     links: Vec<Link>,
@@ -124,8 +127,8 @@ struct Walk<'a, 'v, V> {
 }
 
 impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
-    /// The resource may stand anywhere among its spans, but is shown first: hence two passes over this one level.
-    fn resource_spans(&mut self, message: Fields<'a>) -> Result<(), DecodeError> {
+    /// The resource may stand anywhere among its records, but is shown first: hence two passes over this one level.
+    fn resource_records(&mut self, message: Fields<'a>) -> Result<(), DecodeError> {
         self.attributes.clear();
         let mut first = message;
         while let Some(field) = first.next()? {
@@ -140,7 +143,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         let mut second = message;
         while let Some(field) = second.next()? {
             match field.number {
-                2 => self.scope_spans(second.enter(field)?)?,
+                2 => self.scope_records(second.enter(field)?)?,
                 _ => second.skip(field)?,
             }
         }
@@ -159,16 +162,24 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         Ok(())
     }
 
-    fn scope_spans(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
+    fn scope_records(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
         while let Some(field) = message.next()? {
             match field.number {
                 1 => scope(message.enter(field)?)?,
-                2 => self.span(message.enter(field)?)?,
+                2 => self.record(message.enter(field)?)?,
                 3 => drop(field.text()?),
                 _ => message.skip(field)?,
             }
         }
         Ok(())
+    }
+
+    fn record(&mut self, message: Fields<'a>) -> Result<(), DecodeError> {
+        match self.signal {
+            Signal::Traces => self.span(message),
+            Signal::Logs => self.log_record(message),
+            Signal::Metrics => self.metric(message),
+        }
     }
 
     fn span(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {

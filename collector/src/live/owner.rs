@@ -1,14 +1,17 @@
 //! The one that owns the assembler, the window, the store and the vocabulary, as a pure state machine.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanlint_graph::measurement::ServiceReadings;
+use spanlint_graph::resolve::environments;
 use spanlint_graph::span::{Resource, ResourceId};
+use spanlint_graph::waterfall::LogRow;
 use spanlint_graph::{CallGraph, Facts, Name, SpanBatch, TraceId, Vocabulary, Waterfall, file, resolve};
 
 use super::queue::MAX_QUEUED_BYTES;
+use super::records::{LogQuery, Records};
 use super::status::{SpanRate, Status};
 use crate::assemble::{Assembled, Assembler, AssemblyLimits, Settle};
 use crate::clock::Moment;
@@ -66,6 +69,8 @@ pub struct Published {
     pub at_ns: u64,
     /// The call graph of each environment, the one with the most spans first.
     pub environments: Vec<Arc<CallGraph>>,
+    /// What the services measure of themselves.
+    pub readings: Arc<[ServiceReadings]>,
     /// What the collector tells of itself.
     pub status: Status,
 }
@@ -87,6 +92,7 @@ pub(super) struct Owner {
     assembler: Assembler,
     window: Window,
     store: TraceStore,
+    records: Records,
     vocabulary: Vocabulary,
     /// How large the vocabulary was after it was pruned last.
     pruned_to: usize,
@@ -104,6 +110,7 @@ impl Owner {
             assembler: Assembler::new(settings.settle, settings.assembly),
             window: Window::new(settings.window),
             store: TraceStore::new(settings.stored_bytes),
+            records: Records::new(),
             vocabulary: Vocabulary::default(),
             pruned_to: 0,
             accepted_spans: 0,
@@ -121,6 +128,11 @@ impl Owner {
         self.refused_spans += batch.refused;
         self.rate.add(spans, now.elapsed);
         self.vocabulary.merge(&batch.vocabulary);
+        self.records.add(batch.logs, batch.measurements, &self.vocabulary, now);
+        if self.records.logs.is_full() {
+            let cited = self.cited();
+            self.records.logs.make_room(&cited);
+        }
         let assembled = self.assembler.add(batch.spans, now.elapsed);
         self.take(assembled, now);
     }
@@ -129,12 +141,14 @@ impl Owner {
     pub(super) fn tick(&mut self, now: Moment, busy_spans: u64) -> Option<Arc<Published>> {
         self.settle(now);
         let status = self.status(now.elapsed, busy_spans);
-        if !self.is_graph_old && status == self.published.status {
+        let readings = self.records.readings(&self.vocabulary, now);
+        let has_new_readings = !Arc::ptr_eq(&readings, &self.published.readings);
+        if !self.is_graph_old && !has_new_readings && status == self.published.status {
             return None;
         }
         let environments =
             if std::mem::take(&mut self.is_graph_old) { self.graphs() } else { self.published.environments.clone() };
-        self.published = Arc::new(Published { at_ns: now.unix_ns, environments, status });
+        self.published = Arc::new(Published { at_ns: now.unix_ns, environments, readings, status });
         Some(Arc::clone(&self.published))
     }
 
@@ -142,6 +156,7 @@ impl Owner {
     pub(super) fn settle(&mut self, now: Moment) {
         let assembled = self.assembler.tick(now.elapsed);
         self.take(assembled, now);
+        self.add_silent_services(now);
         self.advance(now);
         self.prune();
     }
@@ -153,12 +168,18 @@ impl Owner {
 
     /// Whether nothing changes until a batch comes.
     pub(super) fn is_idle(&self) -> bool {
-        !self.has_pending() && self.window.is_empty() && self.rate.is_zero()
+        !self.has_pending() && self.window.is_empty() && self.rate.is_zero() && self.records.measurements.is_empty()
     }
 
     /// A stored trace, as people look at it.
     pub(super) fn waterfall(&self, id: TraceId) -> Option<Waterfall> {
-        Some(self.store.get(id)?.waterfall(&self.vocabulary))
+        let waterfall = self.store.get(id)?.waterfall(&self.vocabulary);
+        Some(waterfall.with_logs(self.records.logs.of_trace(id), &self.vocabulary))
+    }
+
+    /// The newest log lines.
+    pub(super) fn logs(&self, query: &LogQuery) -> Vec<LogRow> {
+        self.records.answer(query, &self.vocabulary)
     }
 
     /// The facts of the window that was published last, as the bytes of a snapshot file.
@@ -183,11 +204,13 @@ impl Owner {
         for each in assembled {
             let trace = match each {
                 Assembled::Settled(trace) => {
+                    self.assembler.set_environment(trace.id(), trace.environment(&self.vocabulary));
                     self.window.add_trace(&trace, &self.vocabulary, now.unix_ns);
                     trace
                 }
                 Assembled::Late(fragment) => {
-                    self.window.add_fragment(&fragment, &self.vocabulary, now.unix_ns);
+                    let environment = self.assembler.environment(fragment.id());
+                    self.window.add_fragment(&fragment, environment, &self.vocabulary, now.unix_ns);
                     fragment
                 }
             };
@@ -201,9 +224,25 @@ impl Owner {
     /// Brings the pins up to date before anything is thrown away, so that no graph cites a trace that is gone.
     fn make_room(&mut self, now: Moment) {
         self.advance(now);
+        let cited = self.cited();
+        self.store.make_room(&Pins { cited, next: self.window.exemplars() });
+    }
+
+    fn cited(&self) -> BTreeSet<TraceId> {
         let mut cited: BTreeSet<TraceId> = self.graphs().iter().flat_map(|graph| graph.exemplar_traces()).collect();
         cited.extend(self.published.environments.iter().flat_map(|graph| graph.exemplar_traces()));
-        self.store.make_room(&Pins { cited, next: self.window.exemplars() });
+        cited
+    }
+
+    fn add_silent_services(&mut self, now: Moment) {
+        let run = self.window.run();
+        let is_traced = |resource: &Resource| {
+            let services = run.environments.values().filter_map(|facts| facts.services.get(&resource.service));
+            services.into_iter().any(|service| service.spans > 0)
+        };
+        for (resource, time_ns) in self.records.silent_services(&self.vocabulary, is_traced, now) {
+            self.window.add_silent_service(&resource, time_ns);
+        }
     }
 
     fn advance(&mut self, now: Moment) {
@@ -216,9 +255,8 @@ impl Owner {
 
     /// The graph of each environment, the one with the most spans first.
     fn resolve_all(&self, facts: &Facts) -> impl Iterator<Item = CallGraph> {
-        let mut environments = facts.environments.sorted();
-        environments.sort_by_key(|(_, facts)| Reverse(facts.counts.spans));
-        environments.into_iter().map(|(name, _)| resolve(facts, name, &self.vocabulary.names))
+        let names = &self.vocabulary.names;
+        environments(facts, names).into_iter().map(|name| resolve(facts, name, names))
     }
 
     fn status(&mut self, now: Duration, busy_spans: u64) -> Status {
@@ -236,6 +274,11 @@ impl Owner {
             late_duplicates: assembly.late_duplicates,
             misdated_traces: self.window.misdated_traces(),
             dropped_names: self.vocabulary.names.dropped(),
+            log_lines: self.records.logs.taken(),
+            dropped_log_lines: self.records.logs.dropped(),
+            log_bytes: self.records.logs.bytes() as u64,
+            measurements: self.records.measurements.taken(),
+            dropped_measurements: self.records.measurements.dropped(),
             stored_traces: self.store.len() as u64,
             stored_bytes: self.store.bytes() as u64,
             evicted_exemplars: self.store.evicted_exemplars(),
@@ -260,6 +303,14 @@ impl Owner {
             });
             resources.insert(span.resource);
         }
+        self.records.for_each(
+            &mut |name| {
+                names.insert(name);
+            },
+            &mut |resource| {
+                resources.insert(resource);
+            },
+        );
         self.vocabulary.resources.retain(|id, _| resources.contains(id));
         names.extend(self.vocabulary.resources.values().flat_map(resource_names));
         self.vocabulary.names.retain(|name| names.contains(&name));

@@ -30,6 +30,16 @@ pub struct Status {
     pub misdated_traces: u64,
     /// Names that the bound of the vocabulary turned away.
     pub dropped_names: u64,
+    /// Log lines taken.
+    pub log_lines: u64,
+    /// Of these, those that are not kept any more, or never were, since a bound turned them away.
+    pub dropped_log_lines: u64,
+    /// Bytes of the log lines that can be looked at.
+    pub log_bytes: u64,
+    /// Points of standard metrics taken.
+    pub measurements: u64,
+    /// Of these, those of series that the bound turned away.
+    pub dropped_measurements: u64,
     /// Traces that can be looked at.
     pub stored_traces: u64,
     /// Bytes that they take.

@@ -91,17 +91,11 @@ fn take_frame<'a>(rest: &mut &'a [u8], framing: Framing) -> Result<&'a [u8], Dec
 
 /// Decodes a request of any signal. Bytes in which no record shows a signal count as OTLP only if a resource is in them.
 fn decode(bytes: &[u8]) -> Result<(SpanBatch, Decoded), DecodeError> {
-    let mut decoded = Decoded { is_recognized: true, ..Decoded::default() };
-    match otlp_protobuf::signal(bytes)? {
-        Some(Signal::Logs) => decoded.log_records = otlp_protobuf::count_records(bytes)?,
-        Some(Signal::Metrics) => decoded.metrics = otlp_protobuf::count_records(bytes)?,
-        Some(Signal::Traces) | None => {
-            let mut builder = BatchBuilder::default();
-            decoded = otlp_protobuf::decode(bytes, &mut builder)?;
-            let batch = builder.finish();
-            decoded.is_recognized = !batch.spans.is_empty() || batch.refused > 0 || bytes.first() == Some(&0x0a);
-            return Ok((batch, decoded));
-        }
-    }
-    Ok((SpanBatch::default(), decoded))
+    let signal = otlp_protobuf::signal(bytes)?;
+    let mut builder = BatchBuilder::default();
+    let mut decoded = otlp_protobuf::decode_signal(signal.unwrap_or(Signal::Traces), bytes, &mut builder)?;
+    let batch = builder.finish();
+    let has_records = !batch.spans.is_empty() || batch.refused > 0 || decoded.other_records() > 0;
+    decoded.is_recognized = has_records || bytes.first() == Some(&0x0a);
+    Ok((batch, decoded))
 }

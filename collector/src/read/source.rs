@@ -155,6 +155,8 @@ fn read_snapshot(reader: &mut impl BufRead, limits: &Limits) -> Result<Contents,
 /// Takes a batch over into another.
 pub(super) fn merge(into: &mut SpanBatch, batch: SpanBatch) {
     into.spans.extend(batch.spans);
+    into.logs.extend(batch.logs);
+    into.measurements.extend(batch.measurements);
     into.vocabulary.merge(&batch.vocabulary);
     into.refused += batch.refused;
     let room = SpanBatch::MAX_REFUSALS.saturating_sub(into.refusals.len());

@@ -33,7 +33,7 @@ impl Receiver {
             kept => kept,
         }
         .inspect_err(|problem| open.refuse(problem))?;
-        let partial = partial_success(signal, &batch, &decoded);
+        let partial = partial_success(&batch);
         let copy = self.copy(signal, encoding, &request.bytes).inspect_err(|problem| open.refuse(problem))?;
         self.take(content(signal, encoding), &request.bytes, (batch, grant), copy).await?;
         open.accepted_but(partial.rejected);
@@ -62,7 +62,7 @@ impl Receiver {
             Some((tap, copy)) => Some(tap.place(copy).ok_or(Busy { retry_after: RETRY_AFTER })?),
             None => None,
         };
-        if !batch.spans.is_empty() || batch.refused > 0 {
+        if !batch.is_empty() || batch.refused > 0 {
             let traces = if self.durable.is_some() { batch.traces() } else { Vec::new() };
             let reserved = self.intake.reserve(batch, grant)?;
             if let Some(durable) = &self.durable {
@@ -118,23 +118,14 @@ fn decode(
 ) -> Result<Decoded, DecodeError> {
     match (encoding, signal) {
         (Encoding::Json, _) => otlp_json::decode(request, visitor),
-        (Encoding::Protobuf, Signal::Traces) => otlp_protobuf::decode(request, visitor),
-        (Encoding::Protobuf, Signal::Logs) => {
-            Ok(Decoded { log_records: otlp_protobuf::count_records(request)?, ..Decoded::default() })
-        }
-        (Encoding::Protobuf, Signal::Metrics) => {
-            Ok(Decoded { metrics: otlp_protobuf::count_records(request)?, ..Decoded::default() })
-        }
+        (Encoding::Protobuf, _) => otlp_protobuf::decode_signal(signal, request, visitor),
     }
 }
 
-fn partial_success(signal: Signal, batch: &SpanBatch, decoded: &Decoded) -> PartialSuccess {
+fn partial_success(batch: &SpanBatch) -> PartialSuccess {
     let message = match batch.refusals.first() {
         Some(first) if batch.refused == 1 => first.to_string(),
         Some(first) => format!("{} spans refused, the first: {first}", batch.refused),
-        None if signal == Signal::Traces && decoded.other_records() > 0 => {
-            "logs and metrics among traces are not used: send them to /v1/logs and /v1/metrics".to_owned()
-        }
         None => String::new(),
     };
     PartialSuccess { rejected: batch.refused, message }

@@ -1,7 +1,9 @@
-//! Pays for the spans of a request while they are decoded, and stops keeping them when they are too many or too much.
+//! Pays for the records of a request while they are decoded, and stops keeping them when they are too many or too much.
 //!
 //! The price errs upward; what a batch really takes is known when it is whole. Every span is counted, kept or not.
 
+use spanlint_graph::log::LogView;
+use spanlint_graph::measurement::PointView;
 use spanlint_graph::span::{Attribute, Refusal, Span, SpanView, SpanVisitor, Value};
 use spanlint_graph::text::MAX_VALUE_BYTES;
 use spanlint_graph::{BatchBuilder, SpanBatch};
@@ -106,18 +108,32 @@ impl SpanVisitor for Meter<'_> {
         self.spans += 1;
         self.builder.refuse(refusal);
     }
+
+    fn log(&mut self, log: &LogView<'_>) {
+        if self.pays(text_bytes(&log.body) + attribute_bytes(log.attributes)) {
+            self.builder.log(log);
+        }
+    }
+
+    fn point(&mut self, point: &PointView<'_>) {
+        if self.pays(0) {
+            self.builder.point(point);
+        }
+    }
 }
 
 fn attribute_bytes(attributes: &[Attribute<'_>]) -> usize {
-    let bytes = |(key, value): &Attribute<'_>| {
-        let value = match value {
-            Value::Text(text) => text.len(),
-            Value::Composite(text) => text.len(),
-            Value::Bool(_) | Value::Int(_) | Value::Double(_) => size_of::<u64>(),
-        };
-        key.len() + value.min(MAX_VALUE_BYTES)
+    attributes.iter().map(|(key, value)| key.len() + text_bytes(value)).sum()
+}
+
+/// How much of a value is kept.
+fn text_bytes(value: &Value<'_>) -> usize {
+    let bytes = match value {
+        Value::Text(text) => text.len(),
+        Value::Composite(text) => text.len(),
+        Value::Bool(_) | Value::Int(_) | Value::Double(_) => size_of::<u64>(),
     };
-    attributes.iter().map(bytes).sum()
+    bytes.min(MAX_VALUE_BYTES)
 }
 
 #[cfg(test)]

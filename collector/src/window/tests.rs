@@ -79,7 +79,7 @@ fn a_clock_set_back_keeps_what_is_shown_for_one_window() {
 fn late_spans_are_no_traces() {
     let mut window = Window::new(Duration::from_mins(1));
     let (trace, batch) = one(1, START);
-    window.add_fragment(&trace, &batch.vocabulary, at(START));
+    window.add_fragment(&trace, Name::EMPTY, &batch.vocabulary, at(START));
     window.advance(at(START));
     let late: u64 = window.live().environments.values().map(|environment| environment.counts.late_spans).sum();
     assert_eq!((traces(window.live()), late), (0, 1));

@@ -347,6 +347,7 @@ pub(crate) fn waterfall() -> Waterfall {
             attributes: [("http.request.method", "GET"), ("url.scheme", "http"), ("server.address", "127.0.0.1")]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .to_vec(),
+            logs: Vec::new(),
         });
     };
     let peer = |name| node_id(NodeKind::Service, name);
@@ -372,5 +373,5 @@ pub(crate) fn waterfall() -> Waterfall {
         last.outcome = Outcome::TimedOut;
         last.status_message.push_str("database is locked");
     }
-    Waterfall { trace_id: PROOF, start_ns: START_NS, duration_ns: 74 * MILLISECOND, rows }
+    Waterfall { trace_id: PROOF, start_ns: START_NS, duration_ns: 74 * MILLISECOND, rows, logs: Vec::new() }
 }

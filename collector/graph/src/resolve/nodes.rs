@@ -85,7 +85,7 @@ fn node(key: NodeKey, names: &NameTable) -> Node {
 
 fn service_info(key: ServiceKey, facts: Option<&ServiceFacts>, sums: (u64, u64), names: &NameTable) -> ServiceInfo {
     let none = ServiceFacts::default();
-    let is_traced = facts.is_some();
+    let is_traced = facts.is_some_and(|facts| facts.spans > 0);
     let facts = facts.unwrap_or(&none);
     let seen = |labels: &Bounded<Name, Seen, MAX_LABELS>| {
         let mut labels: Vec<_> =

@@ -8,6 +8,7 @@ mod call;
 mod confidential;
 mod database;
 mod marks;
+mod records;
 mod redaction;
 mod resource;
 mod sql;
@@ -21,6 +22,8 @@ use self::confidential::Confidentiality;
 pub use self::redaction::Redaction;
 use crate::facts::Key;
 use crate::facts::bounded::stable_hash;
+use crate::log::LogView;
+use crate::measurement::PointView;
 use crate::name::{Name, NameTable, cut};
 use crate::span::{
     Attribute, Call, Detail, Marks, Outcome, Refusal, Resource, ResourceId, Secret, Span, SpanBatch, SpanId, SpanKind,
@@ -113,6 +116,16 @@ impl SpanVisitor for BatchBuilder {
             refusal.span_name = scrub(&refusal.span_name).chars().take(80).collect();
             self.batch.refusals.push(refusal);
         }
+    }
+
+    fn log(&mut self, log: &LogView<'_>) {
+        let line = self.log_line(log);
+        self.batch.logs.push(line);
+    }
+
+    fn point(&mut self, point: &PointView<'_>) {
+        let measurement = self.measurement(point);
+        self.batch.measurements.extend(measurement);
     }
 }
 

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use spanlint_graph::TraceId;
 use spanlint_graph::span::{Outcome, SpanId, SpanKind};
 use spanlint_graph::text::scrub;
-use spanlint_graph::waterfall::{Row, Waterfall};
+use spanlint_graph::waterfall::{LogRow, Row, Waterfall};
 
 use super::SCHEMA_VERSION;
+use super::logs::LogBody;
 
 /// A trace as a tree of spans, in the order to draw it: `GET /api/v1/traces/{id}`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub struct TraceBody {
     start_unix_ns: String,
     duration_ns: u64,
     spans: Vec<SpanBody>,
+    /// Log lines that belong to none of the spans.
+    logs: Vec<LogBody>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +40,7 @@ struct SpanBody {
     status_message: String,
     /// Pairs, since a key may come more than once.
     attributes: Vec<(String, String)>,
+    logs: Vec<LogBody>,
 }
 
 /// A part of a trace that is not what this version writes.
@@ -55,6 +59,7 @@ impl From<Waterfall> for TraceBody {
             start_unix_ns: waterfall.start_ns.to_string(),
             duration_ns: waterfall.duration_ns,
             spans: waterfall.rows.into_iter().map(SpanBody::from).collect(),
+            logs: waterfall.logs.into_iter().map(LogBody::from).collect(),
         }
     }
 }
@@ -77,6 +82,7 @@ impl From<Row> for SpanBody {
             is_orphan: row.is_orphan,
             status_message: row.status_message,
             attributes: row.attributes,
+            logs: row.logs.into_iter().map(LogBody::from).collect(),
         }
     }
 }
@@ -91,6 +97,7 @@ impl TryFrom<TraceBody> for Waterfall {
             start_ns: known("start_unix_ns", body.start_unix_ns.parse().ok(), body.start_unix_ns)?,
             duration_ns: body.duration_ns,
             rows: body.spans.into_iter().map(Row::try_from).collect::<Result<_, _>>()?,
+            logs: body.logs.into_iter().map(LogRow::try_from).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -119,11 +126,12 @@ impl TryFrom<SpanBody> for Row {
             is_orphan: body.is_orphan,
             status_message: shown(body.status_message),
             attributes: body.attributes.into_iter().map(|(key, value)| (shown(key), shown(value))).collect(),
+            logs: body.logs.into_iter().map(LogRow::try_from).collect::<Result<_, _>>()?,
         })
     }
 }
 
-fn known<T>(field: &'static str, read: Option<T>, value: String) -> Result<T, TraceBodyError> {
+pub(super) fn known<T>(field: &'static str, read: Option<T>, value: String) -> Result<T, TraceBodyError> {
     read.ok_or(TraceBodyError { field, value })
 }
 
@@ -139,7 +147,21 @@ fn outcome_word(outcome: Outcome) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use spanlint_graph::log::Severity;
+
     use super::*;
+
+    fn line(span: u64) -> LogRow {
+        LogRow {
+            trace_id: TraceId(0xabc),
+            span_id: SpanId(span),
+            time_ns: 1,
+            severity: Severity::Info,
+            service: "cart".to_owned(),
+            body: "hello".to_owned(),
+            attributes: Vec::new(),
+        }
+    }
 
     /// A trace with a row of every kind and outcome.
     fn waterfall() -> Waterfall {
@@ -158,8 +180,10 @@ mod tests {
             is_orphan: number == 0,
             status_message: "boom".to_owned(),
             attributes: vec![("key".to_owned(), "1".to_owned()), ("key".to_owned(), "2".to_owned())],
+            logs: vec![line(number.into()); usize::from(number % 2)],
         };
-        Waterfall { trace_id: TraceId(0xabc), start_ns: u64::MAX, duration_ns: 9, rows: (0..6).map(row).collect() }
+        let rows = (0..6).map(row).collect();
+        Waterfall { trace_id: TraceId(0xabc), start_ns: u64::MAX, duration_ns: 9, rows, logs: vec![line(0)] }
     }
 
     #[test]

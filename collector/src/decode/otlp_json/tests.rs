@@ -201,7 +201,7 @@ fn other_signals_are_counted() {
     let logs = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{}},{}]},{"logRecords":null}]}]}"#;
     let metrics = r#"{"resource_metrics":[{"scope_metrics":[{"metrics":[{"name":"m"}]}]}]}"#;
     let (recording, logs_and_metrics) = decoded(&format!("[{logs},{metrics}]"));
-    assert!(recording.0.is_empty());
+    assert!(recording.spans().next().is_none());
     assert_eq!(logs_and_metrics, Decoded { log_records: 2, metrics: 1, over_limit: 0, is_recognized: true });
     assert!(!decoded(r#"{"data":[{"traceID":"1"}]}"#).1.is_recognized);
 }

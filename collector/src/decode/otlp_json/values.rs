@@ -1,7 +1,6 @@
 //! The leaves of OTLP in JSON: numbers, enumerations, values and bounded lists, each taking null for absent.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed as _, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -9,8 +8,8 @@ use serde::de::{self, DeserializeSeed as _, Deserializer, IgnoredAny, MapAccess,
 use serde_json::value::RawValue;
 
 use super::{
-    ArrayFields, Attribute, CompositeText, CountRecords, Each, Envelope, IdError, JsonLink, KeyValue, Link,
-    MAX_ATTRIBUTES, MAX_LINKS, MapFields, Text, Value, composite, each, ids,
+    ArrayFields, Attribute, CompositeText, Each, Envelope, IdError, JsonLink, KeyValue, Link, MAX_ATTRIBUTES,
+    MAX_LINKS, MapFields, Text, Value, composite, each, ids,
 };
 
 /// An unsigned 64-bit number, as number or as text.
@@ -25,7 +24,7 @@ impl<'de> Deserialize<'de> for Unsigned {
 }
 
 /// A signed 64-bit number, as number or as text.
-struct Integer(i64);
+pub(super) struct Integer(pub(super) i64);
 
 impl<'de> Deserialize<'de> for Integer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -69,7 +68,7 @@ impl Visitor<'_> for IntegerVisitor {
 }
 
 /// A double; what JSON cannot write comes as text.
-struct Double(f64);
+pub(super) struct Double(pub(super) f64);
 
 impl<'de> Deserialize<'de> for Double {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -103,7 +102,7 @@ impl Visitor<'_> for DoubleVisitor {
     }
 }
 
-/// A span kind or a status code by number or name; names that are not known are 0, which is "not given".
+/// A number of an enumeration, as number or by its name; names that are not known are 0, which is "not given".
 #[derive(Default)]
 pub(super) struct EnumNumber(pub(super) i64);
 
@@ -132,18 +131,28 @@ impl Visitor<'_> for EnumVisitor {
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<i64, E> {
         Ok(match name {
-            "SPAN_KIND_INTERNAL" | "STATUS_CODE_OK" => 1,
-            "SPAN_KIND_SERVER" | "STATUS_CODE_ERROR" => 2,
+            "SPAN_KIND_INTERNAL" | "STATUS_CODE_OK" | "AGGREGATION_TEMPORALITY_DELTA" => 1,
+            "SPAN_KIND_SERVER" | "STATUS_CODE_ERROR" | "AGGREGATION_TEMPORALITY_CUMULATIVE" => 2,
             "SPAN_KIND_CLIENT" => 3,
             "SPAN_KIND_PRODUCER" => 4,
             "SPAN_KIND_CONSUMER" => 5,
-            _ => 0,
+            _ => name.strip_prefix("SEVERITY_NUMBER_").map_or(0, severity_number),
         })
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<i64, E> {
         Ok(0)
     }
+}
+
+/// `ERROR2` is the second of the four errors: 18.
+fn severity_number(name: &str) -> i64 {
+    let (word, place) = match name.as_bytes() {
+        [word @ .., digit @ b'2'..=b'4'] => (word, digit - b'1'),
+        word => (word, 0),
+    };
+    let words: [&[u8]; 6] = [b"TRACE", b"DEBUG", b"INFO", b"WARN", b"ERROR", b"FATAL"];
+    words.iter().position(|known| *known == word).map_or(0, |index| 4 * index as i64 + 1 + i64::from(place))
 }
 
 /// The value of an attribute; of several kinds the last one counts.
@@ -288,29 +297,5 @@ impl Links {
             Ok(())
         })?;
         Ok(read)
-    }
-}
-
-/// How many records an array holds, over all its elements.
-pub(super) struct Total<T> {
-    pub(super) count: u64,
-    element: PhantomData<T>,
-}
-
-impl<T> Default for Total<T> {
-    fn default() -> Self {
-        Self { count: 0, element: PhantomData }
-    }
-}
-
-impl<'de, T: Deserialize<'de> + CountRecords> Deserialize<'de> for Total<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut total = Self::default();
-        Each::new(|element: T| {
-            total.count += element.count();
-            Ok(())
-        })
-        .deserialize(deserializer)?;
-        Ok(total)
     }
 }

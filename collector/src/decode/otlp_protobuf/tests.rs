@@ -161,7 +161,6 @@ fn signals_are_told_apart_by_their_records() {
     // A log record has a time in field 1, a metric its name there and its data points in a message.
     let log = nest(1, 1, &nest(2, 2, &[0x09, 1, 2, 3, 4, 5, 6, 7, 8]));
     assert_eq!(signal(&log), Ok(Some(Signal::Logs)));
-    assert_eq!(count_records(&log), Ok(1));
     let metric = nest(1, 1, &nest(2, 2, &[nest(1, 1, b"requests"), nest(7, 1, &[])].concat()));
     assert_eq!(signal(&metric), Ok(Some(Signal::Metrics)));
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use spanlint_graph::{Span, Trace};
+use spanlint_graph::log::LogView;
+use spanlint_graph::span::{SpanId, Value};
+use spanlint_graph::{BatchBuilder, Span, SpanVisitor, Trace};
 
 use super::*;
 use crate::testing::{EPOCH_NS, Sent, batch, child, root};
@@ -166,4 +168,71 @@ fn the_facts_of_the_run_outlive_the_window() {
     let finished = owner.finish(seconds(1_000), 0);
     let run = resolve(&finished.facts, Name::EMPTY, &finished.vocabulary.names);
     assert_eq!(run, graph(&[first, last]));
+}
+
+/// A batch of one log line of `service-<service>`, in trace 1 where it says so.
+fn logged(service: u32, trace: u128, span: u64, body: &str) -> SpanBatch {
+    let mut builder = BatchBuilder::default();
+    let name = format!("service-{service}");
+    builder.resource(&[("service.name".into(), Value::Text(name.into()))]);
+    builder.log(&LogView {
+        trace_id: TraceId(trace),
+        span_id: SpanId(span),
+        time_ns: EPOCH_NS + 1,
+        severity_number: 9,
+        severity_text: "".into(),
+        body: Value::Text(body.into()),
+        attributes: &[],
+    });
+    builder.finish()
+}
+
+#[test]
+fn log_lines_stand_beside_their_spans() {
+    let mut owner = Owner::new(&LiveSettings::default());
+    owner.absorb(logged(1, 1, 2, "in the child"), seconds(0));
+    owner.absorb(batch(&[root(1, 1), child(1, 2, 1)]), seconds(0));
+    owner.absorb(logged(0, 1, 9, "nowhere"), seconds(0));
+    owner.absorb(logged(0, 2, 1, "elsewhere"), seconds(0));
+    owner.tick(seconds(2), 0);
+    let waterfall = owner.waterfall(TraceId(1)).unwrap();
+    let bodies = |logs: &[LogRow]| logs.iter().map(|line| line.body.clone()).collect::<Vec<_>>();
+    assert!(waterfall.rows[0].logs.is_empty());
+    assert_eq!(bodies(&waterfall.rows[1].logs), ["in the child"]);
+    assert_eq!(bodies(&waterfall.logs), ["nowhere"]);
+    let query = |service: &str| LogQuery { service: Some(service.to_owned()), trace_id: None, limit: 10 };
+    assert_eq!(bodies(&owner.logs(&query("service-1"))), ["in the child"]);
+    assert_eq!(owner.logs(&query("service")), []);
+    assert_eq!(owner.logs(&LogQuery { trace_id: Some(TraceId(2)), ..query("service-0") }).len(), 1);
+}
+
+#[test]
+fn a_service_that_only_logs_is_a_node_without_edges() {
+    let mut owner = Owner::new(&LiveSettings::default());
+    for second in 0..20 {
+        owner.absorb(logged(0, 0, 0, "traced too"), seconds(second));
+        owner.absorb(logged(7, 0, 0, "hello"), seconds(second));
+        owner.absorb(batch(&[root(u128::from(second) + 1, 1)]), seconds(second));
+        owner.tick(seconds(second), 0);
+    }
+    let graph = &owner.published.environments[0];
+    let names: Vec<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["client", "service-0", "service-7"]);
+    let service = graph.nodes[2].service.as_ref().unwrap();
+    assert!(!service.is_traced);
+    assert!(graph.edges.iter().all(|edge| graph.node(edge.to).name != "service-7"));
+}
+
+#[test]
+fn a_late_span_without_an_environment_belongs_to_that_of_its_trace() {
+    let mut owner = Owner::new(&LiveSettings::default());
+    let mut first = batch(&[root(1, 1)]);
+    let environment = first.vocabulary.names.intern("prod");
+    first.vocabulary.resources.values_mut().for_each(|resource| resource.environment = environment);
+    owner.absorb(first, seconds(0));
+    owner.tick(seconds(2), 0);
+    owner.absorb(batch(&[child(1, 2, 1)]), seconds(3));
+    owner.tick(seconds(4), 0);
+    let environments = owner.published.environments.iter().map(|graph| (&*graph.environment, graph.counts.late_spans));
+    assert_eq!(environments.collect::<Vec<_>>(), [("prod", 1)]);
 }

@@ -12,13 +12,14 @@ use super::{
     ServiceFacts,
 };
 use crate::marks::{Marks, Transport};
-use crate::span::{NodeKey, Outcome, Span, SpanId, TraceId, Vocabulary};
+use crate::name::Name;
+use crate::span::{NodeKey, Outcome, Resource, Span, SpanId, TraceId, Vocabulary};
 use crate::trace::{Trace, Tree};
 
 impl Facts {
     /// Adds the facts of one settled trace.
     pub fn add_trace(&mut self, trace: &Trace, vocabulary: &Vocabulary) {
-        for (environment, part) in trace.by_environment(vocabulary) {
+        for (environment, part) in trace.by_environment(vocabulary, Name::EMPTY) {
             let facts = self.environments.entry(environment);
             let tree = Tree::of(part.spans());
             let part = Trace::without_proxies(part, &tree, vocabulary);
@@ -38,9 +39,9 @@ impl Facts {
 
     /// Adds the facts of spans that came after their trace had settled: single spans, and calls to datastores and
     /// topics, never anything per request. Other calls of a fragment are left out, since the span of their callee may
-    /// have settled before.
-    pub fn add_fragment(&mut self, fragment: &Trace, vocabulary: &Vocabulary) {
-        for (environment, part) in fragment.by_environment(vocabulary) {
+    /// have settled before. Spans that name no environment belong to that of their trace.
+    pub fn add_fragment(&mut self, fragment: &Trace, environment: Name, vocabulary: &Vocabulary) {
+        for (environment, part) in fragment.by_environment(vocabulary, environment) {
             let facts = self.environments.entry(environment);
             let tree = Tree::of(part.spans());
             let mut calls = Calls::of(part.spans(), &tree);
@@ -52,6 +53,13 @@ impl Facts {
             facts.add_secrets(&reading);
             facts.add_calls(&reading);
         }
+    }
+
+    /// Adds a service of which nothing but log lines or measurements came, the latest at `time_ns`: it is a node
+    /// without an edge.
+    pub fn add_silent_service(&mut self, resource: &Resource, time_ns: u64) {
+        let service = self.environments.entry(resource.environment).services.entry(resource.service);
+        add_labels(service, resource, Seen { first_ns: time_ns, last_ns: time_ns });
     }
 }
 
@@ -104,7 +112,8 @@ impl EnvironmentFacts {
             for of_resource in of_service.chunk_by(|left, right| key(left) == key(right)) {
                 let seen = self.add_seen(reading, of_resource);
                 if devices == 0 {
-                    add_labels(self.services.entry(key(&of_resource[0]).0), reading, of_resource[0], seen);
+                    let resource = reading.vocabulary.resource(reading.spans[of_resource[0]].resource);
+                    add_labels(self.services.entry(key(&of_resource[0]).0), &resource, seen);
                 }
             }
             if devices > 0 {
@@ -190,9 +199,8 @@ impl EnvironmentFacts {
     }
 }
 
-/// What the resource of a span says of its service.
-fn add_labels(service: &mut ServiceFacts, reading: &Reading<'_>, span: usize, seen: Seen) {
-    let resource = reading.vocabulary.resource(reading.spans[span].resource);
+/// What a resource that was seen then says of its service.
+fn add_labels(service: &mut ServiceFacts, resource: &Resource, seen: Seen) {
     let labels = [
         (&mut service.instances, resource.instance),
         (&mut service.versions, resource.version),

@@ -1,0 +1,50 @@
+//! Log lines and measurements: what is kept of those that a decoder shows.
+
+use std::borrow::Cow;
+
+use super::BatchBuilder;
+use super::confidential::{self, Confidentiality};
+use crate::detail::Detail;
+use crate::facts::bounded::stable_hash;
+use crate::log::{LogLine, LogView, MAX_LOG_ATTRIBUTES, Severity};
+use crate::measurement::{Measurement, PointView, Standard};
+use crate::name::Name;
+use crate::text::scrub;
+
+impl BatchBuilder {
+    /// The line as it may be stored and shown. What is confidential in it is masked, and held against nobody: findings
+    /// cite spans.
+    pub(super) fn log_line(&self, view: &LogView<'_>) -> LogLine {
+        let kept = view.attributes.iter().filter(|(key, _)| !self.keys.is_redacted(key));
+        let attributes = kept.take(MAX_LOG_ATTRIBUTES).map(|(key, value)| {
+            let masked = confidential::mask(confidential::of_key(key), &value.to_text()).text.into_owned();
+            (scrub(key), Cow::Owned(masked))
+        });
+        let body = view.body.to_text();
+        let body = confidential::mask(Confidentiality::Unknown, &body).text;
+        LogLine {
+            trace_id: view.trace_id,
+            time_ns: view.time_ns,
+            span_id: view.span_id,
+            resource: self.resource_id,
+            severity: Severity::of(view.severity_number, &view.severity_text),
+            detail: Detail::new(&body, "", attributes),
+        }
+    }
+
+    /// The point, if its metric is one of those that are kept.
+    pub(super) fn measurement(&self, view: &PointView<'_>) -> Option<Measurement> {
+        let standard = Standard::named(&view.metric)?;
+        let attributes: Vec<(Name, Name)> =
+            view.attributes.iter().map(|(key, value)| (Name::of(key), Name::of(&value.to_text()))).collect();
+        Some(Measurement {
+            resource: self.resource_id,
+            standard,
+            series: stable_hash(&(self.resource_id, Name::of(&view.metric), attributes)),
+            temporality: view.temporality,
+            start_ns: view.start_ns,
+            time_ns: view.time_ns,
+            amount: view.amount,
+        })
+    }
+}
