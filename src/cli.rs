@@ -45,6 +45,8 @@ pub(crate) enum Command {
     },
     /// List the rules
     Rules,
+    /// Compute from a recording what a change of the architecture would do
+    WhatIf(WhatIfArguments),
 }
 
 /// Where spans are received.
@@ -233,6 +235,61 @@ pub(crate) struct DemoArguments {
     pub(crate) judge: JudgeArguments,
     #[command(flatten)]
     pub(crate) report: ReportArguments,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WhatIfArguments {
+    #[command(subcommand)]
+    pub(crate) change: WhatIfChange,
+}
+
+/// A change of the architecture.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum WhatIfChange {
+    /// Two services were one
+    Merge {
+        /// One service
+        first: String,
+        /// The other
+        second: String,
+        /// Recordings: files, folders, `-` for standard input
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        options: WhatIfOptions,
+    },
+    /// The calls of one request from one service to one operation of another were one call
+    Fold {
+        /// The two services, as in `cart->stock`
+        #[arg(value_name = "CALLER->CALLEE")]
+        calls: String,
+        /// Recordings: files, folders, `-` for standard input
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        options: WhatIfOptions,
+    },
+}
+
+/// The form of an answer that is no report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnswerFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WhatIfOptions {
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
+    /// The form of the answer on standard output
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) format: AnswerFormat,
+    /// The environment to look at, where the recordings hold several; else the one with the most spans
+    #[arg(long, value_name = "NAME", env = "SPANLINT_ENVIRONMENT")]
+    pub(crate) environment: Option<String>,
 }
 
 /// The form of a report.

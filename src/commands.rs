@@ -7,3 +7,4 @@ pub(crate) mod explain;
 pub(crate) mod record;
 pub(crate) mod rules;
 pub(crate) mod watch;
+pub(crate) mod what_if;

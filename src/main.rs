@@ -46,5 +46,6 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Explain { rule } => commands::explain::run(&rule),
         Command::Rules => commands::rules::run(),
+        Command::WhatIf(arguments) => commands::what_if::run(&arguments),
     }
 }

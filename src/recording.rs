@@ -7,6 +7,7 @@ use anyhow::bail;
 use spanlint_collector::limits::Limits;
 use spanlint_collector::read::{self, Input, ReadResult};
 use spanlint_graph::resolve::environments;
+use spanlint_graph::what_if::Change;
 use spanlint_graph::{CallGraph, Facts, Fold, Trace, TraceId, Vocabulary, Waterfall, resolve};
 
 use crate::output;
@@ -64,6 +65,25 @@ impl Recording {
     /// The facts of all traces, with their texts.
     pub(crate) fn into_facts(self) -> (Facts, Vocabulary) {
         (self.facts, self.vocabulary)
+    }
+
+    /// Whether there are traces, and not only snapshots.
+    pub(crate) fn has_traces(&self) -> bool {
+        !self.traces.is_empty()
+    }
+
+    /// The texts and resources of its spans.
+    pub(crate) fn vocabulary_mut(&mut self) -> &mut Vocabulary {
+        &mut self.vocabulary
+    }
+
+    /// The facts that its traces would have after a change.
+    pub(crate) fn changed(&self, change: Change) -> (Facts, &Vocabulary) {
+        let mut facts = Facts::default();
+        for trace in &self.traces {
+            facts.add_trace(&change.apply(trace), &self.vocabulary);
+        }
+        (facts, &self.vocabulary)
     }
 
     /// A trace as people look at it.

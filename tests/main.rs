@@ -10,4 +10,5 @@ mod durable;
 mod fixtures;
 mod live;
 mod tidy;
+mod what_if;
 mod wrapped;

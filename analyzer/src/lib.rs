@@ -9,6 +9,7 @@
 pub mod analysis;
 pub mod architecture;
 mod case;
+pub mod comparison;
 pub mod config;
 pub mod context;
 pub mod coverage;

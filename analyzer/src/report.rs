@@ -4,6 +4,8 @@ mod json;
 mod metrics;
 mod text;
 
+pub(crate) use self::json::rounded;
+
 use spanlint_graph::CallGraph;
 
 use crate::analysis::Analysis;

@@ -39,7 +39,7 @@ pub fn to_json(report: &Report<'_>) -> String {
 }
 
 /// Rounded to `digits` after the point, so that reports stay short.
-pub(super) fn rounded(value: f64, digits: i32) -> f64 {
+pub(crate) fn rounded(value: f64, digits: i32) -> f64 {
     let scale = 10f64.powi(digits);
     (value * scale).round() / scale
 }

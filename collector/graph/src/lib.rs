@@ -24,6 +24,7 @@ pub mod text;
 pub mod trace;
 mod view;
 pub mod waterfall;
+pub mod what_if;
 
 pub use facts::{Facts, Fold};
 pub use log::LogLine;

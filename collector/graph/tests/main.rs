@@ -5,3 +5,4 @@ mod forged;
 mod inference;
 mod law;
 mod notation;
+mod what_if;
