@@ -13,11 +13,14 @@
 //! "cart -> stock" = { calls = 3, latency_ms_p95 = 200 }
 //! ```
 //!
-//! Both sides of an arrow are globs over names or ids of nodes, or `group:` and the name of a group.
+//! Both sides of an arrow are globs over names of services and externals or over ids of any node
+//! (`datastore:postgresql/*`, `topic:kafka/orders`), or `group:` and the name of a group.
+
+use std::cmp::Reverse;
 
 use globset::GlobSet;
-use spanlint_graph::snapshot::{Node, ServiceInfo};
-use spanlint_graph::{CallGraph, NodeIndex};
+use spanlint_graph::snapshot::{Edge, Node, ServiceInfo};
+use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
 use crate::groups::Groups;
 
@@ -52,6 +55,28 @@ impl Architecture {
     }
 }
 
+/// The edges that a contract is about: what services and topics do, once for each pair, the busiest protocol standing for
+/// all.
+pub(crate) fn dependencies(graph: &CallGraph) -> Vec<&Edge> {
+    let is_dependency = |edge: &&Edge| {
+        let has_caller = matches!(graph.node(edge.from).kind, NodeKind::Service | NodeKind::Topic);
+        !edge.is_derived && edge.from != edge.to && has_caller
+    };
+    let mut edges: Vec<&Edge> = graph.edges.iter().filter(is_dependency).collect();
+    edges.sort_by_key(|edge| (edge.from, edge.to, Reverse(edge.facts.calls)));
+    edges.dedup_by_key(|edge| (edge.from, edge.to));
+    edges
+}
+
+/// What findings about a contract call a node.
+pub(crate) fn called(node: &Node) -> String {
+    match node.kind {
+        NodeKind::Datastore => format!("the datastore {}", node.name),
+        NodeKind::Topic => format!("the topic {}", node.name),
+        NodeKind::Client | NodeKind::Service | NodeKind::External => node.name.clone(),
+    }
+}
+
 /// A glob as written.
 #[derive(Debug, Clone)]
 pub struct Pattern {
@@ -67,10 +92,15 @@ impl Pattern {
         self.glob.is_match(&service.name) || self.glob.is_match(qualified)
     }
 
-    /// Whether it matches a node, by name, id or, for services, `service.name`.
+    /// Whether it matches a node: services and externals by name or id, others, which are often named like their service,
+    /// by id alone.
     pub fn is_node(&self, node: &Node) -> bool {
-        let is_service = node.service.as_ref().is_some_and(|service| self.is_service(service));
-        is_service || self.glob.is_match(&node.name) || self.glob.is_match(&node.id)
+        let has_name = match (&node.service, node.kind) {
+            (Some(service), _) => self.is_service(service) || self.glob.is_match(&node.name),
+            (None, NodeKind::External) => self.glob.is_match(&node.name),
+            _ => false,
+        };
+        has_name || self.glob.is_match(&node.id)
     }
 }
 
@@ -84,6 +114,16 @@ pub enum Side {
 }
 
 impl Side {
+    /// Whether it is a lone `*`, which names nothing in particular.
+    pub(crate) fn is_anything(&self) -> bool {
+        matches!(self, Self::Nodes(pattern) if pattern.text == "*")
+    }
+
+    /// Whether it names one node, without wildcards.
+    fn is_plain(&self) -> bool {
+        matches!(self, Self::Nodes(pattern) if !pattern.text.contains(['*', '?', '[', '{']))
+    }
+
     /// Whether a node is on this side.
     pub fn has(&self, graph: &CallGraph, groups: &Groups, node: NodeIndex) -> bool {
         match self {
@@ -105,6 +145,11 @@ pub struct Arrow {
 }
 
 impl Arrow {
+    /// Whether both of its sides name one node, without wildcards.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.from.is_plain() && self.to.is_plain()
+    }
+
     /// Whether it covers a call from one node to another.
     pub fn covers(&self, graph: &CallGraph, groups: &Groups, (from, to): (NodeIndex, NodeIndex)) -> bool {
         self.from.has(graph, groups, from) && self.to.has(graph, groups, to)

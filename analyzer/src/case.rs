@@ -32,6 +32,8 @@ pub(crate) struct Draft {
     pub(crate) confidence: Confidence,
     /// What the rule itself doubts; orphans and sampling are looked at for every rule.
     pub(crate) doubt: Option<Doubt>,
+    /// Whether it is about spans without their parents, so that these are no reason to doubt it.
+    pub(crate) is_about_orphans: bool,
     /// See [`Finding::title`].
     pub(crate) title: String,
     /// See [`Finding::message`].
@@ -96,6 +98,7 @@ impl<'a> Case<'a> {
             severity: rule.severity,
             confidence: rule.confidence,
             doubt: None,
+            is_about_orphans: false,
             title: String::new(),
             message: String::new(),
             fix: String::new(),
@@ -110,8 +113,9 @@ impl<'a> Case<'a> {
 
     /// The finding, unless doubts leave no confidence or no trace proves it.
     pub(crate) fn finding(&self, draft: Draft) -> Result<Finding, Undecided> {
-        let doubts: Vec<_> =
-            support::doubts(self.graph, &self.options, &self.nodes).into_iter().chain(draft.doubt).collect();
+        let of_input = support::doubts(self.graph, &self.options, &self.nodes).into_iter();
+        let of_input = of_input.filter(|doubt| *doubt != Doubt::Orphans || !draft.is_about_orphans);
+        let doubts: Vec<_> = of_input.chain(draft.doubt).collect();
         let confidence = support::confidence(draft.confidence, !doubts.is_empty())
             .ok_or_else(|| self.undecided(doubts[0].as_str()))?;
         let mut traces: Vec<TraceId> = Vec::new();

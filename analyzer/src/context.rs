@@ -65,6 +65,11 @@ impl<'a> Options<'a> {
         self.rule
     }
 
+    /// Whether the configuration sets a level for the rule, so that it is wanted.
+    pub fn is_level_set(&self) -> bool {
+        self.context.config.level(self.rule).is_some()
+    }
+
     /// The value of one of the rule's own options.
     pub fn number(&self, option: &str) -> f64 {
         let declared = self.rule.options.iter().find(|declared| declared.name == option);

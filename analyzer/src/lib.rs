@@ -9,6 +9,7 @@
 pub mod analysis;
 pub mod architecture;
 mod case;
+mod communities;
 pub mod comparison;
 pub mod config;
 pub mod context;

@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn text_of_a_clean_input_is_one_line() {
         let names = crate::rules::ALL.iter().map(|rule| rule.meta().name);
-        let off: String = names.map(|name| format!("[rules.{name}]\nlevel = \"off\"\n")).collect();
+        let off = names.map(|name| format!("[rules.{name}]\nlevel = \"off\"\n")).collect::<Vec<_>>().concat();
         insta::assert_snapshot!(check("a GET /\n  b GET /b", &off, plain), @"no findings in 1 trace, 3 spans, 2 services");
     }
 

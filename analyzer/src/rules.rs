@@ -1,36 +1,62 @@
 //! The registry: every rule, sorted by name.
 
+mod broken_trace;
+mod call_budget_exceeded;
 mod chatty_services;
 mod cyclic_dependency;
 mod data_monolith;
 mod deep_call_chain;
+mod distributed_monolith;
+mod forbidden_dependency;
 mod gateway_bypass;
 mod god_service;
 mod hub_service;
+mod lockstep_deployment;
+mod low_cohesion;
 mod missing_gateway;
+mod missing_owner;
 mod n_plus_one_calls;
 mod nano_service;
 mod pass_through_service;
 mod shared_database;
+mod single_point_of_failure;
 mod tight_coupling;
+mod undeclared_dependency;
+mod unnamed_service;
+mod unused_dependency;
+mod unversioned_api;
+mod wrong_cut;
 
 use crate::rule::Rule;
 
 /// Every rule, sorted by name.
 pub const ALL: &[&dyn Rule] = &[
+    &broken_trace::BrokenTrace,
+    &call_budget_exceeded::CallBudgetExceeded,
     &chatty_services::ChattyServices,
     &cyclic_dependency::CyclicDependency,
     &data_monolith::DataMonolith,
     &deep_call_chain::DeepCallChain,
+    &distributed_monolith::DistributedMonolith,
+    &forbidden_dependency::ForbiddenDependency,
     &gateway_bypass::GatewayBypass,
     &god_service::GodService,
     &hub_service::HubService,
+    &lockstep_deployment::LockstepDeployment,
+    &low_cohesion::LowCohesion,
     &missing_gateway::MissingGateway,
+    &missing_owner::MissingOwner,
     &n_plus_one_calls::NPlusOneCalls,
     &nano_service::NanoService,
     &pass_through_service::PassThroughService,
     &shared_database::SharedDatabase,
+    &single_point_of_failure::SinglePointOfFailure,
     &tight_coupling::TightCoupling,
+    &undeclared_dependency::UndeclaredDependency,
+    &unnamed_service::UnnamedService,
+    &unused_dependency::UnusedDependency,
+    &unversioned_api::UnversionedApi,
+    &wrong_cut::WrongCut,
 ];
 
 /// The rule called `name`.

@@ -1,8 +1,10 @@
 //! The shape of the service graph: which edges are calls between services, and who reaches whom.
 
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::DiGraph;
 use spanlint_graph::snapshot::{CallPattern, Edge, Operation};
 use spanlint_graph::span::EdgeKind;
-use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
+use spanlint_graph::{CallGraph, NodeIndex, NodeKind, OperationIndex};
 
 /// Whether both ends are services, and not the same one.
 pub(crate) fn joins_services(graph: &CallGraph, edge: &Edge) -> bool {
@@ -55,6 +57,33 @@ impl Calls {
     }
 }
 
+/// Groups of two or more nodes that reach each other over `edges`, each sorted, by their first.
+///
+/// Kosaraju's algorithm rather than Tarjan's: the library's keeps its own stack, so a chain of 20,000 services cannot
+/// overflow that of the thread.
+pub(crate) fn strongly_connected(
+    graph: &CallGraph,
+    edges: impl Iterator<Item = (NodeIndex, NodeIndex)>,
+) -> Vec<Vec<NodeIndex>> {
+    let mut calls = DiGraph::<(), ()>::with_capacity(graph.nodes.len(), 0);
+    for _ in &graph.nodes {
+        calls.add_node(());
+    }
+    for (from, to) in edges {
+        calls.add_edge(from.0.into(), to.0.into(), ());
+    }
+    let large = kosaraju_scc(&calls).into_iter().filter(|members| members.len() > 1);
+    let mut components: Vec<Vec<_>> = large
+        .map(|members| {
+            let mut nodes: Vec<_> = members.iter().map(|member| NodeIndex(member.index() as u32)).collect();
+            nodes.sort_unstable();
+            nodes
+        })
+        .collect();
+    components.sort_unstable();
+    components
+}
+
 /// Every service.
 pub(crate) fn services(graph: &CallGraph) -> impl Iterator<Item = NodeIndex> {
     graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Service).map(|(index, _)| index)
@@ -64,13 +93,6 @@ pub(crate) fn services(graph: &CallGraph) -> impl Iterator<Item = NodeIndex> {
 pub(crate) fn edges_between(graph: &CallGraph, from: NodeIndex, to: NodeIndex) -> &[Edge] {
     let first = graph.edges.partition_point(|edge| (edge.from, edge.to) < (from, to));
     let count = graph.edges[first..].partition_point(|edge| (edge.from, edge.to) == (from, to));
-    &graph.edges[first..first + count]
-}
-
-/// The edges that leave a node.
-pub(crate) fn edges_from(graph: &CallGraph, from: NodeIndex) -> &[Edge] {
-    let first = graph.edges.partition_point(|edge| edge.from < from);
-    let count = graph.edges[first..].partition_point(|edge| edge.from == from);
     &graph.edges[first..first + count]
 }
 
@@ -115,6 +137,12 @@ pub(crate) fn patterns_of(graph: &CallGraph, service: NodeIndex) -> &[CallPatter
     let first = graph.patterns.partition_point(|pattern| node_of(pattern) < service);
     let count = graph.patterns[first..].partition_point(|pattern| node_of(pattern) == service);
     &graph.patterns[first..first + count]
+}
+
+/// The operation of a service with this name.
+pub(crate) fn operation(graph: &CallGraph, service: NodeIndex, name: &str) -> Option<OperationIndex> {
+    let key = |operation: &Operation| (operation.node, operation.name.as_str()).cmp(&(service, name));
+    graph.operations.binary_search_by(key).ok().map(|index| OperationIndex(index as u32))
 }
 
 /// The operations that a service offers.

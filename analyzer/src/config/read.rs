@@ -156,7 +156,8 @@ impl Reader<'_> {
                 "rule" => rule = self.rule_name(value),
                 "reason" => reason = self.text_of("reason", value),
                 "services" => {
-                    services = self.globs("services", value).into_iter().map(|pattern| pattern.glob).collect()
+                    let patterns = self.globs("services", value);
+                    services = patterns.into_iter().map(|pattern| pattern.glob).collect();
                 }
                 "expires" => expires = self.date("expires", value),
                 unknown => {

@@ -6,8 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use petgraph::algo::kosaraju_scc;
-use petgraph::graph::DiGraph;
 use spanlint_graph::snapshot::{Edge, Loop};
 use spanlint_graph::{CallGraph, NodeIndex, TraceId};
 
@@ -123,25 +121,14 @@ struct Component<'a> {
 }
 
 /// The strongly connected components of more than one service, by their first service.
-///
-/// Kosaraju's algorithm rather than Tarjan's: the library's keeps its own stack, so a chain of 20,000 services cannot
-/// overflow that of the thread.
 fn components<'a>(graph: &CallGraph, edges: &[&'a Edge]) -> Vec<Component<'a>> {
-    let mut calls = DiGraph::<(), ()>::with_capacity(graph.nodes.len(), edges.len());
-    for _ in &graph.nodes {
-        calls.add_node(());
-    }
-    for edge in edges {
-        calls.add_edge(edge.from.0.into(), edge.to.0.into(), ());
-    }
     let mut component_of = vec![usize::MAX; graph.nodes.len()];
     let mut components = Vec::new();
-    for members in kosaraju_scc(&calls).into_iter().filter(|members| members.len() > 1) {
+    for members in topology::strongly_connected(graph, edges.iter().map(|edge| (edge.from, edge.to))) {
         for member in &members {
-            component_of[member.index()] = components.len();
+            component_of[member.0 as usize] = components.len();
         }
-        let nodes = members.iter().map(|member| NodeIndex(member.index() as u32)).collect();
-        components.push(Component { nodes, edges: Vec::new() });
+        components.push(Component { nodes: members.into_iter().collect(), edges: Vec::new() });
     }
     for edge in edges {
         let component = component_of[edge.from.0 as usize];
@@ -149,7 +136,6 @@ fn components<'a>(graph: &CallGraph, edges: &[&'a Edge]) -> Vec<Component<'a>> {
             components[component].edges.push(edge);
         }
     }
-    components.sort_by_key(|component| component.nodes.first().copied());
     components
 }
 

@@ -114,6 +114,11 @@ impl<'a> Monolith<'a> {
         info.is_some_and(|info| datastore::unknown_identity(info).is_none() && !info.address.is_empty())
     }
 
+    /// How many services use it.
+    pub(super) fn users(&self) -> usize {
+        self.users.len()
+    }
+
     fn judge(&self, graph: &CallGraph, options: &Options<'_>) -> Result<Finding, Undecided> {
         let case = Case::new(graph, options, self.users.keys().copied());
         let node = graph.node(self.datastore);
@@ -167,7 +172,7 @@ impl<'a> Monolith<'a> {
     }
 
     /// A trace for each service.
-    fn proof(&self) -> Vec<TraceId> {
+    pub(super) fn proof(&self) -> Vec<TraceId> {
         let busiest = |usages: &Vec<&'a TableUsage>| usages.iter().copied().max_by_key(|usage| usage.facts.traces);
         self.users.values().filter_map(busiest).filter_map(|usage| usage.facts.exemplars.typical(1)).collect()
     }
@@ -184,7 +189,7 @@ mod tests {
         let services = ["a", "b", "c", "d", "e"].iter().zip(databases);
         let below =
             services.map(|(name, database)| format!("\n  {name} GET /{name}\n    sql {database} INSERT {name}"));
-        format!("30 traces\nweb GET /{}", below.collect::<String>())
+        format!("30 traces\nweb GET /{}", below.collect::<Vec<_>>().concat())
     }
 
     const SHOP: &str = "postgresql db:5432 shop";

@@ -193,7 +193,7 @@ mod tests {
     /// A way in with five services behind it that have two operations each, and one with `god` operations.
     fn system(god: &[String]) -> String {
         let small = ["a", "b", "c", "d", "e"].map(|name| format!("\n  {name} GET /x\n  {name} GET /y")).concat();
-        let god: String = god.iter().map(|operation| format!("\n  all GET {operation}")).collect();
+        let god = god.iter().map(|operation| format!("\n  all GET {operation}")).collect::<Vec<_>>().concat();
         format!("30 traces\nweb GET /{small}{god}")
     }
 
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_system_of_large_services_has_no_god() {
         let all = ["a", "b", "c", "d", "e"]
-            .map(|name| named(11).iter().map(|path| format!("\n  {name} GET {path}")).collect::<String>());
+            .map(|name| named(11).iter().map(|path| format!("\n  {name} GET {path}")).collect::<Vec<_>>().concat());
         check(&format!("30 traces\nweb GET /{}", all.concat()), &[]);
     }
 

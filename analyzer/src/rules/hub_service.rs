@@ -246,7 +246,7 @@ mod tests {
         let all = ["a", "b", "c", "d", "e", "f", "g"];
         let below = |from: &&str| {
             let to = all.iter().filter(|to| *to != from).map(|to| format!("\n  {to} GET /{to}"));
-            format!("40 traces\n{from} GET /{}", to.collect::<String>())
+            format!("40 traces\n{from} GET /{}", to.collect::<Vec<_>>().concat())
         };
         check(&all.iter().map(below).collect::<Vec<_>>().join("\n\n"), &[]);
     }

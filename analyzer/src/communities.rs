@@ -1,0 +1,109 @@
+//! Communities: which services the traffic itself puts together, without regard to what anybody declared.
+//!
+//! The Leiden algorithm over calls, whatever their direction, with a fixed seed on one thread: the same graph gives the
+//! same communities.
+
+use std::collections::BTreeMap;
+
+use leiden_rs::{GraphDataBuilder, Leiden, LeidenConfig};
+use spanlint_graph::{CallGraph, NodeIndex};
+
+use crate::topology;
+
+/// Decides ties; any number would do, as long as it stays.
+const SEED: u64 = 1;
+
+/// Pairs of services with the calls between them, in either direction; the smaller index first.
+pub(crate) type Traffic = BTreeMap<(NodeIndex, NodeIndex), u64>;
+
+/// How much services talk to each other.
+pub(crate) fn traffic(graph: &CallGraph) -> Traffic {
+    let mut traffic = Traffic::new();
+    for edge in graph.edges.iter().filter(|edge| !edge.is_derived && topology::joins_services(graph, edge)) {
+        *traffic.entry((edge.from.min(edge.to), edge.from.max(edge.to))).or_default() += edge.facts.calls;
+    }
+    traffic
+}
+
+/// The community of each node that talks to another.
+pub(crate) fn detect(traffic: &Traffic) -> BTreeMap<NodeIndex, usize> {
+    let mut numbers: BTreeMap<NodeIndex, usize> = BTreeMap::new();
+    for end in traffic.keys().flat_map(|&(left, right)| [left, right]) {
+        let next = numbers.len();
+        numbers.entry(end).or_insert(next);
+    }
+    let mut builder = GraphDataBuilder::new(numbers.len());
+    for (&(left, right), &calls) in traffic {
+        builder
+            .add_edge(numbers[&left], numbers[&right], calls as f64)
+            .expect("both ends are numbered, calls are finite");
+    }
+    let config = LeidenConfig { seed: Some(SEED), ..LeidenConfig::default() };
+    let found = builder.build().and_then(|graph| Leiden::new(config).run(&graph));
+    // It refuses graphs without edges: nobody talks, nobody belongs together.
+    let Ok(found) = found else { return BTreeMap::new() };
+    numbers.into_iter().map(|(node, number)| (node, found.partition.community_of(number))).collect()
+}
+
+/// How much more of the traffic stays within parts than chance would have it; none without any traffic.
+///
+/// Newman, Girvan: Finding and evaluating community structure in networks, Physical Review E 69, 2004.
+pub(crate) fn modularity<P: Ord>(traffic: &Traffic, part_of: impl Fn(NodeIndex) -> Option<P>) -> Option<f64> {
+    let all: u64 = traffic.values().sum();
+    if all == 0 {
+        return None;
+    }
+    let (mut within, mut ends) = (0, BTreeMap::<Option<P>, u64>::new());
+    // Services without a part are each a part of their own, and never together with another.
+    let mut alone = 0.0;
+    let mut of_alone: BTreeMap<NodeIndex, u64> = BTreeMap::new();
+    for (&(left, right), &calls) in traffic {
+        let parts = [part_of(left), part_of(right)];
+        if parts[0].is_some() && parts[0] == parts[1] {
+            within += calls;
+        }
+        for (end, part) in [left, right].into_iter().zip(parts) {
+            match part {
+                Some(part) => *ends.entry(Some(part)).or_default() += calls,
+                None => *of_alone.entry(end).or_default() += calls,
+            }
+        }
+    }
+    let double = 2.0 * all as f64;
+    for calls in of_alone.values() {
+        alone += (*calls as f64 / double).powi(2);
+    }
+    let expected: f64 = ends.values().map(|calls| (*calls as f64 / double).powi(2)).sum();
+    Some(within as f64 / all as f64 - expected - alone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two triangles with one edge between them.
+    fn triangles() -> Traffic {
+        let pairs = [(0, 1), (1, 2), (0, 2), (3, 4), (4, 5), (3, 5), (2, 3)];
+        pairs.into_iter().map(|(left, right)| ((NodeIndex(left), NodeIndex(right)), 10)).collect()
+    }
+
+    #[test]
+    fn what_talks_most_is_together() {
+        let found = detect(&triangles());
+        assert_eq!((0..3).map(|index| found[&NodeIndex(index)]).collect::<Vec<_>>(), vec![found[&NodeIndex(0)]; 3]);
+        assert_eq!((3..6).map(|index| found[&NodeIndex(index)]).collect::<Vec<_>>(), vec![found[&NodeIndex(3)]; 3]);
+        assert_ne!(found[&NodeIndex(0)], found[&NodeIndex(3)]);
+        assert_eq!(detect(&Traffic::new()), BTreeMap::new());
+    }
+
+    #[test]
+    fn modularity_is_that_of_the_paper() {
+        // Two triangles and an edge: 6/7 within, and each half has half of the ends.
+        let halves = modularity(&triangles(), |node| Some(node.0 / 3)).unwrap();
+        assert!((halves - (6.0 / 7.0 - 0.5)).abs() < 1e-9, "{halves}");
+        let one = modularity(&triangles(), |_| Some(())).unwrap();
+        assert!(one.abs() < 1e-9, "{one}");
+        assert_eq!(modularity(&Traffic::new(), |_| Some(())), None);
+        assert!(modularity(&triangles(), |_| None::<()>).unwrap() < 0.0);
+    }
+}
