@@ -138,8 +138,8 @@ mod tests {
         let bytes = entries().to_bytes(90);
         let index = Index::open(&bytes).unwrap();
         assert!(index.is_of(90) && !index.is_of(91));
-        for (trace, expected) in [(3, vec![20..70, 70..90]), (7, vec![20..70]), (u128::MAX, vec![70..90]), (5, vec![])]
-        {
+        let records = [20..70, 70..90];
+        for (trace, expected) in [(3, &records[..]), (7, &records[..1]), (u128::MAX, &records[1..]), (5, &[])] {
             assert_eq!(index.find(TraceId(trace)), expected);
             assert_eq!(entries().find(TraceId(trace)), expected);
         }
