@@ -6,7 +6,7 @@
 //! several rounds.
 
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::time::Instant;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -14,7 +14,9 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
-use spanlint_collector::decode::otlp_protobuf;
+use spanlint_collector::decode::{otlp_json, otlp_protobuf};
+use spanlint_collector::limits::Limits;
+use spanlint_collector::read::{Input, read};
 use spanlint_graph::span::{Attribute, Refusal, SpanView, SpanVisitor};
 use spanlint_graph::{BatchBuilder, Facts, SpanBatch, Trace};
 
@@ -24,7 +26,8 @@ const SPANS_PER_TRACE: u64 = 8;
 const ROUNDS: usize = 7;
 
 fn main() {
-    let requests: Vec<Vec<u8>> = (0..REQUESTS).map(|number| request(number).encode_to_vec()).collect();
+    let messages: Vec<ExportTraceServiceRequest> = (0..REQUESTS).map(request).collect();
+    let requests: Vec<Vec<u8>> = messages.iter().map(Message::encode_to_vec).collect();
     let bytes: usize = requests.iter().map(Vec::len).sum();
     let spans = REQUESTS * SPANS_PER_REQUEST;
     say(&format!("{spans} spans, {} bytes each; CPU seconds per million spans", bytes as u64 / spans));
@@ -43,6 +46,20 @@ fn main() {
     });
     stage("walk and read what attributes mean", Some(public), || {
         requests.iter().map(|bytes| batch(bytes)).for_each(drop_black);
+    });
+    let documents: Vec<Vec<u8>> =
+        messages.iter().map(|message| serde_json::to_vec(message).expect("a request is JSON")).collect();
+    stage("walk JSON as borrowed views", Some(public), || {
+        let mut count = Count(0);
+        for bytes in &documents {
+            drop_black(otlp_json::decode(bytes, &mut count).expect("a request"));
+        }
+        assert_eq!(count.0, spans);
+    });
+    stage("read a file of JSON lines", Some(public), || {
+        let lines = documents.join(&b'\n');
+        let input = Input::Stream { name: "lines".to_owned(), reader: Box::new(Cursor::new(lines)) };
+        drop_black(read(vec![input], &Limits::default()).expect("a recording"));
     });
     let batches: Vec<SpanBatch> = requests.iter().map(|bytes| batch(bytes)).collect();
     stage("traces and their facts", Some(public), || {

@@ -67,19 +67,11 @@ struct Walk<'v, V> {
 }
 
 impl<V: SpanVisitor> Walk<'_, V> {
-    /// The resource may stand after its records, but is shown first: hence the records are parsed from their raw text.
-    fn resource_records(&mut self, signal: Signal, records: &ResourceRecords<'_>) -> Result<(), serde_json::Error> {
-        let attributes = records.resource.as_ref().map(|resource| &resource.attributes);
+    /// Shows the resource whose records follow.
+    fn resource(&mut self, resource: Option<&JsonResource<'_>>) {
+        let attributes = resource.map(|resource| &resource.attributes);
         self.decoded.over_limit += attributes.map_or(0, |attributes| attributes.over_limit);
         self.visitor.resource(attributes.map_or(&[], |attributes| &attributes.list));
-        each(records.scopes, |scope: ScopeRecords<'_>| match signal {
-            Signal::Traces => each(scope.records, |span: JsonSpan<'_>| self.span(&span)),
-            Signal::Logs => each(scope.records, |record: JsonLogRecord<'_>| {
-                self.log_record(record);
-                Ok(())
-            }),
-            Signal::Metrics => each(scope.records, |metric: JsonMetric<'_>| self.metric(&metric)),
-        })
     }
 
     fn span(&mut self, span: &JsonSpan<'_>) -> Result<(), serde_json::Error> {
@@ -149,7 +141,7 @@ impl<'de, V: SpanVisitor> Visitor<'de> for Requests<'_, '_, V> {
                 }
             };
             walk.decoded.is_recognized = true;
-            map.next_value_seed(Each::new(|records| walk.resource_records(signal, &records)))?;
+            map.next_value_seed(Resources { walk: &mut *walk, signal })?;
         }
         Ok(())
     }
@@ -163,34 +155,10 @@ impl<'de, V: SpanVisitor> Visitor<'de> for Requests<'_, '_, V> {
     }
 }
 
-/// The spans, log records or metrics of one resource.
-#[derive(Deserialize)]
-struct ResourceRecords<'a> {
-    #[serde(borrow)]
-    resource: Option<JsonResource<'a>>,
-    #[serde(
-        borrow,
-        rename = "scopeSpans",
-        alias = "scope_spans",
-        alias = "scopeLogs",
-        alias = "scope_logs",
-        alias = "scopeMetrics",
-        alias = "scope_metrics"
-    )]
-    scopes: Option<&'a RawValue>,
-}
-
 #[derive(Deserialize)]
 struct JsonResource<'a> {
     #[serde(borrow, default)]
     attributes: Attributes<'a>,
-}
-
-/// The spans, log records or metrics of one scope.
-#[derive(Deserialize)]
-struct ScopeRecords<'a> {
-    #[serde(borrow, rename = "spans", alias = "logRecords", alias = "log_records", alias = "metrics")]
-    records: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -265,9 +233,11 @@ struct MapFields {
 
 mod logs;
 mod metrics;
+mod records;
 mod values;
 use logs::JsonLogRecord;
 use metrics::JsonMetric;
+use records::Resources;
 use values::{AnyValue, Attributes, Elements, Entries, EnumNumber, Links, Unsigned};
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ fn a_bad_request_leaves_nothing_of_itself() {
     check(
         format!("{}\n{two}\n", line("b")).as_bytes(),
         &["b"],
-        &["line 2: invalid type: integer `7`, expected struct ResourceRecords (column 417)"],
+        &["line 2: invalid type: integer `7`, expected a resource with its scopes (an object) (column 417)"],
     );
 }
 

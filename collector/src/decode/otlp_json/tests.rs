@@ -219,7 +219,7 @@ fn what_is_malformed_says_so() {
         error("7"),
         "invalid type: integer `7`, expected an OTLP request (an object with resourceSpans) at line 1 column 1"
     );
-    assert_eq!(error(&with_span(r#","name":7"#)), "duplicate field `name` at line 2 column 114");
+    assert_eq!(error(&with_span(r#","name":7"#)), "duplicate field `name` at line 2 column 113");
     assert_eq!(
         error(&with_span(r#","startTimeUnixNano":"soon""#)).split(" at ").next().unwrap(),
         "invalid value: string \"soon\", expected an integer, as number or as text"
