@@ -1,7 +1,9 @@
 //! The registry: every rule, sorted by name.
 
+mod abandoned_work;
 mod broken_trace;
 mod call_budget_exceeded;
+mod cascading_failure;
 mod chatty_services;
 mod cyclic_dependency;
 mod data_monolith;
@@ -10,19 +12,24 @@ mod distributed_monolith;
 mod forbidden_dependency;
 mod gateway_bypass;
 mod god_service;
+mod high_cardinality_name;
 mod hub_service;
 mod lockstep_deployment;
 mod low_cohesion;
+mod missing_circuit_breaker;
 mod missing_gateway;
 mod missing_owner;
+mod missing_timeout;
 mod n_plus_one_calls;
 mod nano_service;
 mod pass_through_service;
+mod retry_storm;
 mod shared_database;
 mod single_point_of_failure;
 mod tight_coupling;
 mod undeclared_dependency;
 mod unnamed_service;
+mod unpropagated_context;
 mod unused_dependency;
 mod unversioned_api;
 mod wrong_cut;
@@ -31,8 +38,10 @@ use crate::rule::Rule;
 
 /// Every rule, sorted by name.
 pub const ALL: &[&dyn Rule] = &[
+    &abandoned_work::AbandonedWork,
     &broken_trace::BrokenTrace,
     &call_budget_exceeded::CallBudgetExceeded,
+    &cascading_failure::CascadingFailure,
     &chatty_services::ChattyServices,
     &cyclic_dependency::CyclicDependency,
     &data_monolith::DataMonolith,
@@ -41,19 +50,24 @@ pub const ALL: &[&dyn Rule] = &[
     &forbidden_dependency::ForbiddenDependency,
     &gateway_bypass::GatewayBypass,
     &god_service::GodService,
+    &high_cardinality_name::HighCardinalityName,
     &hub_service::HubService,
     &lockstep_deployment::LockstepDeployment,
     &low_cohesion::LowCohesion,
+    &missing_circuit_breaker::MissingCircuitBreaker,
     &missing_gateway::MissingGateway,
     &missing_owner::MissingOwner,
+    &missing_timeout::MissingTimeout,
     &n_plus_one_calls::NPlusOneCalls,
     &nano_service::NanoService,
     &pass_through_service::PassThroughService,
+    &retry_storm::RetryStorm,
     &shared_database::SharedDatabase,
     &single_point_of_failure::SinglePointOfFailure,
     &tight_coupling::TightCoupling,
     &undeclared_dependency::UndeclaredDependency,
     &unnamed_service::UnnamedService,
+    &unpropagated_context::UnpropagatedContext,
     &unused_dependency::UnusedDependency,
     &unversioned_api::UnversionedApi,
     &wrong_cut::WrongCut,

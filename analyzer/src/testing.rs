@@ -93,9 +93,15 @@ pub(crate) fn check(rule: &str, traces: &str, expected: &[&str]) {
 
 /// [`check`] under a configuration.
 pub(crate) fn check_with(rule: &str, traces: &str, config: &str, expected: &[&str]) {
+    check_graph(rule, &graph(traces), config, expected);
+}
+
+/// [`check_with`] on a graph that is made already, for what traces cannot say in few words.
+pub(crate) fn check_graph(rule: &str, graph: &CallGraph, config: &str, expected: &[&str]) {
     let others = crate::rules::ALL.iter().map(|rule| rule.meta().name).filter(|name| *name != rule);
     let off: Vec<_> = others.map(|name| format!("[rules.{name}]\nlevel = \"off\"")).collect();
-    let analysis = analysis(traces, &format!("{config}\n{}", off.join("\n")));
+    let config = Config::parse(&format!("{config}\n{}", off.join("\n")), "test").unwrap();
+    let analysis = judge(graph, &config, Mode::Check, TODAY);
     assert_eq!(lines(&analysis), expected);
     analysis.findings.iter().for_each(check_tone);
 }
@@ -248,6 +254,8 @@ impl Writer {
     ) -> u64 {
         let id = self.next_id();
         self.parameters += u64::from(!flags.contains(&"same"));
+        // What is called below counts on.
+        let key = self.parameters;
         let host = if flags.contains(&"scatter") { format!("{host}-{}", self.parameters) } else { host.to_owned() };
         let mut end = at + duration(flags);
         if let Some(service) = service {
@@ -260,7 +268,7 @@ impl Writer {
             text("server.address", host.clone()),
         ];
         if !flags.contains(&"unknown") {
-            attributes.push(text("url.full", format!("http://{host}{path}?key={}", self.parameters)));
+            attributes.push(text("url.full", format!("http://{host}{path}?key={key}")));
         }
         if flags.contains(&"fails") {
             attributes.push(("http.response.status_code".into(), Value::Int(503)));

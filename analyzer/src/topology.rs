@@ -17,6 +17,11 @@ pub(crate) fn is_synchronous_call(graph: &CallGraph, edge: &Edge) -> bool {
     !edge.is_derived && edge.is_synchronous() && joins_services(graph, edge)
 }
 
+/// Whether it is a call from a service to an external host.
+pub(crate) fn calls_external(graph: &CallGraph, edge: &Edge) -> bool {
+    graph.node(edge.from).kind == NodeKind::Service && graph.node(edge.to).kind == NodeKind::External
+}
+
 /// Synchronous calls between services, whatever their protocol; by node.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {

@@ -1,0 +1,215 @@
+//! A caller goes on asking a callee that is down, at its usual rate and at full price.
+//!
+//! The signal is a minute in which most calls fail while the caller neither asks less nor fails faster. A breaker that is
+//! open shows as both.
+
+use spanlint_graph::CallGraph;
+use spanlint_graph::facts::SliceFacts;
+use spanlint_graph::facts::latest::SLICE_NS;
+use spanlint_graph::snapshot::Edge;
+
+use crate::case::{Case, Draft};
+use crate::context::Options;
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
+use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::{topology, wording};
+
+/// The rule.
+pub(super) struct MissingCircuitBreaker;
+
+/// Its metadata.
+static META: RuleMeta = RuleMeta {
+    name: "missing-circuit-breaker",
+    category: Category::Resilience,
+    severity: Severity::Warning,
+    confidence: Confidence::Heuristic,
+    status: Status::Stable("0.1.0"),
+    summary: "A service keeps asking one that is down, as often as ever and at full price.",
+    looks_like: "The recommendation service is down; every page still asks it, waits, fails, and only then is shown without \
+                 recommendations, for as long as the outage lasts.",
+    why: "Each call to a callee that is down costs the caller's user the full wait, and the callee a chance to recover.",
+    how: "Calls are counted in slices of ten seconds. The pattern holds where for `min_outage_s` at least `min_failed_percent` \
+          of the calls of every slice fail, `min_calls` in all, while the caller keeps `min_rate_percent` of its rate before \
+          and a failed call takes `min_price_percent` or more of the time of a usual one.",
+    fix: "Put a circuit breaker before the call: after a few failures it answers at once, and lets one call through now and \
+          then to see whether the callee is back.",
+    limits: "An outage must have been seen; where nothing ever failed for a minute there is nothing to judge.",
+    references: &[
+        "Nygard: Release It!, 2nd edition (2018), chapter 5, Circuit Breaker",
+        "Fowler: CircuitBreaker (2014)",
+    ],
+    instrumentation_score: &[],
+    options: &[
+        OptionMeta { name: "min_outage_s", default: 60.0, help: "How long most calls must fail, in seconds." },
+        OptionMeta {
+            name: "min_failed_percent",
+            default: 50.0,
+            help: "Share of failed calls of a slice, in percent, that makes an outage.",
+        },
+        OptionMeta { name: "min_calls", default: 20.0, help: "Calls during the outage that must have been seen." },
+        OptionMeta {
+            name: "min_rate_percent",
+            default: 80.0,
+            help: "Share of its usual rate, in percent, that a caller without a breaker keeps.",
+        },
+        OptionMeta {
+            name: "min_price_percent",
+            default: 50.0,
+            help: "Share of the usual time, in percent, that a failed call takes where nothing makes it fail fast.",
+        },
+    ],
+    absorbs: &[],
+};
+
+impl Rule for MissingCircuitBreaker {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        let is_call = |edge: &&Edge| {
+            topology::is_synchronous_call(graph, edge) || !edge.is_derived && topology::calls_external(graph, edge)
+        };
+        for edge in graph.edges.iter().filter(is_call) {
+            let Some(outage) = Outage::of(edge, options) else { continue };
+            match outage.judge(graph, options, edge) {
+                Ok(finding) => verdict.findings.push(finding),
+                Err(undecided) => verdict.undecided.push(undecided),
+            }
+        }
+        verdict
+    }
+}
+
+/// A time in which most calls failed, and what is usual.
+struct Outage {
+    slices: u64,
+    during: SliceFacts,
+    /// Calls of a slice during the outage as a share of those of other slices, in percent.
+    rate_percent: f64,
+    /// Time of a failed call as a share of that of a successful one, in percent.
+    price_percent: f64,
+}
+
+impl Outage {
+    /// The longest outage, where the caller does not care.
+    fn of(edge: &Edge, options: &Options<'_>) -> Option<Self> {
+        let slices: Vec<(u64, &SliceFacts)> = edge.facts.slices.iter().collect();
+        let fails = |facts: &SliceFacts| {
+            facts.calls > 0
+                && facts.failures as f64 * 100.0 >= facts.calls as f64 * options.number("min_failed_percent")
+        };
+        let runs = slices.chunk_by(|left, right| fails(left.1) == fails(right.1) && left.0 + 1 == right.0);
+        let longest = runs.filter(|run| fails(run[0].1)).max_by_key(|run| run.len())?;
+        let needed = (options.number("min_outage_s") * 1e9 / SLICE_NS as f64).ceil() as usize;
+        if longest.len() < needed {
+            return None;
+        }
+        let (mut during, mut usual, mut usual_slices) = (SliceFacts::default(), SliceFacts::default(), 0_u64);
+        for (slice, facts) in &slices {
+            use spanlint_graph::Fold;
+            if (longest[0].0..=longest[longest.len() - 1].0).contains(slice) {
+                during.fold(facts);
+            } else if !fails(facts) {
+                usual.fold(facts);
+                usual_slices += 1;
+            }
+        }
+        // The first and the last slice are hardly ever whole.
+        let usual_rate = usual.calls as f64 / usual_slices.max(1) as f64;
+        let rate = during.calls as f64 / longest.len() as f64;
+        let time = |ns: u64, calls: u64| ns as f64 / calls.max(1) as f64;
+        let succeeded = usual.calls - usual.failures;
+        let usual_ns = time(usual.busy_ns - usual.failed_ns.min(usual.busy_ns), succeeded);
+        let outage = Self {
+            slices: longest.len() as u64,
+            rate_percent: if usual_rate > 0.0 { rate * 100.0 / usual_rate } else { 100.0 },
+            price_percent: if usual_ns > 0.0 {
+                time(during.failed_ns, during.failures) * 100.0 / usual_ns
+            } else {
+                100.0
+            },
+            during,
+        };
+        let is_careless = outage.during.calls >= options.whole("min_calls")
+            && outage.rate_percent >= options.number("min_rate_percent")
+            && outage.price_percent >= options.number("min_price_percent");
+        is_careless.then_some(outage)
+    }
+
+    fn judge(&self, graph: &CallGraph, options: &Options<'_>, edge: &Edge) -> Result<Finding, Undecided> {
+        let case = Case::new(graph, options, [edge.from, edge.to]);
+        options.required().duration(graph).map_err(|missing| case.undecided(missing))?;
+        let (from, to) = (graph.node(edge.from), graph.node(edge.to));
+        let (caller, callee) = (&from.name, &to.name);
+        let seconds = self.slices * SLICE_NS / 1_000_000_000;
+        let price_ms = wording::milliseconds(self.during.failed_ns / self.during.failures.max(1));
+        case.finding(Draft {
+            title: format!("{caller} goes on asking {callee} while it is down"),
+            message: format!(
+                "For {seconds} s {} of {} to {callee} failed; {caller} kept {:.0} % of its rate and waited {} ms for each \
+                 failure.",
+                self.during.failures,
+                wording::count(self.during.calls, "call"),
+                self.rate_percent,
+                wording::number(price_ms),
+            ),
+            fix: format!("Put a circuit breaker into {caller} before its calls to {callee}, and say what it does without."),
+            subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
+            evidence: vec![
+                Evidence::of("outage_s", seconds as f64, "s").against(options.number("min_outage_s")),
+                Evidence::of("failed_percent", self.during.failures as f64 * 100.0 / self.during.calls as f64, "%")
+                    .against(options.number("min_failed_percent")),
+                Evidence::of("rate_percent", self.rate_percent, "%").against(options.number("min_rate_percent")),
+                Evidence::of("price_percent", self.price_percent, "%").against(options.number("min_price_percent")),
+            ],
+            support: Support::of(self.during.failures, self.during.calls),
+            traces: edge.facts.failed.proof(self.during.failed_ns / self.during.failures.max(1)),
+            ..case.draft()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{check_graph, graph};
+
+    const FINDING: &str = "warning heuristic: cart goes on asking stock while it is down";
+
+    /// Slices from left to right: (calls, failures, time of a failure in ms); a usual call takes 20 ms.
+    fn check(slices: &[(u64, u64, u64)], expected: &[&str]) {
+        let mut graph = graph("cart GET /cart\n  stock GET /stock fails");
+        graph.counts.seen.last_ns = graph.counts.seen.first_ns + 400_000_000_000;
+        let edge = graph.edges.iter_mut().find(|edge| edge.facts.requests > 0).unwrap();
+        edge.facts.slices = spanlint_graph::facts::Latest::default();
+        for (place, &(calls, failures, ms)) in slices.iter().enumerate() {
+            let slice = edge.facts.slices.entry(place as u64);
+            let failed_ns = failures * ms * 1_000_000;
+            let busy_ns = failed_ns + (calls - failures) * 20_000_000;
+            *slice = SliceFacts { calls, failures, failed_ns, busy_ns };
+        }
+        check_graph("missing-circuit-breaker", &graph, "", expected);
+    }
+
+    #[test]
+    fn a_minute_of_failures_at_the_usual_rate_and_price_is_told() {
+        let usual = [(10, 0, 0); 6];
+        check(&[usual, [(10, 9, 30); 6]].concat(), &[FINDING]);
+        check(&[&usual[..], &[(10, 9, 30); 5]].concat(), &[]);
+    }
+
+    #[test]
+    fn whoever_asks_less_or_fails_fast_has_a_breaker() {
+        let usual = [(10, 0, 0); 6];
+        check(&[usual, [(4, 4, 30); 6]].concat(), &[]);
+        check(&[usual, [(10, 10, 1); 6]].concat(), &[]);
+    }
+
+    #[test]
+    fn a_few_failures_are_no_outage() {
+        check(&[(10, 4, 30); 12], &[]);
+        check(&[[(3, 0, 0); 6], [(3, 3, 30); 6]].concat(), &[]);
+    }
+}

@@ -1,0 +1,157 @@
+//! Calls that nothing bounds: some last for minutes, and none ever ends in a timeout.
+//!
+//! The signal is a longest call far beyond the usual one on an edge that never timed out. Streams and long polls are meant
+//! to last and are left out.
+
+use spanlint_graph::CallGraph;
+use spanlint_graph::snapshot::Edge;
+use spanlint_graph::span::Outcome;
+
+use crate::case::{Case, Draft};
+use crate::context::Options;
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
+use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::wording;
+
+/// The rule.
+pub(super) struct MissingTimeout;
+
+/// Its metadata.
+static META: RuleMeta = RuleMeta {
+    name: "missing-timeout",
+    category: Category::Resilience,
+    severity: Severity::Warning,
+    confidence: Confidence::Heuristic,
+    status: Status::Stable("0.1.0"),
+    summary: "Calls may take as long as they like: nothing ends them.",
+    looks_like: "One slow disk behind one callee, and an hour later every thread of every caller waits for an answer that will \
+                 never come.",
+    why: "A call without a timeout holds a thread, a connection and its caller's patience for as long as the callee is stuck, \
+          so one stuck service stops all that stand before it.",
+    how: "On an edge with `min_calls` calls or more, the longest one is held against `min_longest_ms` and against \
+          `min_ratio` times the median. The pattern holds where both are reached and no call ever ended in a timeout.",
+    fix: "Set a timeout on every call, a little above the slowest answer that is still worth having, and pass what is left of \
+          it on to the next service.",
+    limits: "A timeout longer than what was seen looks like none. Streams and long polls are exempt.",
+    references: &[
+        "Nygard: Release It!, 2nd edition (2018), chapter 5, Timeouts",
+        "Beyer et al.: Site Reliability Engineering (2016), chapter 22, Latency and Deadlines",
+    ],
+    instrumentation_score: &[],
+    options: &[
+        OptionMeta { name: "min_calls", default: 1000.0, help: "Calls that must have been seen." },
+        OptionMeta {
+            name: "min_longest_ms",
+            default: 30_000.0,
+            help: "Longest call, in milliseconds, that makes the pattern.",
+        },
+        OptionMeta { name: "min_ratio", default: 20.0, help: "Longest call, in medians, that makes the pattern." },
+    ],
+    absorbs: &[],
+};
+
+impl Rule for MissingTimeout {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        let is_waited_for = |edge: &&Edge| !edge.is_derived && edge.is_synchronous();
+        for edge in graph.edges.iter().filter(is_waited_for) {
+            let latency = &edge.facts.caller_latency;
+            let longest_ns = edge.facts.slow.worst().map_or(0, |(ns, _)| ns);
+            let ratio = longest_ns as f64 / latency.quantile(0.5).max(1) as f64;
+            let is_long = longest_ns as f64 >= options.number("min_longest_ms") * 1e6
+                && ratio >= options.number("min_ratio")
+                && edge.facts.outcomes[Outcome::TimedOut.index()] == 0
+                && latency.count() > 0;
+            if !is_long {
+                continue;
+            }
+            match judge(graph, options, edge, longest_ns, ratio) {
+                Ok(finding) => verdict.findings.push(finding),
+                Err(undecided) => verdict.undecided.push(undecided),
+            }
+        }
+        verdict
+    }
+}
+
+fn judge(
+    graph: &CallGraph,
+    options: &Options<'_>,
+    edge: &Edge,
+    longest_ns: u64,
+    ratio: f64,
+) -> Result<Finding, Undecided> {
+    let case = Case::new(graph, options, [edge.from, edge.to]);
+    let facts = &edge.facts;
+    let needed = options.whole("min_calls");
+    if facts.calls < needed {
+        return Err(case.undecided(format!("{} seen, {needed} needed", wording::count(facts.calls, "call"))));
+    }
+    options.required().duration(graph).map_err(|missing| case.undecided(missing))?;
+    let (from, to) = (graph.node(edge.from), graph.node(edge.to));
+    let (caller, callee) = (&from.name, &to.name);
+    let median_ms = wording::milliseconds(facts.caller_latency.quantile(0.5));
+    let longest_ms = wording::milliseconds(longest_ns);
+    let affected = facts.caller_latency.count_from((options.number("min_longest_ms") * 1e6) as u64);
+    case.finding(Draft {
+        title: format!("nothing ends a call of {caller} to {callee}"),
+        message: format!(
+            "The longest of {} of {caller} to {callee} took {} s, the median one {} ms, and not one ended in a timeout.",
+            wording::count(facts.calls, "call"),
+            wording::number(longest_ms / 1e3),
+            wording::number(median_ms),
+        ),
+        fix: format!("Set a timeout on the calls of {caller} to {callee}, a little above its slowest useful answer."),
+        subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
+        evidence: vec![
+            Evidence::of("longest_ms", longest_ms, "ms").against(options.number("min_longest_ms")),
+            Evidence::of("longest_by_median", ratio, "times").against(options.number("min_ratio")),
+            Evidence::of("calls", facts.calls as f64, "calls").against(options.number("min_calls")),
+        ],
+        support: Support::of(affected, facts.calls),
+        traces: facts.slow.proof(longest_ns),
+        ..case.draft()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{check_graph, graph};
+
+    /// `calls` calls of 5 ms over `minutes`, and one of 40 s.
+    fn check(calls: u64, minutes: u64, change: impl Fn(&mut Edge), expected: &[&str]) {
+        let mut graph = graph("cart GET /cart\n  stock GET /stock");
+        graph.counts.seen.last_ns = graph.counts.seen.first_ns + minutes * 60_000_000_000;
+        let place = graph.edges.iter().position(|edge| edge.facts.requests > 0).unwrap();
+        let facts = &mut graph.edges[place].facts;
+        facts.calls = calls;
+        (1..calls).for_each(|_| facts.caller_latency.record(5_000_000));
+        facts.slow.offer(40_000_000_000, spanlint_graph::TraceId(1));
+        facts.caller_latency.record(40_000_000_000);
+        change(&mut graph.edges[place]);
+        check_graph("missing-timeout", &graph, "", expected);
+    }
+
+    #[test]
+    fn a_call_of_half_a_minute_that_nothing_ends_is_told() {
+        check(1000, 6, |_| (), &["warning heuristic: nothing ends a call of cart to stock"]);
+        check(999, 6, |_| (), &["(cart stock: 999 calls seen, 1000 needed)"]);
+        check(1000, 4, |_| (), &["(cart stock: 240 seconds seen, 5 minutes needed)"]);
+    }
+
+    #[test]
+    fn one_timeout_shows_that_there_is_one() {
+        check(1000, 6, |edge| edge.facts.outcomes[Outcome::TimedOut.index()] = 1, &[]);
+    }
+
+    #[test]
+    fn a_service_that_is_always_slow_is_no_proof() {
+        let slow = |edge: &mut Edge| (0..3000).for_each(|_| edge.facts.caller_latency.record(20_000_000_000));
+        check(1000, 6, slow, &[]);
+    }
+}

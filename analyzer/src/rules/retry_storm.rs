@@ -1,0 +1,183 @@
+//! Attempts after a failure that make a failure worse: too many of them, or on several layers at once, where they multiply.
+//!
+//! The signal is what facts count as attempts after a failure. That a retry succeeds in the end is no excuse: what counts is
+//! the load that it adds while the callee is in trouble.
+
+use spanlint_graph::snapshot::Edge;
+use spanlint_graph::{CallGraph, NodeKind};
+
+use crate::case::{Case, Draft};
+use crate::context::Options;
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
+use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::wording;
+
+/// The rule.
+pub(super) struct RetryStorm;
+
+/// Its metadata.
+static META: RuleMeta = RuleMeta {
+    name: "retry-storm",
+    category: Category::Resilience,
+    severity: Severity::Warning,
+    confidence: Confidence::Proven,
+    status: Status::Stable("0.1.0"),
+    summary: "Attempts after a failure multiply the load on a service that is failing.",
+    looks_like: "A service hiccups for a second; its callers ask again, their callers ask again, too, and what would have been \
+                 over in a second stays down for minutes under three times its usual load.",
+    why: "A service fails most often because it has too much to do, and every attempt after a failure gives it more. Where two \
+          layers try three times each, one request of a user becomes nine.",
+    how: "An attempt after a failure is a call of the same operation with the same parameters after one that failed. The \
+          pattern holds where such attempts are `min_retry_percent` of `min_calls` calls or more, where `min_traces` traces \
+          have `min_attempts` attempts at one thing, or where attempts on an edge lie below attempts on another.",
+    fix: "Try again in one layer only, a few times, with a growing and random pause, and within a budget: a small share of \
+          the calls that succeed. Stop trying while a circuit breaker is open.",
+    limits: "Attempts that no span shows, because the client library hides them, are not seen.",
+    references: &[
+        "Beyer et al.: Site Reliability Engineering (2016), chapter 22, Addressing Cascading Failures",
+        "Brooker: Timeouts, retries and backoff with jitter, Amazon Builders' Library (2019)",
+        "Linkerd documentation: Retry budgets",
+    ],
+    instrumentation_score: &[],
+    options: &[
+        OptionMeta {
+            name: "min_retry_percent",
+            default: 10.0,
+            help: "Share of calls that are attempts after a failure, in percent, that makes the pattern.",
+        },
+        OptionMeta { name: "min_calls", default: 50.0, help: "Calls from which on that share is taken." },
+        OptionMeta { name: "min_attempts", default: 4.0, help: "Attempts at one thing that are many." },
+        OptionMeta { name: "min_traces", default: 5.0, help: "Requests with so many attempts that make the pattern." },
+    ],
+    absorbs: &[],
+};
+
+impl Rule for RetryStorm {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        for edge in graph.edges.iter().filter(|edge| !edge.is_derived && edge.facts.retries > 0) {
+            match Storm::of(graph, edge, options).map(|storm| storm.judge(graph, options)) {
+                Some(Ok(finding)) => verdict.findings.push(finding),
+                Some(Err(undecided)) => verdict.undecided.push(undecided),
+                None => {}
+            }
+        }
+        verdict
+    }
+}
+
+/// An edge with too many attempts after a failure.
+struct Storm<'a> {
+    edge: &'a Edge,
+    /// Share of calls that are attempts after a failure, in percent.
+    percent: f64,
+    /// Requests with many attempts at one thing.
+    persistent: u64,
+    /// Whether there are many of either.
+    is_frequent: bool,
+}
+
+impl<'a> Storm<'a> {
+    fn of(graph: &CallGraph, edge: &'a Edge, options: &Options<'_>) -> Option<Self> {
+        let facts = &edge.facts;
+        let percent = facts.retries as f64 * 100.0 / facts.calls.max(1) as f64;
+        let persistent = facts.attempts.count_from(options.whole("min_attempts"));
+        let is_much = facts.calls >= options.whole("min_calls") && percent >= options.number("min_retry_percent");
+        let is_long = persistent >= options.whole("min_traces");
+        let is_called = graph.node(edge.from).kind == NodeKind::Service && facts.attempts.count() > 0;
+        (is_called && (is_much || is_long || facts.layered_retries > 0)).then_some(Self {
+            edge,
+            percent,
+            persistent,
+            is_frequent: is_much || is_long,
+        })
+    }
+
+    fn judge(&self, graph: &CallGraph, options: &Options<'_>) -> Result<Finding, Undecided> {
+        let facts = &self.edge.facts;
+        let (from, to) = (graph.node(self.edge.from), graph.node(self.edge.to));
+        let (caller, callee) = (&from.name, &to.name);
+        let case = Case::new(graph, options, [self.edge.from, self.edge.to]);
+        let affected = facts.attempts.count();
+        let requests = facts.requests.max(affected);
+        // The share of calls and the number of requests are the rule's own; layers alone must be no accident.
+        let support = match self.is_frequent {
+            true => options.required().sighting(affected, requests),
+            false => options.required().proven(facts.layered_retries, requests),
+        };
+        let support = support.map_err(|missing| case.undecided(missing))?;
+        let attempts = facts.attempts.quantile(0.5);
+        let is_layered = facts.layered_retries > 0;
+        let amplification = facts.calls as f64 / (facts.calls - facts.retries).max(1) as f64;
+        let layers = match facts.layered_retries {
+            0 => String::new(),
+            layered => format!(
+                " In {} of them {caller} was itself being asked again, so the attempts multiply.",
+                wording::count(layered, "request")
+            ),
+        };
+        case.finding(Draft {
+            severity: if is_layered { Severity::Error } else { META.severity },
+            title: match is_layered {
+                true => format!("{caller} asks {callee} again while it is itself asked again"),
+                false => format!("{caller} keeps asking {callee} after failures"),
+            },
+            message: format!(
+                "{} of {} of {caller} to {callee} are attempts after a failure; {} have them, {attempts} attempts at one \
+                 thing in the median one. That makes the load {} times as large.{layers}",
+                facts.retries,
+                wording::count(facts.calls, "call"),
+                wording::count(affected, "request"),
+                wording::number(amplification),
+            ),
+            fix: format!(
+                "Let {caller} try again at most twice, with a growing random pause and within a budget of {callee}'s \
+                 successful calls, and only in one layer of the way to {callee}."
+            ),
+            subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
+            evidence: vec![
+                Evidence::of("retry_percent", self.percent, "%").against(options.number("min_retry_percent")),
+                Evidence::of("requests_with_many_attempts", self.persistent as f64, "requests")
+                    .against(options.number("min_traces")),
+                Evidence::of("requests_with_layered_attempts", facts.layered_retries as f64, "requests"),
+                Evidence::of("amplification", amplification, "times"),
+            ],
+            support,
+            traces: facts.retried.proof(attempts),
+            ..case.draft()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    fn check(traces: &str, expected: &[&str]) {
+        crate::testing::check("retry-storm", traces, expected);
+    }
+
+    const FINDING: &str = "warning proven: cart keeps asking stock after failures";
+
+    #[test]
+    fn a_tenth_of_fifty_calls_is_a_storm() {
+        check(
+            "5 traces\ncart GET /cart\n  retry stock GET /s\n\n40 traces\ncart GET /cart\n  stock GET /s",
+            &[FINDING],
+        );
+        check("5 traces\ncart GET /cart\n  retry stock GET /s\n\n41 traces\ncart GET /cart\n  stock GET /s", &[]);
+    }
+
+    #[test]
+    fn few_calls_are_none() {
+        check("4 traces\ncart GET /cart\n  retry stock GET /s", &[]);
+    }
+
+    #[test]
+    fn layers_multiply() {
+        let layered = "3 traces\nweb GET /\n  retry cart GET /cart\n    retry stock GET /s";
+        check(layered, &["error proven: cart asks stock again while it is itself asked again"]);
+    }
+}

@@ -1,0 +1,126 @@
+//! Calls arrive, but their trace does not: the callee starts traces of its own instead of going on with its caller's.
+//!
+//! The signal is calls to a service that sends spans, none of which lies below the call, while the same service starts many
+//! requests without a caller in the same window. Either alone is healthy: a callee may be half traced, and clients may
+//! call it directly.
+
+use spanlint_graph::CallGraph;
+use spanlint_graph::facts::Entry;
+use spanlint_graph::snapshot::{Edge, Operation};
+
+use crate::case::{Case, Draft};
+use crate::context::Options;
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
+use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::{topology, wording};
+
+/// The share of an edge's calls that arrive without their trace from which on it is no accident.
+const MIN_UNPAIRED_SHARE: f64 = 0.5;
+
+/// The rule.
+pub(super) struct UnpropagatedContext;
+
+/// Its metadata.
+static META: RuleMeta = RuleMeta {
+    name: "unpropagated-context",
+    category: Category::Telemetry,
+    severity: Severity::Warning,
+    confidence: Confidence::Proven,
+    status: Status::Stable("0.1.0"),
+    summary: "Calls lose their trace on the way: the callee starts a new one.",
+    looks_like: "A trace ends at a call, and what happened behind it is in another trace that nobody can find: the callee seems \
+                 to be called by nobody, and the caller seems to call a wall.",
+    why: "Without the context, a slow or failed call cannot be followed to its cause, and every number about requests through \
+          both services is missing.",
+    how: "On an edge whose callee sends spans, calls without a span of the callee below them are counted, and requests of the \
+          callee without a caller. The pattern holds where both reach `min_calls` and half of the edge's calls are such.",
+    fix: "Let the caller inject the W3C `traceparent` header into the call, and the callee extract it; look for a client, a \
+          proxy or a queue in between that drops it.",
+    limits: "The callee must be known by its name; behind an address that no service has as its name, nothing can be told.",
+    references: &["W3C: Trace Context (2021)", "OpenTelemetry documentation: Context propagation"],
+    instrumentation_score: &["SPA-002"],
+    options: &[OptionMeta {
+        name: "min_calls",
+        default: 20.0,
+        help: "Calls that lost their trace, and requests of the callee without a caller, that make the pattern.",
+    }],
+    absorbs: &["gateway-bypass"],
+};
+
+impl Rule for UnpropagatedContext {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        for edge in graph.edges.iter().filter(|edge| topology::is_synchronous_call(graph, edge)) {
+            let lost = edge.facts.calls.saturating_sub(edge.facts.traced_calls);
+            let is_many =
+                lost >= options.whole("min_calls") && lost as f64 >= edge.facts.calls as f64 * MIN_UNPAIRED_SHARE;
+            let roots = roots(topology::operations_of(graph, edge.to));
+            if !is_many || roots < options.whole("min_calls") {
+                continue;
+            }
+            match judge(graph, options, edge, lost, roots) {
+                Ok(finding) => verdict.findings.push(finding),
+                Err(undecided) => verdict.undecided.push(undecided),
+            }
+        }
+        verdict
+    }
+}
+
+/// Requests of a service that seem to have no caller in the system.
+fn roots(operations: &[Operation]) -> u64 {
+    operations.iter().map(|operation| operation.facts.entries[Entry::Client as usize]).sum()
+}
+
+fn judge(graph: &CallGraph, options: &Options<'_>, edge: &Edge, lost: u64, roots: u64) -> Result<Finding, Undecided> {
+    let case = Case::new(graph, options, [edge.from, edge.to]);
+    let facts = &edge.facts;
+    let support = options.required().proven(lost, facts.calls).map_err(|missing| case.undecided(missing))?;
+    let (from, to) = (graph.node(edge.from), graph.node(edge.to));
+    let (caller, callee) = (&from.name, &to.name);
+    case.finding(Draft {
+        title: format!("calls of {caller} arrive at {callee} without their trace"),
+        message: format!(
+            "{lost} of {} of {caller} to {callee} have no span of {callee} below them, while {callee} started {} of its own \
+             in the same time.",
+            wording::count(facts.calls, "call"),
+            wording::count(roots, "trace"),
+        ),
+        fix: format!(
+            "Let {caller} send the W3C `traceparent` header with its calls, and {callee} read it; look at what stands between \
+             the two."
+        ),
+        subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
+        evidence: vec![
+            Evidence::of("calls_without_callee", lost as f64, "calls").against(options.number("min_calls")),
+            Evidence::of("traces_started_by_callee", roots as f64, "traces").against(options.number("min_calls")),
+        ],
+        support,
+        traces: facts.slow.proof(facts.caller_latency.quantile(0.5)),
+        ..case.draft()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    fn check(traces: &str, expected: &[&str]) {
+        crate::testing::check("unpropagated-context", traces, expected);
+    }
+
+    #[test]
+    fn calls_that_end_and_traces_that_begin_are_the_same() {
+        let lost = "20 traces\nweb GET /\n  host cart GET /cart\n\n20 traces\ncart GET /cart";
+        check(lost, &["warning proven: calls of web arrive at cart without their trace"]);
+    }
+
+    #[test]
+    fn either_alone_is_healthy() {
+        check("20 traces\nweb GET /\n  host cart GET /cart\n\n19 traces\ncart GET /cart", &[]);
+        check("20 traces\nweb GET /\n  cart GET /cart\n\n20 traces\ncart GET /cart", &[]);
+        check("20 traces\nweb GET /\n  host api.example GET /cart\n\n20 traces\ncart GET /cart", &[]);
+    }
+}
