@@ -299,6 +299,10 @@ pub(crate) enum Format {
     Text,
     /// For programs
     Json,
+    /// For code scanning
+    Sarif,
+    /// For annotations of a GitHub workflow
+    Github,
 }
 
 /// From which severity on findings fail a run.

@@ -28,7 +28,17 @@ impl Judge {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-        Ok(Self { config: Config::parse(&text, &path.display().to_string())? })
+        let mut config = Config::parse(&text, &path.display().to_string())?;
+        if let Some(baseline) = config.baseline() {
+            let baseline = path.with_file_name(baseline);
+            let report = std::fs::read_to_string(&baseline).with_context(|| {
+                format!("cannot read the baseline {}, named in {}", baseline.display(), path.display())
+            })?;
+            config
+                .know(&report)
+                .with_context(|| format!("{} is no report of `spanlint check --format json`", baseline.display()))?;
+        }
+        Ok(Self { config })
     }
 
     /// Judges a graph today, by UTC.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use spanlint_analyzer::report::{Report, TextStyle, to_json, to_text};
+use spanlint_analyzer::report::{Report, TextStyle, to_github, to_json, to_sarif, to_text};
 
 use crate::cli::{Format, ReportArguments};
 use crate::failure::Ending;
@@ -17,6 +17,8 @@ const MAX_WIDTH: usize = 120;
 pub(crate) fn publish(report: &Report<'_>, arguments: &ReportArguments) -> io::Result<Ending> {
     let text = match arguments.format {
         Format::Json => to_json(report),
+        Format::Sarif => to_sarif(report),
+        Format::Github => to_github(report),
         Format::Text => to_text(report, TextStyle { is_colored: output::may_colour(&io::stdout()), width: width() }),
     };
     match output::data(&text) {

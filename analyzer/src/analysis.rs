@@ -9,6 +9,7 @@ use crate::config::{Config, Level, Mode};
 use crate::context::{Context, Options};
 use crate::coverage::Coverage;
 use crate::finding::{Absorbed, Finding, Severity, Undecided};
+use crate::groups::Groups;
 use crate::{rules, topology};
 
 /// What all rules together say of a graph.
@@ -20,6 +21,8 @@ pub struct Analysis {
     pub undecided: Vec<Undecided>,
     /// How far the input can be trusted.
     pub coverage: Coverage,
+    /// Which services belong together.
+    pub groups: Groups,
 }
 
 impl Analysis {
@@ -63,7 +66,7 @@ pub fn judge(graph: &CallGraph, config: &Config, mode: Mode, today: Date) -> Ana
     // A finding without a trace that proves it does not exist.
     analysis.findings.retain(|finding| !finding.traces.is_empty());
     absorb(&mut analysis.findings);
-    analysis.coverage = context.into_coverage();
+    (analysis.coverage, analysis.groups) = context.into_parts();
     let Analysis { findings, undecided, .. } = &mut analysis;
     undecided.retain(|open| !findings.iter().any(|cause| settles(cause, open)));
     for finding in &mut analysis.findings {

@@ -35,9 +35,9 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// How far the input can be trusted.
-    pub fn into_coverage(self) -> Coverage {
-        self.coverage
+    /// What outlives the judgement: how far the input can be trusted, and which services belong together.
+    pub fn into_parts(self) -> (Coverage, Groups) {
+        (self.coverage, self.groups)
     }
 }
 

@@ -33,7 +33,7 @@ impl GroupSource {
 }
 
 /// The groups of one graph's services.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Groups {
     source: Option<GroupSource>,
     /// By node.

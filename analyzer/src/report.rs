@@ -1,7 +1,9 @@
 //! Reports: an analysis as JSON for programs and as text for people. Pure: same input, same bytes.
 
+mod github;
 mod json;
 mod metrics;
+mod sarif;
 mod text;
 
 pub(crate) use self::json::rounded;
@@ -11,7 +13,9 @@ use spanlint_graph::CallGraph;
 use crate::analysis::Analysis;
 
 pub use crate::coverage::Sampling;
-pub use json::to_json;
+pub use github::to_github;
+pub use json::{json_schema, to_json};
+pub use sarif::to_sarif;
 pub use text::{TextStyle, to_text};
 
 /// What is reported.

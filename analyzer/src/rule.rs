@@ -31,6 +31,20 @@ pub enum Category {
 }
 
 impl Category {
+    /// Every category, in the order in which a newcomer meets them.
+    pub const ALL: [Self; 10] = [
+        Self::Chatter,
+        Self::Data,
+        Self::Boundaries,
+        Self::Granularity,
+        Self::Security,
+        Self::Resilience,
+        Self::Performance,
+        Self::Governance,
+        Self::Telemetry,
+        Self::Contract,
+    ];
+
     /// The word that reports use.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 use spanlint_graph::facts::Seen;
 use spanlint_graph::snapshot::{Edge, Node};
@@ -31,9 +32,19 @@ pub fn to_json(report: &Report<'_>) -> String {
         findings: analysis.findings.iter().map(FindingEntry::of).collect(),
         undecided: analysis.undecided.iter().map(UndecidedEntry::of).collect(),
         graph: Graph::of(graph),
-        metrics: Metrics::of(graph),
+        coverage: Coverage::of(analysis),
+        metrics: Metrics::of(graph, &analysis.groups),
     };
     let mut text = serde_json::to_string_pretty(&document).expect("keys are texts and numbers are finite");
+    text.push('\n');
+    text
+}
+
+/// The JSON Schema of the report, indented, with a line feed at its end.
+pub fn json_schema() -> String {
+    let mut schema = schema_for!(Document<'_>);
+    schema.insert("title".to_owned(), "The report of spanlint".into());
+    let mut text = serde_json::to_string_pretty(&schema).expect("a schema is a plain value");
     text.push('\n');
     text
 }
@@ -44,7 +55,7 @@ pub(crate) fn rounded(value: f64, digits: i32) -> f64 {
     (value * scale).round() / scale
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Document<'a> {
     schema_version: &'static str,
     tool: Tool<'a>,
@@ -54,17 +65,18 @@ struct Document<'a> {
     summary: Summary,
     findings: Vec<FindingEntry<'a>>,
     undecided: Vec<UndecidedEntry<'a>>,
+    coverage: Coverage<'a>,
     graph: Graph<'a>,
     metrics: Metrics,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Tool<'a> {
     name: &'static str,
     version: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Input<'a> {
     sources: &'a [String],
     traces: u64,
@@ -111,7 +123,7 @@ fn rfc3339(unix_ns: u64) -> String {
     timestamp.expect("64 bits of nanoseconds end in the year 2554").to_string()
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Summary {
     error: usize,
     warning: usize,
@@ -132,7 +144,7 @@ impl Summary {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct FindingEntry<'a> {
     rule: &'static str,
     category: &'static str,
@@ -154,7 +166,7 @@ struct FindingEntry<'a> {
     suppressed: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Subject<'a> {
     edges: Vec<Ends<'a>>,
     datastore: Option<&'a str>,
@@ -162,13 +174,13 @@ struct Subject<'a> {
     tables: &'a [String],
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Ends<'a> {
     from: &'a str,
     to: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Evidence {
     name: &'static str,
     value: f64,
@@ -176,27 +188,27 @@ struct Evidence {
     unit: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Support {
     requests: u64,
     affected: u64,
     prevalence_low: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Impact {
     latency_ms_p50: f64,
     latency_ms_p95: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Location<'a> {
     file: &'a str,
     line: u32,
     function: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Absorbed<'a> {
     rule: &'static str,
     title: &'a str,
@@ -250,7 +262,33 @@ impl<'a> FindingEntry<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// How far the input can be trusted, and what it does not show.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Coverage<'a> {
+    /// Services that lost the parents of too many spans, with the share of those.
+    orphaned_services: BTreeMap<&'a str, f64>,
+    /// Services that were called but sent no span.
+    untraced_services: &'a [String],
+    /// Calls between services.
+    calls: u64,
+    /// Of these, those that only the caller told of.
+    unpaired_calls: u64,
+}
+
+impl<'a> Coverage<'a> {
+    fn of(analysis: &'a Analysis) -> Self {
+        let coverage = &analysis.coverage;
+        let orphaned = coverage.orphaned_services.iter().map(|(name, share)| (name.as_str(), rounded(*share, 4)));
+        Self {
+            orphaned_services: orphaned.collect(),
+            untraced_services: &coverage.untraced_services,
+            calls: coverage.calls,
+            unpaired_calls: coverage.unpaired_calls,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 struct UndecidedEntry<'a> {
     rule: &'static str,
     services: &'a [String],
@@ -263,13 +301,13 @@ impl<'a> UndecidedEntry<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Graph<'a> {
     nodes: Vec<NodeEntry<'a>>,
     edges: Vec<EdgeEntry<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct NodeEntry<'a> {
     id: &'a str,
     kind: &'static str,
@@ -277,7 +315,7 @@ struct NodeEntry<'a> {
 }
 
 /// A `messaging` edge between two services stands for a way through a topic.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct EdgeEntry<'a> {
     from: &'a str,
     to: &'a str,

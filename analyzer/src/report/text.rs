@@ -9,7 +9,9 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{Report, traced_services};
 use crate::analysis::Analysis;
+use crate::coverage::Coverage;
 use crate::finding::{Evidence, Finding, Severity};
+use crate::support::Doubt;
 use crate::wording;
 
 /// The narrowest width that text is wrapped to.
@@ -33,6 +35,7 @@ pub fn to_text(report: &Report<'_>, style: TextStyle) -> String {
         page.finding(finding);
     }
     page.undecided(report.analysis);
+    page.coverage(&report.analysis.coverage);
     page.summary(report);
     page.text
 }
@@ -127,6 +130,31 @@ impl Page {
             self.labelled(("undecided", Ink::Dim), &line, Ink::Plain);
         }
         self.line("");
+    }
+
+    /// What lowers the confidence, where something does.
+    fn coverage(&mut self, coverage: &Coverage) {
+        let orphaned = coverage.orphaned_services.iter();
+        let mut told: Vec<_> = orphaned
+            .map(|(name, share)| format!("{:.0} % of the spans of {name} have lost their parent", share * 100.0))
+            .collect();
+        if !coverage.untraced_services.is_empty() {
+            told.push(format!("no spans came from {}", wording::list(&coverage.untraced_services)));
+        }
+        if coverage.sampling.is_biased() {
+            told.push(Doubt::Sampling.as_str().to_owned());
+        }
+        if coverage.unpaired_calls > 0 {
+            let calls = wording::count(coverage.calls, "call");
+            told.push(format!(
+                "{} of {calls} between services were told of by the caller alone",
+                coverage.unpaired_calls
+            ));
+        }
+        if !told.is_empty() {
+            self.labelled(("coverage", Ink::Dim), &told.join("; "), Ink::Plain);
+            self.line("");
+        }
     }
 
     fn summary(&mut self, report: &Report<'_>) {
