@@ -1,16 +1,17 @@
 //! The law: `graph(window) = resolve(⊕ facts(settled trace))`. Any order of spans, any split by trace into any number
-//! of parts, duplicates: the same snapshot bytes and the same graph.
+//! of parts, duplicates: the same snapshot bytes and the same graph, also where bounds are reached.
 
 use proptest::prelude::*;
+use spanlint_graph::facts::EnvironmentFacts;
 use spanlint_graph::span::{SpanBatch, SpanId};
-use spanlint_graph::{Facts, Fold, Name, Span, file, resolve};
+use spanlint_graph::{Facts, Fold, Name, Span, Trace, file, resolve};
 
 use crate::notation;
 
-/// A random system: every span names its trace, parent, service, kind and what it calls.
-fn system() -> impl Strategy<Value = SpanBatch> {
-    let kinds = ["server", "client", "client", "internal", "producer", "consumer", "unspecified"];
-    let calls = [
+/// What a span of a random system says beside its name. The last ones have so many values that bounds are reached: of
+/// environments, of hosts of an edge, of places in the code of a pattern, of slices of time.
+fn attributes() -> impl Strategy<Value = String> {
+    let few = [
         "",
         "server.address=cart",
         "http.request.method=GET url.full=http://stock/items/7 http.response.status_code=503",
@@ -19,15 +20,24 @@ fn system() -> impl Strategy<Value = SpanBatch> {
         "env=prod",
         "env=test status=error",
     ];
-    let line = (
-        0..3usize,
-        0..4usize,
-        prop::sample::select(kinds.to_vec()),
-        0..50u32,
-        0..50u32,
-        prop::sample::select(calls.to_vec()),
-    );
-    prop::collection::vec(prop::collection::vec(line, 1..12), 1..8).prop_map(|traces| {
+    prop_oneof![
+        4 => prop::sample::select(few.to_vec()).prop_map(str::to_owned),
+        1 => (0..24).prop_map(|number| format!("env=e{number}")),
+        1 => (0..24).prop_map(|number| {
+            format!("http.request.method=GET url.template=/x server.address=h{number} service.peer.name=pay")
+        }),
+        1 => (0..9).prop_map(|line| {
+            format!("db.system.name=mysql db.namespace=shop db.statement=SELECT code.file.path=a.rs code.line.number={line}")
+        }),
+    ]
+}
+
+/// A random system: every span names its trace, parent, service, kind, time and what it calls.
+fn system() -> impl Strategy<Value = SpanBatch> {
+    let kinds = ["server", "client", "client", "internal", "producer", "consumer", "unspecified"];
+    let start = prop_oneof![3 => 0..50u32, 1 => 0..90_000_000u32];
+    let line = (0..3usize, 0..4usize, prop::sample::select(kinds.to_vec()), start, 0..50u32, attributes());
+    prop::collection::vec(prop::collection::vec(line, 1..24), 1..8).prop_map(|traces| {
         let mut text = String::new();
         for trace in traces {
             let mut depth = 0;
@@ -52,6 +62,8 @@ fn facts_of(spans: Vec<Span>, batch: &SpanBatch) -> Facts {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn order_does_not_matter((batch, shuffled) in system().prop_flat_map(|batch| {
         let spans = Just(batch.spans.clone()).prop_shuffle();
@@ -98,6 +110,44 @@ proptest! {
     }
 
     #[test]
+    fn of_spans_that_differ_under_one_id_the_same_one_stays(batch in system(), again: Vec<(prop::sample::Index, u64)>) {
+        let mut spans = batch.spans.clone();
+        for (index, longer) in again {
+            let mut other = index.get(&batch.spans).clone();
+            other.end_ns = other.start_ns + longer % 1_000_000_000;
+            spans.push(other);
+        }
+        let forward = bytes(&facts_of(spans.clone(), &batch), &batch);
+        spans.reverse();
+        prop_assert_eq!(bytes(&facts_of(spans, &batch), &batch), forward);
+    }
+
+    #[test]
+    fn late_spans_add_up_in_any_order(batch in system(), late: Vec<prop::sample::Index>) {
+        let fragments: Vec<_> = late.iter().map(|index| index.get(&batch.spans).clone()).collect();
+        let with = |fragments: &mut dyn Iterator<Item = &Span>| {
+            let mut facts = notation::facts(&batch);
+            for span in fragments {
+                facts.add_fragment(&Trace::new(vec![span.clone()]), Name::EMPTY, &batch.vocabulary);
+            }
+            facts
+        };
+        let facts = with(&mut fragments.iter());
+        prop_assert_eq!(bytes(&with(&mut fragments.iter().rev()), &batch), bytes(&facts, &batch));
+        let counted = |facts: &Facts| -> (u64, u64, u64) {
+            let all = facts.environments.values().chain([facts.environments.overflow()]);
+            let requests = |each: &EnvironmentFacts| each.operations.values().map(|operation| operation.requests).sum();
+            all.fold((0, 0, 0), |sum, each| {
+                let requests: u64 = requests(each);
+                (sum.0 + each.counts.spans, sum.1 + each.counts.late_spans, sum.2 + requests)
+            })
+        };
+        let before = counted(&notation::facts(&batch));
+        let late = fragments.len() as u64;
+        prop_assert_eq!(counted(&facts), (before.0 + late, late, before.2));
+    }
+
+    #[test]
     fn the_file_gives_back_what_was_written(batch in system()) {
         let facts = notation::facts(&batch);
         let written = bytes(&facts, &batch);
@@ -113,7 +163,8 @@ proptest! {
     #[test]
     fn every_span_is_counted_once(batch in system()) {
         let facts = notation::facts(&batch);
-        let spans: u64 = facts.environments.values().map(|environment| environment.counts.spans).sum();
+        let all = facts.environments.values().chain([facts.environments.overflow()]);
+        let spans: u64 = all.map(|environment| environment.counts.spans).sum();
         prop_assert_eq!(spans, batch.spans.len() as u64);
     }
 
