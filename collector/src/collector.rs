@@ -194,8 +194,14 @@ fn restore(
         Some(replayed)
     };
     let opened = Durable::open(data_dir, DATA_DIR_FLAG, retention, Arc::clone(&clock), add)?;
-    let Opened { durable, writer, kept, recovery } = opened;
-    Ok((replay.start(clock)?.with_kept(kept), durable, (writer, recovery)))
+    let Opened { durable, writer, kept, cited, recovery } = opened;
+    let live = replay.start(clock)?.with_kept(kept);
+    let published = live.published();
+    cited.told_by(move || {
+        let graphs = published.borrow().environments.clone();
+        graphs.iter().flat_map(|graph| graph.exemplar_traces()).collect()
+    });
+    Ok((live, durable, (writer, recovery)))
 }
 
 async fn listen(address: Option<SocketAddr>, flag: &'static str) -> Result<Option<TcpListener>, BindError> {

@@ -11,7 +11,7 @@ use spanlint_graph::TraceId;
 
 use super::disk::Files;
 use super::index::Index;
-use super::log::{Written, index_name, name, segments};
+use super::log::{Written, index_name, name, pinned_name, pinned_numbers, segments};
 use super::record::{self, Content, Record};
 
 /// Finds requests by trace.
@@ -28,8 +28,11 @@ impl Finder {
     /// Shows every request that may hold spans of `trace`, oldest first, until `visit` answers false. Others are shown,
     /// too: those that were written together with one, and all of a segment without an index.
     pub(super) fn requests_of(&self, trace: TraceId, mut visit: impl FnMut(Content, &[u8]) -> bool) -> io::Result<()> {
-        for number in segments(&self.files.list()?) {
-            match self.visit_segment(number, trace, &mut visit) {
+        let files = self.files.list()?;
+        let pinned = pinned_numbers(&files).into_iter().map(|number| (number, pinned_name(number)));
+        let segments = segments(&files).into_iter().map(|number| (number, name(number)));
+        for (number, file) in pinned.chain(segments) {
+            match self.visit_file(number, &file, trace, &mut visit) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -39,18 +42,19 @@ impl Finder {
         Ok(())
     }
 
-    fn visit_segment(
+    fn visit_file(
         &self,
         number: u64,
+        file: &str,
         trace: TraceId,
         visit: &mut impl FnMut(Content, &[u8]) -> bool,
     ) -> io::Result<bool> {
         let Some(places) = self.places(number, trace) else {
-            let segment = self.files.read(&name(number))?;
+            let segment = self.files.read(file)?;
             return Ok(record::records(&segment).all(|record| show(&record, visit)));
         };
         for place in places {
-            let bytes = self.files.read_part(&name(number), place.start, place.end - place.start)?;
+            let bytes = self.files.read_part(file, place.start, place.end - place.start)?;
             // A record that was damaged in the meantime is counted at the next start.
             if record::record(&bytes).is_some_and(|record| !show(&record, visit)) {
                 return Ok(false);

@@ -21,6 +21,7 @@ use spanlint_graph::TraceId;
 use super::disk::Disk;
 use super::find::Finder;
 use super::index::{Entries, Index, MAX_ENTRIES};
+use super::pinned::{CitedTraces, Pinned};
 use super::record::{self, Content, Encoder, Record, SEGMENT_HEADER_BYTES};
 
 /// How much is kept, and for how long.
@@ -48,6 +49,7 @@ const SUFFIX: &str = ".spanlog";
 /// The number that no segment has.
 const NO_SEGMENT: u64 = 0;
 const INDEX_SUFFIX: &str = ".spanidx";
+const PINNED_SUFFIX: &str = ".spanpin";
 
 impl Default for Retention {
     fn default() -> Self {
@@ -122,7 +124,7 @@ pub enum LogError {
 }
 
 /// A segment that is not written any more.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Closed {
     number: u64,
     /// With its index.
@@ -151,6 +153,7 @@ pub(super) struct Log<D> {
     open: Option<Open>,
     next_number: u64,
     written: Arc<Written>,
+    pinned: Pinned,
 }
 
 /// The traces of the segment that is written, as far as they are on disk: its number, and its index.
@@ -171,18 +174,19 @@ impl<D: Disk> Log<D> {
         mut replay: impl FnMut(u64, Content, &[u8]) -> Option<Replayed>,
     ) -> Result<(Self, Recovery), LogError> {
         let encoder = Encoder::new()?;
-        let (closed, written) = (VecDeque::new(), Arc::default());
-        let mut log = Self { disk, retention, encoder, closed, open: None, next_number: 1, written };
-        let names = log.disk.list()?;
-        let numbers = segments(&names);
+        let names = disk.list()?;
+        let (numbers, pinned) = (segments(&names), Pinned::found(&names));
+        let (closed, written, next_number) = (VecDeque::new(), Arc::default(), pinned.last_number() + 1);
+        let mut log = Self { disk, retention, encoder, closed, open: None, next_number, written, pinned };
+        let pins = pinned_numbers(&names);
         for lost in names.iter().filter_map(|name| number(name, INDEX_SUFFIX)) {
-            if numbers.binary_search(&lost).is_err() {
+            if numbers.binary_search(&lost).is_err() && !pins.contains(&lost) {
                 log.forget(&index_name(lost));
             }
         }
         let mut recovery = Recovery::default();
         for number in numbers {
-            log.next_number = number.saturating_add(1);
+            log.next_number = log.next_number.max(number.saturating_add(1));
             log.recover_segment(number, now_ns, &mut recovery, &mut replay)?;
         }
         log.retain(now_ns)?;
@@ -233,16 +237,26 @@ impl<D: Disk> Log<D> {
         }
         let mut bytes: u64 = self.closed.iter().map(|closed| closed.bytes).sum();
         bytes += self.open.as_ref().map_or(0, |open| open.bytes);
-        while let Some(oldest) = self.closed.front()
-            && (bytes > self.retention.bytes || self.retention.is_too_old(oldest.last_ns, now_ns))
+        while let Some(&Closed { number, bytes: oldest_bytes, last_ns }) = self.closed.front()
+            && (bytes + self.pinned.bytes() > self.retention.bytes || self.retention.is_too_old(last_ns, now_ns))
         {
-            self.disk.remove(&name(oldest.number))?;
-            let index = index_name(oldest.number);
-            bytes -= oldest.bytes;
+            let carried = self.pinned.carry(&mut self.disk, number, self.next_number, self.retention.bytes);
+            self.next_number += 1;
+            if let Err(error) = carried {
+                // Room for what comes is worth more than what was.
+                tracing::debug!(%error, "traces that a graph cites are dropped with their segment");
+            }
+            self.disk.remove(&name(number))?;
+            bytes -= oldest_bytes;
             self.closed.pop_front();
-            self.forget(&index);
+            self.forget(&index_name(number));
         }
         Ok(())
+    }
+
+    /// Where to tell which traces shall stay when their segments are dropped.
+    pub(super) fn cited(&self) -> CitedTraces {
+        self.pinned.cited.clone()
     }
 
     /// Finds requests by trace, also from other threads.
@@ -396,9 +410,23 @@ pub(super) fn index_name(number: u64) -> String {
     format!("{number:020}{INDEX_SUFFIX}")
 }
 
-/// The numbers of the segments among files.
+/// The name of the file with this number that holds what stays of dropped segments.
+pub(super) fn pinned_name(number: u64) -> String {
+    format!("{number:020}{PINNED_SUFFIX}")
+}
+
+/// The numbers of the segments among files, in order.
 pub(super) fn segments(files: &[String]) -> Vec<u64> {
-    let mut numbers: Vec<u64> = files.iter().filter_map(|file| number(file, SUFFIX)).collect();
+    numbers(files, SUFFIX)
+}
+
+/// The numbers of the files with what stays of dropped segments, in order.
+pub(super) fn pinned_numbers(files: &[String]) -> Vec<u64> {
+    numbers(files, PINNED_SUFFIX)
+}
+
+fn numbers(files: &[String], suffix: &str) -> Vec<u64> {
+    let mut numbers: Vec<u64> = files.iter().filter_map(|file| number(file, suffix)).collect();
     numbers.sort_unstable();
     numbers
 }

@@ -18,6 +18,7 @@ mod find;
 mod index;
 mod kept;
 mod log;
+mod pinned;
 mod record;
 #[cfg(test)]
 mod simulated;
@@ -38,6 +39,7 @@ use self::disk::{Disk, Folder};
 pub use self::kept::KeptTraces;
 use self::log::{Log, Request};
 pub use self::log::{LogError, MAX_LOG_AGE, MAX_LOG_BYTES, Recovery, Replayed, Retention};
+pub use self::pinned::CitedTraces;
 pub use self::record::Content;
 use crate::clock::Clock;
 use crate::live::Busy;
@@ -114,9 +116,9 @@ impl Durable {
     ) -> Result<Opened, DurableError> {
         let folder = Folder::open(folder, flag)?;
         let (log, recovery) = Log::recover(folder, retention, clock().unix_ns, replay)?;
-        let kept = KeptTraces::new(log.finder());
+        let (kept, cited) = (KeptTraces::new(log.finder()), log.cited());
         let (durable, writer) = start(log, clock)?;
-        Ok(Opened { durable, writer, kept, recovery })
+        Ok(Opened { durable, writer, kept, cited, recovery })
     }
 
     /// Makes a request with spans of `traces` durable. Once this returns `Ok`, it survives the end of the process and a
@@ -140,6 +142,8 @@ pub struct Opened {
     pub writer: Writer,
     /// Where traces are read back.
     pub kept: KeptTraces,
+    /// Where to tell which traces shall outlive their segments.
+    pub cited: CitedTraces,
     /// What was read back at the start.
     pub recovery: Recovery,
 }

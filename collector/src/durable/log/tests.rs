@@ -377,3 +377,42 @@ fn a_segment_that_is_dropped_meanwhile_is_passed_over() {
     disk.clone().remove(&name(1)).unwrap();
     finder.requests_of(TraceId(0), |_, _| true).unwrap();
 }
+
+#[test]
+fn cited_traces_outlive_their_segments_as_long_as_they_are_cited() {
+    let disk = SimulatedDisk::new(1);
+    let retention = Retention { bytes: 16_000, ..keep_all() };
+    let (mut log, ..) = recover_with(&disk, retention, 0).unwrap();
+    let wanted = Arc::new(Mutex::new(BTreeSet::from([TraceId(0)])));
+    let cited = Arc::clone(&wanted);
+    log.cited().told_by(move || cited.lock().unwrap().clone());
+    let mut random = Random(1);
+    let written: Vec<Vec<u8>> = (0..300).map(|id| request(id, &mut random)).collect();
+    let write_some = |log: &mut Log<SimulatedDisk>, range: std::ops::Range<usize>| {
+        for number in range {
+            write(log, &written[number..=number], number as u64).unwrap();
+            log.retain(number as u64).unwrap();
+            assert!(disk.used_bytes() <= 16_000 + 2_000, "{}", disk.used_bytes());
+        }
+    };
+    write_some(&mut log, 0..100);
+    assert_eq!(sorted(find(&log, TraceId(0))), sorted(written[..4].to_vec()));
+    assert!(find(&log, TraceId(1)).is_empty(), "nobody cites it");
+    drop(log);
+    let (mut log, _, replayed) = recover_with(&disk, retention, 100).unwrap();
+    assert!(!bytes(replayed).contains(&written[0]), "it is no part of what happened last");
+    assert_eq!(sorted(find(&log, TraceId(0))), sorted(written[..4].to_vec()));
+    let cited = Arc::clone(&wanted);
+    log.cited().told_by(move || cited.lock().unwrap().clone());
+    write_some(&mut log, 100..200);
+    assert_eq!(find(&log, TraceId(0)).len(), 4);
+    wanted.lock().unwrap().clear();
+    write_some(&mut log, 200..300);
+    assert!(find(&log, TraceId(0)).is_empty());
+    assert!(!disk.list().unwrap().iter().any(|name| name.ends_with(PINNED_SUFFIX)));
+}
+
+fn sorted(mut requests: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    requests.sort();
+    requests
+}

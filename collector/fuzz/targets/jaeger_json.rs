@@ -1,0 +1,11 @@
+//! Jaeger's JSON: any bytes are read or refused, and what is read can be taken further.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use spanlint_collector::decode::jaeger_json;
+use spanlint_graph::BatchBuilder;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = jaeger_json::decode(bytes, &mut BatchBuilder::default());
+});

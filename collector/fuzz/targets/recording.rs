@@ -1,0 +1,23 @@
+//! Files of any kind: told apart, decompressed, read, and taken as far as a call graph.
+
+#![no_main]
+
+use std::io::Cursor;
+
+use libfuzzer_sys::fuzz_target;
+use spanlint_collector::limits::Limits;
+use spanlint_collector::read::{Input, read};
+use spanlint_graph::{Facts, Name, Trace, resolve};
+
+fuzz_target!(|bytes: &[u8]| {
+    let limits = Limits { document_bytes: 1 << 20, file_bytes: 4 << 20, ..Limits::default() };
+    let reader = Box::new(Cursor::new(bytes.to_vec()));
+    let Ok(result) = read(vec![Input::Stream { name: "input".to_owned(), reader }], &limits) else { return };
+    let mut facts = Facts::default();
+    let mut spans = result.batch.spans;
+    spans.sort_by_key(|span| span.trace_id);
+    for trace in spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
+        facts.add_trace(&Trace::new(trace.to_vec()), &result.batch.vocabulary);
+    }
+    resolve(&facts, Name::EMPTY, &result.batch.vocabulary.names);
+});

@@ -1,0 +1,11 @@
+//! Answers of Tempo: any bytes are read or refused, and what is read can be taken further.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use spanlint_collector::decode::otlp_json;
+use spanlint_graph::BatchBuilder;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = otlp_json::decode_tempo(bytes, &mut BatchBuilder::default());
+});
