@@ -36,7 +36,8 @@ static META: RuleMeta = RuleMeta {
           and touches no datastore and no topic, and the median of the time that is its own. The pattern holds where the \
           former reaches `min_relay_percent` and the latter is at most `max_self_percent`.",
     fix: "Let callers ask the service behind it directly, or move into it the rules that it was meant to have.",
-    limits: "Gateways, back ends for front ends and services that speak another protocol outside than inside are exempt. A \
+    limits: "Gateways, proxies, back ends for front ends and services that speak another protocol outside than inside are \
+             exempt. A \
              service may be there for isolation or compliance, which no trace shows: ignore it with that reason.",
     references: &[
         "Fowler: Refactoring (1999), Middle Man",
@@ -101,7 +102,7 @@ impl<'a> Relay<'a> {
             && relays as f64 * 100.0 >= requests as f64 * options.number("min_relay_percent")
             && self_percent as f64 <= options.number("max_self_percent");
         let gathers = options.roles().has_any(graph, service, &[Role::Gateway, Role::Bff]);
-        let counts = is_relay && !gathers && !translates(graph, service);
+        let counts = is_relay && !gathers && !is_proxy(graph, service) && !translates(graph, service);
         counts.then_some(Self { operations, requests, relays, self_percent })
     }
 
@@ -149,6 +150,11 @@ impl<'a> Relay<'a> {
     }
 }
 
+/// Whether a service is a proxy by what its spans say of themselves.
+fn is_proxy(graph: &CallGraph, service: NodeIndex) -> bool {
+    graph.node(service).service.as_ref().is_some_and(|service| service.facts.proxy_spans * 2 > service.facts.spans)
+}
+
 /// Whether a service speaks another protocol to those it calls than to those that call it.
 fn translates(graph: &CallGraph, service: NodeIndex) -> bool {
     let calls = graph.edges.iter().filter(|edge| !edge.is_derived && edge.kind != EdgeKind::Other);
@@ -190,6 +196,15 @@ mod tests {
     fn gateways_pass_on() {
         let traces = "40 traces\nfront GET /\n  stock GET /stock 40ms";
         check_with("pass-through-service", traces, "", &[]);
+    }
+
+    #[test]
+    fn a_proxy_passes_on() {
+        let mut graph = crate::testing::graph(&traffic(40));
+        let relay = graph.nodes.iter_mut().find(|node| node.name == "relay").unwrap();
+        let facts = &mut relay.service.as_mut().unwrap().facts;
+        facts.proxy_spans = facts.spans;
+        crate::testing::check_graph("pass-through-service", &graph, "", &[]);
     }
 
     #[test]

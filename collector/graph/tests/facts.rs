@@ -111,6 +111,8 @@ fn fan_out_counts_calls_without_statements_and_divides_by_the_messages_of_a_batc
     assert_eq!(only(&operation(&consumed, "process in").facts.fan_out), 2);
     let relay = graph("a server \"x\" 0+99\n  a client \"GET\" 0+90 server.address=b");
     assert_eq!(operation(&relay, "x").facts.relays, 1);
+    let nowhere = graph("a server \"x\" 0+99\n  a client \"GET\" 0+90");
+    assert_eq!((operation(&nowhere, "x").facts.relays, only(&operation(&nowhere, "x").facts.fan_out)), (0, 0));
 }
 
 #[test]

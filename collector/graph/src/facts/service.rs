@@ -19,6 +19,8 @@ pub struct ServiceFacts {
     pub orphan_spans: u64,
     /// By number of such spans in the trace.
     pub orphaned: Exemplars,
+    /// Spans of a proxy that stands alone, as an edge proxy does; a sidecar's count as its service's.
+    pub proxy_spans: u64,
     /// Traces it sent spans of.
     pub traces: u64,
     /// By spans it sent of the trace.
@@ -49,6 +51,7 @@ fold_fields!(ServiceFacts {
     child_spans,
     orphan_spans,
     orphaned,
+    proxy_spans,
     traces,
     exemplars,
     span_names,

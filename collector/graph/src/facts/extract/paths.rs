@@ -162,7 +162,9 @@ impl Below {
             groups: Vec::with_capacity(count),
             waited_for: Vec::with_capacity(count),
         };
-        let is_own = |call: &&Made<'_>| matches!(call.caller, NodeKey::Service(_)) && call.is_remote();
+        let is_own = |call: &&Made<'_>| {
+            matches!(call.caller, NodeKey::Service(_)) && call.is_remote() && call.callee != NodeKey::Unknown
+        };
         for call in reading.calls.made.iter().filter(is_own).filter(|call| !call.is_asynchronous) {
             below.remote_calls[call.request] += 1;
         }

@@ -160,7 +160,8 @@ impl EnvironmentFacts {
         let facts = self.operations.entry(reading.operation(request));
         let remote = fan_out.remote.div_ceil(taken);
         let children = (fan_out.remote + fan_out.messages).div_ceil(taken);
-        facts.relays += u64::from(fan_out.remote == 1 && fan_out.messages == 0 && fan_out.statements == 0);
+        let others = fan_out.messages + fan_out.statements + fan_out.unknown;
+        facts.relays += u64::from(fan_out.remote == 1 && others == 0);
         facts.fan_out.record(remote);
         facts.child_calls.record(children);
         facts.fanned.offer(children, reading.trace_id);
@@ -189,6 +190,8 @@ struct FanOut {
     remote: u64,
     messages: u64,
     statements: u64,
+    /// Calls of which no attribute tells where they go.
+    unknown: u64,
 }
 
 impl FanOut {
@@ -196,6 +199,7 @@ impl FanOut {
         match call.callee {
             NodeKey::Datastore(_) => self.statements += kept,
             NodeKey::Topic(_) => self.messages += kept,
+            NodeKey::Unknown => self.unknown += kept,
             _ => self.remote += kept,
         }
     }
