@@ -16,14 +16,14 @@ impl Detail {
         status_message: &str,
         attributes: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
     ) -> Self {
-        let mut bytes = Vec::with_capacity(256);
-        push_text(&mut bytes, name);
-        push_text(&mut bytes, status_message);
+        let mut packer = Packer::default();
+        packer.push(name);
+        packer.push(status_message);
         for (key, value) in attributes {
-            push_text(&mut bytes, &key);
-            push_text(&mut bytes, &value);
+            packer.push(&key);
+            packer.push(&value);
         }
-        Self(bytes.into_boxed_slice())
+        packer.detail()
     }
 
     /// The name of the span.
@@ -79,14 +79,31 @@ impl fmt::Debug for Detail {
     }
 }
 
-fn push_text(bytes: &mut Vec<u8>, text: &str) {
-    let mut length = text.len();
-    while length >= 0x80 {
-        bytes.push(length as u8 | 0x80);
-        length >>= 7;
+/// Packs details, one after another, into a buffer that is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Packer(Vec<u8>);
+
+impl Packer {
+    /// Begins anew.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
-    bytes.push(length as u8);
-    bytes.extend_from_slice(text.as_bytes());
+
+    /// Packs the next text: name, status message, then keys and values in turn.
+    pub(crate) fn push(&mut self, text: &str) {
+        let mut length = text.len();
+        while length >= 0x80 {
+            self.0.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        self.0.push(length as u8);
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    /// What was packed.
+    pub(crate) fn detail(&self) -> Detail {
+        Detail(self.0.as_slice().into())
+    }
 }
 
 #[cfg(test)]

@@ -2,3 +2,6 @@
 
 /// A hash map.
 pub type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
+/// A hash set.
+pub type HashSet<K> = std::collections::HashSet<K, foldhash::fast::RandomState>;

@@ -99,7 +99,8 @@ impl NameTable {
         self.texts.iter().filter(|(name, _)| keep(**name)).map(|(name, text)| (*name, text.clone())).collect()
     }
 
-    fn insert(&mut self, name: Name, text: &str) {
+    /// Takes over a name whose text another table knows.
+    pub(crate) fn insert(&mut self, name: Name, text: &str) {
         if name.is_empty() {
             return;
         }

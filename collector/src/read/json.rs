@@ -120,11 +120,13 @@ struct Documents {
     contents: Contents,
     /// A span of Zipkin may come in pieces, in several documents.
     zipkin: Pieces,
+    /// What it learns of one document serves the next.
+    builder: BatchBuilder,
 }
 
 impl Documents {
     fn new() -> Self {
-        Self { contents: Contents::new(Format::OtlpJson), zipkin: Pieces::default() }
+        Self { contents: Contents::new(Format::OtlpJson), zipkin: Pieces::default(), builder: BatchBuilder::default() }
     }
 
     /// Whether nothing was read yet, neither good nor bad.
@@ -134,20 +136,21 @@ impl Documents {
 
     /// Decodes one document into a batch of its own: of a bad one nothing is kept.
     fn add(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        let mut builder = BatchBuilder::default();
+        let builder = &mut self.builder;
+        drop(builder.take());
         let (format, decoded) = match sniff::shape(bytes) {
-            Shape::Jaeger => (Format::JaegerJson, jaeger_json::decode(bytes, &mut builder)?),
-            Shape::TempoAnswer => (Format::TempoJson, otlp_json::decode_tempo(bytes, &mut builder)?),
+            Shape::Jaeger => (Format::JaegerJson, jaeger_json::decode(bytes, builder)?),
+            Shape::TempoAnswer => (Format::TempoJson, otlp_json::decode_tempo(bytes, builder)?),
             Shape::Zipkin => {
                 self.zipkin.add(bytes)?;
                 (Format::ZipkinJson, Decoded { is_recognized: true, ..Decoded::default() })
             }
-            _ => (Format::OtlpJson, otlp_json::decode(bytes, &mut builder)?),
+            _ => (Format::OtlpJson, otlp_json::decode(bytes, builder)?),
         };
         if decoded.is_recognized && !self.contents.decoded.is_recognized {
             self.contents.format = format;
         }
-        self.contents.add(builder.finish(), decoded);
+        self.contents.add(self.builder.take(), decoded);
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 //!
 //! The price errs upward; what a batch really takes is known when it is whole. Every span is counted, kept or not.
 
+use std::cell::Cell;
+
 use spanlint_graph::log::LogView;
 use spanlint_graph::measurement::PointView;
 use spanlint_graph::span::{Attribute, Refusal, Span, SpanView, SpanVisitor, Value};
@@ -20,6 +22,11 @@ const TEXT_COPIES: usize = 2;
 
 /// How many bytes are asked for at a time.
 const STEP_BYTES: usize = 64 << 10;
+
+thread_local! {
+    /// The builder of this thread's last request: what it has learned serves the next one.
+    static BUILDER: Cell<BatchBuilder> = Cell::default();
+}
 
 /// A builder that is paid for.
 #[derive(Debug)]
@@ -46,18 +53,20 @@ pub(super) struct Metered {
 }
 
 impl<'a> Meter<'a> {
-    /// Builds with `builder` for at most `limit` spans.
-    pub(super) fn new(builder: BatchBuilder, grant: &'a mut Grant, limit: u64) -> Self {
-        Self { builder, grant, paid: 0, ahead: 0, limit, spans: 0, exceeded: None }
+    /// Builds for at most `limit` spans.
+    pub(super) fn new(grant: &'a mut Grant, limit: u64) -> Self {
+        Self { builder: BUILDER.take(), grant, paid: 0, ahead: 0, limit, spans: 0, exceeded: None }
     }
 
     /// The spans.
     pub(super) fn finish(self) -> Metered {
-        let Self { builder, grant, paid, limit, spans, exceeded, .. } = self;
+        let Self { mut builder, grant, paid, limit, spans, exceeded, .. } = self;
+        let batch = builder.take();
+        BUILDER.set(builder);
         let kept = match exceeded {
             _ if spans > limit => Err(too_many(spans, limit)),
             Some(exceeded) => Err(admission(exceeded)),
-            None => Ok((builder.finish(), grant.split(paid))),
+            None => Ok((batch, grant.split(paid))),
         };
         Metered { kept, spans }
     }
@@ -66,7 +75,7 @@ impl<'a> Meter<'a> {
     fn pays(&mut self, text_bytes: usize) -> bool {
         if self.exceeded.is_some() || self.spans > self.limit {
             // What is kept so far is of no use.
-            self.builder = BatchBuilder::default();
+            drop(self.builder.take());
             return false;
         }
         let price = RECORD_BYTES + TEXT_COPIES * text_bytes;
@@ -144,7 +153,7 @@ mod tests {
 
     fn metered(bytes: usize, limit: u64, spans: usize) -> Metered {
         let mut grant = Budget::new(bytes).grant();
-        let mut meter = Meter::new(BatchBuilder::default(), &mut grant, limit);
+        let mut meter = Meter::new(&mut grant, limit);
         meter.resource(&[("service.name".into(), Value::Text("shop".into()))]);
         let long = "x".repeat(1000);
         let attributes = [("key".into(), Value::Text(long.as_str().into()))];

@@ -7,7 +7,6 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, post};
 use http::{StatusCode, header};
-use spanlint_graph::BatchBuilder;
 
 use super::body::{Admitted, admission};
 use super::counters::{OpenRequest, OpenSpans};
@@ -56,7 +55,7 @@ impl Receiver {
     async fn export_zipkin(&self, mut request: Admitted) -> Result<(), Problem> {
         let pieces = request.bytes.len() * PIECES_FACTOR;
         request.grant.grow(pieces).map_err(admission)?;
-        let mut meter = Meter::new(BatchBuilder::default(), &mut request.grant, self.limits.request_records);
+        let mut meter = Meter::new(&mut request.grant, self.limits.request_records);
         let decoded = zipkin_json::decode(&request.bytes, &mut meter).map_err(|error| match error {
             DecodeError::ZipkinV1 => Problem::malformed(error.to_string()),
             error => Problem::malformed(format!("not spans of Zipkin v2: {error}")),

@@ -1,16 +1,17 @@
 //! Attribute names, current and old as equals, and what their values are to facts.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, LazyLock};
 
 use super::confidential::{self, Confidentiality};
-use super::{Redaction, text};
+use super::redaction::Redaction;
 use crate::hash::HashMap;
-use crate::name::Name;
 use crate::span::{Attribute, Marks, Value};
+use crate::text::scrub;
 
-/// The most attribute keys outside the conventions that one builder remembers.
-const MAX_REMEMBERED_KEYS: usize = 4096;
+/// The most bytes of keys, counted with what is known of each, that one builder remembers.
+const MAX_SEQUENCE_BYTES: usize = 1 << 20;
 
 /// What facts read of a span, whatever its generation of the conventions calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,9 +212,8 @@ pub(super) struct Meaning {
 
 impl Meaning {
     fn of(key: &str) -> Self {
-        let is_parameter = key.starts_with("db.query.parameter.") || key.starts_with("db.operation.parameter.");
         Self {
-            is_parameter,
+            is_parameter: key.starts_with("db.query.parameter.") || key.starts_with("db.operation.parameter."),
             marks: super::marks::of_key(key),
             confidentiality: confidential::of_key(key),
             ..Self::default()
@@ -228,16 +228,90 @@ static CONVENTIONS: LazyLock<HashMap<&'static str, Meaning>> = LazyLock::new(|| 
     current.chain(OLD.into_iter().map(|row| meaning(row, true))).collect()
 });
 
-/// What keys mean, remembered: the same few come with every span.
+/// What the keys of a span mean together. Spans of one place in the code have the same keys in the same order.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    /// The keys, and whether their values are empty, in the order sent.
+    keys: Box<[(Box<str>, bool)]>,
+    /// The keys as they are shown.
+    pub(super) shown: Box<[Box<str>]>,
+    /// What each of them means.
+    pub(super) meanings: Box<[Meaning]>,
+    /// One more than the place of each field's attribute; 0 where it was not given.
+    places: [u16; FIELDS],
+    /// The fields that were given, in the order of [`Field`].
+    given: Box<[Field]>,
+    /// Whether there are parameters of a query.
+    has_parameters: bool,
+    /// What the keys show.
+    marks: Marks,
+}
+
+impl Sequence {
+    fn of(attributes: &[Attribute<'_>], redaction: &Redaction) -> Self {
+        let meanings: Box<[Meaning]> = attributes.iter().map(|(key, _)| meaning(key, redaction)).collect();
+        let mut places = [0; FIELDS];
+        let mut given: Vec<Field> = Vec::new();
+        let mut marks = Marks::default();
+        for (index, (attribute, meaning)) in attributes.iter().zip(&meanings).enumerate() {
+            if is_empty(attribute) {
+                continue;
+            }
+            marks.set(meaning.marks, true);
+            let Some(field) = meaning.field else { continue };
+            let taken = usize::from(places[field as usize]);
+            // Of a current and an old name the current wins, of a repeated name the first.
+            if taken == 0 || !meaning.is_old && meanings[taken - 1].is_old {
+                places[field as usize] = index as u16 + 1;
+                given.push(field);
+            }
+        }
+        given.sort_unstable_by_key(|field| *field as u8);
+        given.dedup();
+        Self {
+            keys: attributes.iter().map(|attribute| ((*attribute.0).into(), is_empty(attribute))).collect(),
+            shown: attributes.iter().map(|(key, _)| scrub(key).into()).collect(),
+            has_parameters: meanings.iter().any(|meaning| meaning.is_parameter),
+            meanings,
+            places,
+            given: given.into_boxed_slice(),
+            marks,
+        }
+    }
+
+    fn is_of(&self, attributes: &[Attribute<'_>]) -> bool {
+        let same = |(known, attribute): (&(Box<str>, bool), &Attribute<'_>)| {
+            *known.0 == *attribute.0 && known.1 == is_empty(attribute)
+        };
+        self.keys.len() == attributes.len() && self.keys.iter().zip(attributes).all(same)
+    }
+}
+
+fn is_empty((_, value): &Attribute<'_>) -> bool {
+    matches!(value, Value::Text(text) if text.is_empty())
+}
+
+fn meaning(key: &str, redaction: &Redaction) -> Meaning {
+    match CONVENTIONS.get(key) {
+        _ if redaction.covers(key) => Meaning { is_redacted: true, ..Meaning::default() },
+        Some(meaning) => *meaning,
+        None => Meaning::of(key),
+    }
+}
+
+/// What sequences of keys mean, remembered.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    others: HashMap<Name, Meaning>,
+    /// By a hash that differs for most sequences; of two with one hash the later is remembered.
+    sequences: HashMap<u64, Sequence>,
+    /// What they take, at least.
+    bytes: usize,
     redaction: Arc<Redaction>,
 }
 
 impl Keys {
     pub(super) fn new(redaction: Arc<Redaction>) -> Self {
-        Self { others: HashMap::default(), redaction }
+        Self { redaction, ..Self::default() }
     }
 
     /// Whether attributes of this key are dropped.
@@ -245,70 +319,66 @@ impl Keys {
         self.redaction.covers(key)
     }
 
-    fn meaning(&mut self, key: &str) -> Meaning {
-        if self.redaction.is_empty()
-            && let Some(meaning) = CONVENTIONS.get(key)
-        {
-            return *meaning;
+    /// What the keys of `attributes` mean.
+    pub(super) fn sequence(&mut self, attributes: &[Attribute<'_>]) -> &Sequence {
+        if self.bytes >= MAX_SEQUENCE_BYTES {
+            self.sequences.clear();
+            self.bytes = 0;
         }
-        if self.others.len() >= MAX_REMEMBERED_KEYS {
-            self.others.clear();
+        // Lengths and last letters tell nearly all sequences apart; whether they are the same is looked at below.
+        let mix = |hash: u64, attribute: &Attribute<'_>| {
+            let key = attribute.0.as_bytes();
+            let last = key.last().copied().unwrap_or_default();
+            let word = (key.len() as u64) << 9 | u64::from(last) << 1 | u64::from(is_empty(attribute));
+            (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
+        };
+        let hash = attributes.iter().fold(0, mix);
+        match self.sequences.entry(hash) {
+            Entry::Occupied(known) if known.get().is_of(attributes) => known.into_mut(),
+            entry => {
+                self.bytes +=
+                    size_of::<Sequence>() + attributes.iter().map(|(key, _)| 64 + 2 * key.len()).sum::<usize>();
+                entry.insert_entry(Sequence::of(attributes, &self.redaction)).into_mut()
+            }
         }
-        *self.others.entry(Name::of(key)).or_insert_with(|| match CONVENTIONS.get(key) {
-            _ if self.redaction.covers(key) => Meaning { is_redacted: true, ..Meaning::default() },
-            Some(meaning) => *meaning,
-            None => Meaning::of(key),
-        })
     }
 }
 
 /// The attributes of a span by what they are to facts.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'a> {
     attributes: &'a [Attribute<'a>],
-    /// One more than the place of each field's attribute; 0 where it was not given.
-    places: [u16; FIELDS],
-    /// The meanings of the attributes, in their order.
-    pub(super) meanings: Vec<Meaning>,
-    /// What their keys show.
-    pub(super) marks: Marks,
+    sequence: &'a Sequence,
 }
 
 impl<'a> Known<'a> {
-    /// Sorts the attributes. Of a current and an old name the current wins; of a repeated name the first.
-    pub(super) fn of(attributes: &'a [Attribute<'a>], keys: &mut Keys) -> Self {
-        let attributes = &attributes[..attributes.len().min(usize::from(u16::MAX))];
-        let meanings: Vec<Meaning> = attributes.iter().map(|(key, _)| keys.meaning(key)).collect();
-        let mut known = Self { attributes, places: [0; FIELDS], meanings, marks: Marks::default() };
-        for (index, (_, value)) in attributes.iter().enumerate() {
-            let meaning = known.meanings[index];
-            if matches!(value, Value::Text(text) if text.is_empty()) {
-                continue;
-            }
-            known.marks.set(meaning.marks, true);
-            let Some(field) = meaning.field else { continue };
-            let taken = known.places[field as usize];
-            if taken == 0 || !meaning.is_old && known.meanings[usize::from(taken) - 1].is_old {
-                known.places[field as usize] = index as u16 + 1;
-            }
-        }
-        known
+    pub(super) fn of(attributes: &'a [Attribute<'a>], sequence: &'a Sequence) -> Self {
+        Self { attributes, sequence }
     }
 
     /// The value of a field; none where it was not given or is empty.
     pub(super) fn value(&self, field: Field) -> Option<&'a Value<'a>> {
-        let place = usize::from(self.places[field as usize]).checked_sub(1)?;
+        let place = usize::from(self.sequence.places[field as usize]).checked_sub(1)?;
         Some(&self.attributes[place].1)
+    }
+
+    /// The fields that were given, in the order of [`Field`].
+    pub(super) fn given(&self) -> impl Iterator<Item = (Field, &'a Value<'a>)> {
+        let Self { attributes, sequence } = *self;
+        sequence
+            .given
+            .iter()
+            .map(move |&field| (field, &attributes[usize::from(sequence.places[field as usize]) - 1].1))
     }
 
     /// Whether a field was given.
     pub(super) fn has(&self, field: Field) -> bool {
-        self.places[field as usize] != 0
+        self.sequence.places[field as usize] != 0
     }
 
-    /// The text of a field, scrubbed; empty where it was not given.
-    pub(super) fn text(&self, field: Field) -> Cow<'a, str> {
-        text(self.value(field))
+    /// The text of a field, as sent; empty where it was not given.
+    pub(super) fn raw(&self, field: Field) -> Cow<'a, str> {
+        self.value(field).map_or(Cow::Borrowed(""), Value::to_text)
     }
 
     /// The integer of a field.
@@ -316,10 +386,16 @@ impl<'a> Known<'a> {
         self.value(field).and_then(Value::to_int)
     }
 
+    /// What the keys show.
+    pub(super) fn marks(&self) -> Marks {
+        self.sequence.marks
+    }
+
     /// The recorded parameters of the query.
     pub(super) fn parameters(&self) -> impl Iterator<Item = &'a Attribute<'a>> {
-        let meanings = self.meanings.iter().zip(self.attributes);
-        meanings.filter(|(meaning, _)| meaning.is_parameter).map(|(_, attribute)| attribute)
+        let Self { attributes, sequence } = *self;
+        let kept = if sequence.has_parameters { attributes } else { &[] };
+        kept.iter().zip(&sequence.meanings).filter(|(_, meaning)| meaning.is_parameter).map(|(attribute, _)| attribute)
     }
 }
 
@@ -327,19 +403,32 @@ impl<'a> Known<'a> {
 mod tests {
     use super::*;
 
+    fn int(attributes: &[Attribute<'_>], field: Field) -> Option<i64> {
+        Known::of(attributes, Keys::default().sequence(attributes)).int(field)
+    }
+
     #[test]
     fn every_name_is_found_once_and_current_names_win() {
         assert_eq!(CONVENTIONS.len(), CURRENT.len() + OLD.len(), "a name stands in the tables twice");
         for (name, field) in CURRENT.into_iter().chain(OLD) {
-            let attributes = [(name.into(), Value::Int(7))];
-            assert_eq!(Known::of(&attributes, &mut Keys::default()).value(field), Some(&Value::Int(7)), "{name}");
+            assert_eq!(int(&[(name.into(), Value::Int(7))], field), Some(7), "{name}");
         }
         for attributes in [["http.method", "http.request.method"], ["http.request.method", "http.method"]] {
             let attributes = attributes.map(|name| (name.into(), Value::Int(name.len() as i64)));
-            let known = Known::of(&attributes, &mut Keys::default());
-            assert_eq!(known.int(Field::HttpMethod), Some(19), "the current name wins");
+            assert_eq!(int(&attributes, Field::HttpMethod), Some(19), "the current name wins");
         }
         let attributes = [("db.name".into(), Value::Text("".into())), ("db.instance".into(), Value::Int(2))];
-        assert_eq!(Known::of(&attributes, &mut Keys::default()).int(Field::DbNamespace), Some(2));
+        assert_eq!(int(&attributes, Field::DbNamespace), Some(2));
+    }
+
+    #[test]
+    fn sequences_of_one_hash_are_told_apart() {
+        let mut keys = Keys::default();
+        for key in ["http.method", "http.mothod", "http.method"] {
+            let attributes = [(key.into(), Value::Int(1))];
+            let known = Known::of(&attributes, keys.sequence(&attributes));
+            assert_eq!(known.has(Field::HttpMethod), key == "http.method");
+        }
+        assert_eq!(keys.sequences.len(), 1);
     }
 }

@@ -60,47 +60,56 @@ pub(super) fn mask(confidentiality: Confidentiality, value: &str) -> Masked<'_> 
         }
         return Masked { text: Cow::Borrowed(MASK), kinds };
     }
-    if !may_be_confidential(&text) {
-        return Masked { text, kinds: Kinds::default() };
-    }
     mask_parts(confidentiality, text)
-}
-
-/// A number or truth value: only a card's number is confidential among them.
-pub(super) fn mask_number(confidentiality: Confidentiality, value: Cow<'_, str>) -> Masked<'_> {
-    match confidentiality {
-        Confidentiality::Card => mask_parts(confidentiality, value),
-        _ => Masked { text: value, kinds: Kinds::default() },
-    }
 }
 
 /// The name of a span, a template or a host: scrubbed and masked, and not cut.
 pub(super) fn mask_name(text: &str) -> Masked<'_> {
-    let text = scrub(text);
-    if may_be_confidential(&text) {
-        mask_parts(Confidentiality::Unknown, text)
-    } else {
-        Masked { text, kinds: Kinds::default() }
+    mask_parts(Confidentiality::Unknown, scrub(text))
+}
+
+/// Signs without which a text holds no confidential value of one kind or another.
+#[derive(Debug, Clone, Copy, Default)]
+struct Signs {
+    digits: usize,
+    has_at: bool,
+    has_percent: bool,
+    /// Those that stand between a key and its value, or around the value.
+    has_pairs: bool,
+}
+
+impl Signs {
+    /// Without an early way out the compiler looks at many bytes at once.
+    fn of(text: &str) -> Self {
+        let mut signs = Self::default();
+        for chunk in text.as_bytes().chunks(32) {
+            let has = |sign: u8| chunk.iter().map(|byte| u8::from(*byte == sign)).fold(0, |found, is| found | is) != 0;
+            signs.digits += usize::from(chunk.iter().map(|byte| u8::from(byte.is_ascii_digit())).sum::<u8>());
+            signs.has_at |= has(b'@');
+            signs.has_percent |= has(b'%');
+            signs.has_pairs |= has(b'=') | has(b'"') | has(b'\'');
+        }
+        signs
     }
 }
 
-/// Whether a text can hold anything confidential, told by its bytes alone. Without an early way out the compiler looks
-/// at many bytes at once.
-fn may_be_confidential(text: &str) -> bool {
-    let mut digits = 0usize;
-    let mut signs = false;
-    for chunk in text.as_bytes().chunks(32) {
-        digits += usize::from(chunk.iter().map(|byte| u8::from(byte.is_ascii_digit())).sum::<u8>());
-        signs |= chunk.iter().fold(false, |found, byte| found | matches!(byte, b'@' | b'=' | b'"' | b'%'));
-    }
-    signs || digits >= card::MIN_DIGITS || text.len() >= token::MIN_BYTES
+/// Whether a short text is shown as it was sent, whatever its key unless that announces a credential.
+pub(super) fn is_harmless_word(text: &str) -> bool {
+    let is_plain = |byte: &u8| (b' '..0x7f).contains(byte) && !matches!(byte, b'@' | b'=' | b'"' | b'%');
+    text.len() < token::MIN_BYTES.min(card::MIN_DIGITS)
+        && text.as_bytes().iter().fold(true, |all, byte| all & is_plain(byte))
 }
 
 fn mask_parts(confidentiality: Confidentiality, text: Cow<'_, str>) -> Masked<'_> {
     let mut parts = Vec::new();
-    token::find(&text, &mut parts);
-    email::find(&text, confidentiality, &mut parts);
-    card::find(&text, confidentiality, &mut parts);
+    let signs = Signs::of(&text);
+    token::find(&text, signs, &mut parts);
+    if signs.has_at || signs.has_percent {
+        email::find(&text, confidentiality, &mut parts);
+    }
+    if signs.digits >= card::MIN_DIGITS {
+        card::find(&text, confidentiality, &mut parts);
+    }
     let mut kinds = Kinds::default();
     if parts.is_empty() {
         return Masked { text, kinds };

@@ -1,41 +1,38 @@
 //! Calls to datastores: which one it is, whatever its instrumentation calls it, and what a statement does there.
 
-use super::attributes::{Field, Known};
+use super::attributes::Field;
+use super::inputs::Inputs;
 use super::sql::{self, Dialect, MAX_TABLES, Statement, Table};
 use super::{call, intern, url};
-use crate::facts::bounded::stable_hash;
 use crate::name::{Name, NameTable};
-use crate::span::{Access, Call, DatastoreKey, EdgeKind, NodeKey, SpanKind, SpanView};
+use crate::span::{Access, Call, DatastoreKey, EdgeKind, NodeKey, SpanKind};
 use crate::text::scrub;
 
 /// What a span of kind `kind` speaks of a datastore by: a database system, an object store, or a file. A file beside a
 /// request is only what the request is about.
-pub(super) fn has_datastore(kind: SpanKind, known: &Known<'_>) -> bool {
+pub(super) fn has_datastore(kind: SpanKind, inputs: &Inputs<'_>) -> bool {
     let has_request = || {
         let fields = [Field::HttpMethod, Field::Url, Field::RpcSystem, Field::RpcMethod, Field::MessagingSystem];
-        fields.into_iter().any(|field| known.has(field))
+        fields.into_iter().any(|field| inputs.has(field))
     };
-    let is_file = || known.has(Field::FilePath) || known.has(Field::FileDirectory);
-    known.has(Field::DbSystem) || kind != SpanKind::Server && (known.has(Field::Bucket) || is_file() && !has_request())
+    let is_file = || inputs.has(Field::FilePath) || inputs.has(Field::FileDirectory);
+    inputs.has(Field::DbSystem)
+        || kind != SpanKind::Server && (inputs.has(Field::Bucket) || is_file() && !has_request())
 }
 
 /// The call of a span that speaks of a datastore, and whether it only sets up, migrates or locks.
-pub(super) fn read(view: &SpanView<'_>, known: &Known<'_>, own_host: Name, names: &mut NameTable) -> (Call, bool) {
-    let system = system(known);
-    let query = known.text(Field::DbText);
-    let statement = match &*query {
-        "" => summary(known),
-        text if speaks_sql(&system) => sql::read(text, Dialect::of(&system)),
-        text => command(text),
-    };
-    let namespace = namespace(&system, known);
-    let operation = operation(known);
-    let collection = known.text(Field::DbCollection);
-    let template = match &*known.text(Field::DbSummary) {
+pub(super) fn read(inputs: &Inputs<'_>, names: &mut NameTable) -> (Call, bool) {
+    let system = system(inputs);
+    let has_text = inputs.has(Field::DbText);
+    let statement = if has_text { inputs.statement } else { &summary(inputs) };
+    let namespace = namespace(&system, inputs);
+    let operation = operation(inputs);
+    let collection = inputs.text(Field::DbCollection);
+    let template = match &*inputs.text(Field::DbSummary) {
         "" if speaks_sql(&system) && !statement.template.is_empty() => statement.template.clone(),
         "" if !operation.is_empty() || !collection.is_empty() => format!("{operation} {collection}").trim().to_owned(),
         "" if !statement.template.is_empty() => statement.template.clone(),
-        "" => url::template(&scrub(&view.name)),
+        "" => inputs.name.clone().into_owned(),
         summary => summary.to_owned(),
     };
     let by_operation = sql::access_of_operation(&operation);
@@ -45,25 +42,31 @@ pub(super) fn read(view: &SpanView<'_>, known: &Known<'_>, own_host: Name, names
     } else {
         by_operation.max(statement.access)
     };
-    let tables = tables(&collection, &statement, access, &namespace);
+    let tables = tables(&collection, statement, access, &namespace);
     let of = |wanted: Access, names: &mut NameTable| -> Box<[Name]> {
         tables.iter().filter(|table| table.access == wanted).map(|table| intern(names, &table.name)).collect()
     };
-    let batch = known.int(Field::DbBatchSize).unwrap_or(1);
     let call = Call {
-        peer: Some(NodeKey::Datastore(datastore(&system, &namespace, known, own_host, names))),
+        peer: Some(NodeKey::Datastore(datastore(&system, &namespace, inputs, names))),
         kind: EdgeKind::Database,
         template: intern(names, &template),
-        parameters: parameters(known, &statement, &query),
         access,
         tables: of(access, names),
         also_read: if access == Access::Write { of(Access::Read, names) } else { Box::default() },
-        batch: u32::try_from(batch).unwrap_or(u32::MAX).max(1),
+        batch: 1,
         ..Call::default()
     };
-    let described = if operation.is_empty() { &view.name } else { &operation };
-    let is_set_up = statement.is_set_up || query.is_empty() && sql::is_set_up_operation(described);
+    let described = if operation.is_empty() { &inputs.name } else { &operation };
+    let is_set_up = statement.is_set_up || !has_text && sql::is_set_up_operation(described);
     (call, is_set_up)
+}
+
+/// What a query text says to a system.
+pub(super) fn statement(system: &str, text: &str) -> Statement {
+    let system = current_name(system);
+    let text = scrub(text);
+    let statement = if speaks_sql(&system) { sql::read(&text, Dialect::of(&system)) } else { command(&text) };
+    statement.identified()
 }
 
 /// Current names of database systems, and older and other names of the same.
@@ -139,19 +142,24 @@ fn speaks_sql(system: &str) -> bool {
 }
 
 /// The system by its current name.
-fn system(known: &Known<'_>) -> String {
-    let given = known.text(Field::DbSystem).trim().to_ascii_lowercase();
-    if given.is_empty() {
-        return if known.has(Field::Bucket) { "aws.s3" } else { "file" }.to_owned();
+fn system(inputs: &Inputs<'_>) -> String {
+    match current_name(&inputs.text(Field::DbSystem)) {
+        system if !system.is_empty() => system,
+        _ if inputs.has(Field::Bucket) => "aws.s3".to_owned(),
+        _ => "file".to_owned(),
     }
+}
+
+fn current_name(system: &str) -> String {
+    let given = system.trim().to_ascii_lowercase();
     let renamed = SYSTEMS.iter().find(|(_, others)| others.contains(&&*given));
     renamed.map_or(given, |(current, _)| (*current).to_owned())
 }
 
 /// The database within the system. Instrumentations of `PostgreSQL` add the schema, those of SQL Server
 /// put the instance first.
-fn namespace(system: &str, known: &Known<'_>) -> String {
-    let given = known.text(Field::DbNamespace);
+fn namespace(system: &str, inputs: &Inputs<'_>) -> String {
+    let given = inputs.text(Field::DbNamespace);
     let named = match (system, given.split_once('|')) {
         ("postgresql", Some((database, _))) | ("microsoft.sql_server", Some((_, database))) => database.to_owned(),
         _ => given.into_owned(),
@@ -160,10 +168,10 @@ fn namespace(system: &str, known: &Known<'_>) -> String {
         return named;
     }
     match system {
-        "aws.s3" => known.text(Field::Bucket).into_owned(),
-        "file" if known.has(Field::FileDirectory) => known.text(Field::FileDirectory).into_owned(),
-        "file" => known.text(Field::FilePath).rsplit_once('/').map_or("", |(directory, _)| directory).to_owned(),
-        _ => Connection::of(&known.text(Field::DbConnection)).database.to_owned(),
+        "aws.s3" => inputs.text(Field::Bucket).into_owned(),
+        "file" if inputs.has(Field::FileDirectory) => inputs.text(Field::FileDirectory).into_owned(),
+        "file" => inputs.text(Field::FilePath).rsplit_once('/').map_or("", |(directory, _)| directory).to_owned(),
+        _ => Connection::of(&inputs.text(Field::DbConnection)).database.to_owned(),
     }
 }
 
@@ -202,10 +210,10 @@ fn option<'a>(text: &'a str, keys: &[&str]) -> &'a str {
 
 /// (system, address, namespace). A missing address is taken from the connection string or the declared peer, a missing
 /// port is the system's own; what is local to a host carries that host as a prefix.
-fn datastore(system: &str, namespace: &str, known: &Known<'_>, own_host: Name, names: &mut NameTable) -> DatastoreKey {
-    let connection_text = known.text(Field::DbConnection);
+fn datastore(system: &str, namespace: &str, inputs: &Inputs<'_>, names: &mut NameTable) -> DatastoreKey {
+    let connection_text = inputs.text(Field::DbConnection);
     let connection = Connection::of(&connection_text);
-    let address = call::server_address(known);
+    let address = call::server_address(inputs);
     let (host, port) = match url::split_host(&address) {
         ("", _) => (connection.host, connection.port),
         address => address,
@@ -219,16 +227,16 @@ fn datastore(system: &str, namespace: &str, known: &Known<'_>, own_host: Name, n
         port => port,
     };
     let address = match &*host {
-        "" => known.text(Field::PeerService).into_owned(),
+        "" => inputs.text(Field::PeerService).into_owned(),
         host => call::join(host, port),
     };
     let address = if !is_local {
         address
-    } else if own_host.is_empty() {
-        // Without a host nobody can tell one machine's `localhost` from another's, so the address stays unknown.
+    } else if inputs.own_host.is_empty() {
+        // Without a host nobody can tell one machine's `localhost` from another's, so the address stays uninputs.
         String::new()
     } else {
-        format!("{}/{address}", names.text(own_host))
+        format!("{}/{address}", inputs.own_host)
     };
     DatastoreKey {
         system: intern(names, system),
@@ -242,15 +250,15 @@ pub(super) fn is_loopback(host: &str) -> bool {
 }
 
 /// The operation as it is given; of an object store, its remote procedure.
-fn operation<'a>(known: &Known<'a>) -> std::borrow::Cow<'a, str> {
-    if known.has(Field::DbOperation) { known.text(Field::DbOperation) } else { known.text(Field::RpcMethod) }
+fn operation<'a>(inputs: &'a Inputs<'_>) -> std::borrow::Cow<'a, str> {
+    if inputs.has(Field::DbOperation) { inputs.text(Field::DbOperation) } else { inputs.text(Field::RpcMethod) }
 }
 
 /// A statement known by its summary alone: `INSERT a SELECT b`.
-fn summary(known: &Known<'_>) -> Statement {
+fn summary(inputs: &Inputs<'_>) -> Statement {
     let mut statement = Statement::default();
     let mut access = Access::None;
-    let summary = known.text(Field::DbSummary);
+    let summary = inputs.text(Field::DbSummary);
     for word in summary.split_ascii_whitespace().take(2 * MAX_TABLES) {
         match sql::access_of_operation(word) {
             Access::None if access != Access::None => {
@@ -303,17 +311,6 @@ fn tables(collection: &str, statement: &Statement, access: Access, namespace: &s
         collection.split(',').for_each(|name| push(name.trim_matches(['[', ']', '"', ' ']), access));
     }
     tables
-}
-
-/// Known where the text holds all of its literals, or where the parameters are recorded beside it. Truncated text and
-/// text with placeholders only are never evidence of sameness.
-fn parameters(known: &Known<'_>, statement: &Statement, query: &str) -> Option<u64> {
-    let values: Vec<_> = known.parameters().map(|(key, value)| (key, value.to_text())).collect();
-    if !values.is_empty() {
-        return Some(stable_hash(&(query, values)));
-    }
-    let is_truncated = query.ends_with("...") || query.ends_with('…');
-    (!query.is_empty() && !statement.has_placeholders && !is_truncated).then(|| stable_hash(&query))
 }
 
 #[cfg(test)]

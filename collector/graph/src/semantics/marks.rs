@@ -1,12 +1,10 @@
 //! What a span shows besides its call: streams, identities, proxies, devices, sampling, clients, places in the code.
 
-use std::borrow::Cow;
-use std::net::IpAddr;
-
-use super::attributes::{Field, Known};
-use super::{call, intern, url};
-use crate::name::{Name, NameTable};
-use crate::span::{Attribute, Location, Marks, SpanKind, SpanView, Value};
+use super::attributes::Field;
+use super::inputs::Inputs;
+use super::{call, intern};
+use crate::name::NameTable;
+use crate::span::{Attribute, Location, Marks, SpanKind, Value};
 
 /// Request headers that show who is asking.
 const IDENTITY_HEADERS: [&str; 8] = [
@@ -73,35 +71,74 @@ pub(super) fn of_resource(attributes: &[Attribute<'_>]) -> Marks {
 }
 
 /// What a span shows by its values, beside what its keys show.
-pub(super) fn of_span(kind: SpanKind, view: &SpanView<'_>, known: &Known<'_>) -> Marks {
-    let mut marks = known.marks;
-    marks.set(Marks::STREAM, is_stream(kind, view, known));
-    marks.set(Marks::PROXY, known.text(Field::Component) == "proxy");
-    marks.set(Marks::SAMPLED, has_threshold(&view.trace_state) || has_sampling_rate(known));
+pub(super) fn of_span(kind: SpanKind, inputs: &Inputs<'_>) -> Marks {
+    let mut marks = inputs.marks();
+    marks.set(Marks::STREAM, is_stream(kind, inputs));
+    marks.set(Marks::PROXY, inputs.text(Field::Component) == "proxy");
+    marks.set(Marks::SAMPLED, inputs.is_sampled || has_sampling_rate(inputs));
     // An ingress gateway is a proxy, too, but stands before no service: it is one.
-    if known.text(Field::ProxyNode).starts_with("router~") {
+    if inputs.text(Field::ProxyNode).starts_with("router~") {
         marks.clear(Marks::PROXY);
     }
     marks
 }
 
 /// Parts of a path that only streams and long polls have.
-const STREAM_PATHS: [&str; 7] = ["socket.io", "sockjs", "sse", "ws", "websocket", "longpoll", "long-poll"];
+const STREAM_PATHS: [&str; 8] = ["socket.io", "engine.io", "sockjs", "sse", "ws", "websocket", "longpoll", "long-poll"];
 
-fn is_stream(kind: SpanKind, view: &SpanView<'_>, known: &Known<'_>) -> bool {
-    let has = |field: Field, words: &[&str]| known.has(field) && contains_any(&known.text(field), words);
+/// Whether a path is one of streams.
+pub(super) fn is_stream_path(path: &str) -> bool {
+    path.split('/').any(|part| STREAM_PATHS.contains(&part))
+}
+
+/// Paths of health, readiness and metrics operations.
+const PROBE_PATHS: [&str; 12] = [
+    "health",
+    "healthz",
+    "ready",
+    "readyz",
+    "live",
+    "livez",
+    "liveness",
+    "readiness",
+    "metrics",
+    "ping",
+    "-/healthy",
+    "-/ready",
+];
+
+/// Whether a path is one of health checks.
+pub(super) fn is_probe_path(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    path.strip_prefix('/').is_some_and(|path| PROBE_PATHS.contains(&path) || path.starts_with("actuator/health"))
+}
+
+/// Whether a user agent only asks for health.
+pub(super) fn is_probe_agent(agent: &str) -> bool {
+    ["kube-probe/", "ELB-HealthChecker/", "GoogleHC/"].iter().any(|probe| agent.starts_with(probe))
+}
+
+/// Health, readiness and metrics operations count nowhere.
+pub(super) fn is_probe(operation: &str, inputs: &Inputs<'_>) -> bool {
+    let path = operation.split_once(' ').map_or(operation, |(_, path)| path);
+    inputs.is_probe
+        || is_probe_path(path)
+        || operation.starts_with("grpc.health.v1.Health/")
+        || inputs.text(Field::RpcService) == "grpc.health.v1.Health"
+}
+
+fn is_stream(kind: SpanKind, inputs: &Inputs<'_>) -> bool {
+    let has = |field: Field, words: &[&str]| inputs.has(field) && contains_any(&inputs.text(field), words);
     has(Field::ContentType, &["text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace"])
         || has(Field::Accept, &["text/event-stream"])
         || has(Field::Upgrade, &["websocket"])
         || has(Field::RpcStreaming, &["stream"])
         || has(Field::NetworkProtocol, &["websocket"])
-        || matches!(&*call::scheme(known), "ws" | "wss")
-        || known.int(Field::HttpStatus) == Some(101)
-        || call::http_path(known).is_some_and(|path| path.split('/').any(|part| STREAM_PATHS.contains(&part)))
-        || has(Field::UrlQuery, &["transport=polling", "transport=websocket"])
-        || kind == SpanKind::Consumer && matches!(&*known.text(Field::MessagingOperation), "receive" | "poll")
-        || (known.has(Field::RpcMethod) || known.has(Field::RpcSystem))
-            && is_stream_method(&known.text(Field::RpcMethod), view)
+        || matches!(&*call::scheme(inputs), "ws" | "wss")
+        || inputs.int(Field::HttpStatus) == Some(101)
+        || inputs.is_stream_path
+        || kind == SpanKind::Consumer && matches!(&*inputs.text(Field::MessagingOperation), "receive" | "poll")
+        || (inputs.has(Field::RpcMethod) || inputs.has(Field::RpcSystem)) && is_stream_method(inputs)
 }
 
 fn contains_any(text: &str, words: &[&str]) -> bool {
@@ -110,8 +147,9 @@ fn contains_any(text: &str, words: &[&str]) -> bool {
 }
 
 /// Methods of remote procedure calls that stream, told by their names: `Watch`, `SubscribeOrders`, `EventStream`.
-fn is_stream_method(method: &str, view: &SpanView<'_>) -> bool {
-    let method = if method.is_empty() { &view.name } else { method };
+fn is_stream_method(inputs: &Inputs<'_>) -> bool {
+    let method = inputs.text(Field::RpcMethod);
+    let method = if method.is_empty() { &*inputs.name } else { &*method };
     let method = method.rsplit(['/', '.']).next().unwrap_or_default();
     let begins = |word: &&str| {
         let rest = method.strip_prefix(*word);
@@ -122,7 +160,7 @@ fn is_stream_method(method: &str, view: &SpanView<'_>) -> bool {
 }
 
 /// Whether `ot=th:…` (or the older `ot=p:…`) of a `tracestate` says that other traces were dropped.
-fn has_threshold(trace_state: &str) -> bool {
+pub(super) fn has_threshold(trace_state: &str) -> bool {
     let members = trace_state.split(',').filter_map(|member| member.trim().strip_prefix("ot="));
     members.flat_map(|member| member.split(';')).any(|entry| match entry.split_once(':') {
         Some(("th", threshold)) => threshold.bytes().any(|digit| digit.is_ascii_hexdigit() && digit != b'0'),
@@ -131,8 +169,8 @@ fn has_threshold(trace_state: &str) -> bool {
     })
 }
 
-fn has_sampling_rate(known: &Known<'_>) -> bool {
-    let number = |field: Field| match known.value(field) {
+fn has_sampling_rate(inputs: &Inputs<'_>) -> bool {
+    let number = |field: Field| match inputs.value(field) {
         Some(Value::Double(number)) => Some(*number),
         Some(value) => value.to_text().parse::<f64>().ok(),
         None => None,
@@ -141,69 +179,21 @@ fn has_sampling_rate(known: &Known<'_>) -> bool {
         || number(Field::SampleRate).is_some_and(|rate| rate > 1.0)
 }
 
-/// The client of a request as its server saw it, and whether its address is public.
-pub(super) fn client(kind: SpanKind, known: &Known<'_>, names: &mut NameTable) -> (Name, bool) {
-    if kind != SpanKind::Server {
-        return (Name::EMPTY, false);
-    }
-    let forwarded = first_of(known.text(Field::ForwardedFor));
-    // On the span of a server, `net.peer.*` is the client's.
-    let fallback = [Field::ClientSocketAddress, Field::PeerAddress, Field::PeerName].map(|field| known.text(field));
-    let mut candidates = [known.text(Field::ClientAddress), forwarded].into_iter().chain(fallback);
-    let Some(client) = candidates.find(|client| !client.is_empty()) else {
-        return (Name::EMPTY, false);
-    };
-    let host = url::split_host(&client).0;
-    let is_public = host.parse::<IpAddr>().is_ok_and(is_public);
-    (intern(names, host), is_public)
-}
-
-/// The first of the addresses that proxies added to a header; headers are recorded as lists.
-fn first_of(header: Cow<'_, str>) -> Cow<'_, str> {
-    let first = header.trim_start_matches(['[', '"', ' ']).split([',', '"', ']', ' ']).next().unwrap_or_default();
-    if first.len() == header.len() { header } else { Cow::Owned(first.to_owned()) }
-}
-
-/// Whether an address is of the outside world: not loopback, private, link-local, shared or unspecified. Ranges for
-/// documentation count as public, so that examples behave as what they stand for.
-fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [first, second, ..] = address.octets();
-            let is_shared = first == 100 && (64..128).contains(&second);
-            !(address.is_loopback()
-                || address.is_private()
-                || address.is_link_local()
-                || address.is_multicast()
-                || address.is_broadcast()
-                || first == 0
-                || is_shared)
-        }
-        IpAddr::V6(address) => {
-            !(address.is_loopback()
-                || address.is_unspecified()
-                || address.is_unique_local()
-                || address.is_unicast_link_local()
-                || address.is_multicast())
-        }
-    }
-}
-
 /// Where in the code a span was made; none where no attribute tells.
-pub(super) fn location(known: &Known<'_>, names: &mut NameTable) -> Option<Box<Location>> {
-    if !known.has(Field::CodeFile) && !known.has(Field::CodeFunction) {
+pub(super) fn location(inputs: &Inputs<'_>, names: &mut NameTable) -> Option<Box<Location>> {
+    if !inputs.has(Field::CodeFile) && !inputs.has(Field::CodeFunction) {
         return None;
     }
-    let (namespace, function) = (known.text(Field::CodeNamespace), known.text(Field::CodeFunction));
+    let (namespace, function) = (inputs.text(Field::CodeNamespace), inputs.text(Field::CodeFunction));
     // The current name of a function is qualified already.
     let function = if namespace.is_empty() || function.contains(&*namespace) {
         function
     } else {
         format!("{namespace}.{function}").into()
     };
-    let line = known.int(Field::CodeLine).and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
+    let line = inputs.int(Field::CodeLine).and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
     Some(Box::new(Location {
-        file: intern(names, &known.text(Field::CodeFile)),
+        file: intern(names, &inputs.text(Field::CodeFile)),
         function: intern(names, &function),
         line,
     }))

@@ -7,45 +7,55 @@ mod attributes;
 mod call;
 mod confidential;
 mod database;
+mod inputs;
 mod marks;
+mod memory;
 mod records;
 mod redaction;
 mod resource;
+mod shown;
 mod sql;
 mod url;
+mod varying;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use self::attributes::{Field, Keys, Known};
-use self::confidential::Confidentiality;
+use self::inputs::Inputs;
+use self::memory::{Memory, Shape};
 pub use self::redaction::Redaction;
+use self::shown::Shown;
 use crate::facts::Key;
 use crate::facts::bounded::stable_hash;
 use crate::log::LogView;
 use crate::measurement::PointView;
 use crate::name::{Name, NameTable, cut};
 use crate::span::{
-    Attribute, Call, Detail, Marks, Outcome, Refusal, Resource, ResourceId, Secret, Span, SpanBatch, SpanId, SpanKind,
-    SpanView, SpanVisitor, Value,
+    Attribute, Call, Marks, Outcome, Refusal, Resource, ResourceId, Span, SpanBatch, SpanId, SpanKind, SpanView,
+    SpanVisitor,
 };
 use crate::text::scrub;
 
 /// The most attributes of one span that are kept for people.
 pub const MAX_ATTRIBUTES: usize = 128;
-/// The key under which a credential in the message of a span's status is found.
-const STATUS_MESSAGE: &str = "otel.status_description";
+/// The most spans for which a builder makes room before it sees them.
+const MAX_RESERVED_SPANS: usize = 1024;
 /// The most links of one span that are kept.
 pub const MAX_LINKS: usize = 1024;
 
-/// Builds a [`SpanBatch`] of what a decoder shows.
+/// Builds batches of spans of what a decoder shows. What it learns of one batch it remembers for the next, so a builder
+/// is best kept for as long as spans arrive.
 #[derive(Debug, Default)]
 pub struct BatchBuilder {
     batch: SpanBatch,
     resource: Resource,
     resource_id: ResourceId,
     resource_marks: Marks,
+    /// The host of the resource; empty where not recorded.
+    own_host: String,
     keys: Keys,
+    memory: Memory,
+    shown: Shown,
 }
 
 impl BatchBuilder {
@@ -54,7 +64,19 @@ impl BatchBuilder {
         Self { keys: Keys::new(redaction), ..Self::default() }
     }
 
-    /// The batch.
+    /// The batch; a new one begins.
+    pub fn take(&mut self) -> SpanBatch {
+        self.memory.next_batch();
+        self.resource = Resource::default();
+        self.resource_id = ResourceId::default();
+        self.resource_marks = Marks::default();
+        self.own_host.clear();
+        // The next batch is likely to be as long as this one.
+        let next = Vec::with_capacity(self.batch.spans.len().min(MAX_RESERVED_SPANS));
+        std::mem::replace(&mut self.batch, SpanBatch { spans: next, ..SpanBatch::default() })
+    }
+
+    /// The batch, where no other follows.
     pub fn finish(self) -> SpanBatch {
         self.batch
     }
@@ -69,24 +91,30 @@ impl SpanVisitor for BatchBuilder {
         } else {
             attributes
         };
-        self.resource = resource::read(attributes, &mut self.batch.vocabulary.names);
+        let vocabulary = &mut self.batch.vocabulary;
+        self.resource = resource::read(attributes, &mut vocabulary.names);
         self.resource_marks = marks::of_resource(attributes);
         self.resource_id = ResourceId(stable_hash(&self.resource));
-        self.batch.vocabulary.resources.insert(self.resource_id, self.resource);
+        vocabulary.names.text(self.resource.host).clone_into(&mut self.own_host);
+        vocabulary.resources.insert(self.resource_id, self.resource);
     }
 
     fn span(&mut self, view: &SpanView<'_>) {
-        let known = Known::of(view.attributes, &mut self.keys);
+        let attributes = &view.attributes[..view.attributes.len().min(usize::from(u16::MAX))];
+        let sequence = self.keys.sequence(attributes);
+        let known = Known::of(attributes, sequence);
+        let statement = self.memory.statement(&known);
+        let inputs = Inputs::of(view, known, &statement, &self.own_host);
         let names = &mut self.batch.vocabulary.names;
-        let (detail, secrets) = detail(view, &known, names);
-        let kind = effective_kind(view.kind, &known);
-        let operation = operation(kind, view, &known);
-        let (client, is_public) = marks::client(kind, &known, names);
-        let (call, is_set_up) = call::read(kind, view, &known, self.resource.host, names);
-        let mut marks = marks::of_span(kind, view, &known);
+        let Shape { kind, outcome, is_probe, mut marks, operation, mut call, location } =
+            self.memory.shape(&inputs, self.resource_id, names);
+        if let Some(call) = &mut call {
+            varying::complete(call, kind, &inputs);
+        }
+        let (client, is_public) = varying::client(kind, &known);
         marks.set(self.resource_marks, true);
         marks.set(Marks::PUBLIC_CLIENT, is_public);
-        marks.set(Marks::SET_UP, is_set_up);
+        let (detail, secrets) = self.shown.read(view, sequence, names);
         self.batch.spans.push(Span {
             trace_id: view.trace_id,
             span_id: view.span_id,
@@ -96,16 +124,16 @@ impl SpanVisitor for BatchBuilder {
             resource: self.resource_id,
             start_ns: view.start_ns,
             end_ns: view.end_ns.max(view.start_ns),
-            outcome: outcome(view.is_error || known.text(Field::ErrorFlag) == "true", &known),
-            is_probe: is_probe(&operation, &known),
+            outcome,
+            is_probe,
             marks,
             name: Name::of(detail.name()),
             client,
-            operation: intern(names, &operation),
+            operation,
             call,
             links: view.links.iter().take(MAX_LINKS).copied().collect(),
             secrets,
-            location: marks::location(&known, names),
+            location,
             detail,
         });
     }
@@ -129,53 +157,63 @@ impl SpanVisitor for BatchBuilder {
     }
 }
 
-/// The text of an attribute, scrubbed; empty where it was not given.
-fn text<'a>(value: Option<&'a Value<'a>>) -> Cow<'a, str> {
-    match value.map(Value::to_text) {
-        Some(Cow::Borrowed(text)) => scrub(text),
-        Some(Cow::Owned(text)) => Cow::Owned(text),
-        None => Cow::Borrowed(""),
+/// What a span says, without what differs from call to call.
+fn read_shape(inputs: &Inputs<'_>, names: &mut NameTable) -> Shape {
+    let kind = effective_kind(inputs);
+    let operation = operation(kind, inputs);
+    let (call, is_set_up) = call::read(kind, inputs, names);
+    let mut marks = marks::of_span(kind, inputs);
+    marks.set(Marks::SET_UP, is_set_up);
+    Shape {
+        kind,
+        outcome: outcome(inputs),
+        is_probe: marks::is_probe(&operation, inputs),
+        marks,
+        operation: intern(names, &operation),
+        call,
+        location: marks::location(inputs, names),
     }
 }
 
 /// The messaging operation decides over the kind, and a span without a kind that speaks of a datastore or of a
 /// request it makes is a call.
-fn effective_kind(kind: SpanKind, known: &Known<'_>) -> SpanKind {
-    match &*known.text(Field::MessagingOperation) {
+fn effective_kind(inputs: &Inputs<'_>) -> SpanKind {
+    match &*inputs.text(Field::MessagingOperation) {
         "send" | "publish" => return SpanKind::Producer,
         "receive" | "process" | "deliver" => return SpanKind::Consumer,
         _ => {}
     }
-    let has_datastore = database::has_datastore(kind, known);
+    let kind = inputs.kind;
+    let has_datastore = database::has_datastore(kind, inputs);
     match kind {
         SpanKind::Unspecified | SpanKind::Internal if has_datastore => SpanKind::Client,
-        SpanKind::Unspecified if known.has(Field::HttpRoute) => SpanKind::Server,
-        SpanKind::Unspecified if known.has(Field::HttpMethod) && known.has(Field::Url) => SpanKind::Client,
-        SpanKind::Unspecified if known.has(Field::PeerService) => SpanKind::Client,
+        SpanKind::Unspecified if inputs.has(Field::HttpRoute) => SpanKind::Server,
+        SpanKind::Unspecified if inputs.has(Field::HttpMethod) && inputs.has(Field::Url) => SpanKind::Client,
+        SpanKind::Unspecified if inputs.has(Field::PeerService) => SpanKind::Client,
         _ => kind,
     }
 }
 
 /// What a span offers, as a template.
-fn operation(kind: SpanKind, view: &SpanView<'_>, known: &Known<'_>) -> String {
-    let named = || url::template(&scrub(&view.name));
+fn operation(kind: SpanKind, inputs: &Inputs<'_>) -> String {
+    let named = || inputs.name.clone().into_owned();
     match kind {
         SpanKind::Server => {
             let route = [Field::HttpRoute, Field::UrlTemplate]
                 .into_iter()
-                .find(|&field| known.has(field))
-                .map(|field| known.text(field));
-            if let Some(method) = rpc_method(view, known) {
+                .find(|&field| inputs.has(field))
+                .map(|field| inputs.text(field));
+            if let Some(method) = rpc_method(inputs) {
                 method
             } else if let Some(route) = route {
-                call::http_template(known, &route)
-            } else if let Some(path) = call::http_path(known).filter(|_| known.has(Field::HttpMethod)) {
-                call::http_template(known, &url::template(&path))
+                call::http_template(inputs, &route)
+            } else if !inputs.path.is_empty() && inputs.has(Field::HttpMethod) {
+                call::http_template(inputs, &inputs.path)
             } else {
                 named()
             }
         }
-        SpanKind::Consumer => match call::destination(known) {
+        SpanKind::Consumer => match call::destination(inputs) {
             destination if destination.is_empty() => named(),
             destination => format!("process {destination}"),
         },
@@ -184,10 +222,10 @@ fn operation(kind: SpanKind, view: &SpanView<'_>, known: &Known<'_>) -> String {
 }
 
 /// `service/method`; new instrumentation qualifies the method itself, older one has it in the name alone.
-fn rpc_method(view: &SpanView<'_>, known: &Known<'_>) -> Option<String> {
-    let (service, method) = (known.text(Field::RpcService), known.text(Field::RpcMethod));
-    if method.is_empty() && call::is_rpc_component(known) && view.name.contains('/') {
-        Some(view.name.trim_start_matches('/').to_owned())
+fn rpc_method(inputs: &Inputs<'_>) -> Option<String> {
+    let (service, method) = (inputs.text(Field::RpcService), inputs.text(Field::RpcMethod));
+    if method.is_empty() && call::is_rpc_component(inputs) && inputs.name.contains('/') {
+        Some(inputs.name.trim_start_matches('/').to_owned())
     } else if method.is_empty() || service.is_empty() || method.contains('/') {
         (!method.is_empty()).then(|| method.trim_start_matches('/').to_owned())
     } else {
@@ -195,46 +233,17 @@ fn rpc_method(view: &SpanView<'_>, known: &Known<'_>) -> Option<String> {
     }
 }
 
-/// Health, readiness and metrics operations count nowhere.
-fn is_probe(operation: &str, known: &Known<'_>) -> bool {
-    const PATHS: [&str; 12] = [
-        "health",
-        "healthz",
-        "ready",
-        "readyz",
-        "live",
-        "livez",
-        "liveness",
-        "readiness",
-        "metrics",
-        "ping",
-        "-/healthy",
-        "-/ready",
-    ];
-    let path = operation.split_once(' ').map_or(operation, |(_, path)| path).trim_end_matches('/');
-    let agent = known.text(Field::UserAgent);
-    let url_path = call::http_path(known);
-    let is_health = |path: &str| {
-        let path = path.trim_end_matches('/');
-        path.strip_prefix('/').is_some_and(|path| PATHS.contains(&path) || path.starts_with("actuator/health"))
-    };
-    is_health(path)
-        || url_path.is_some_and(|path| is_health(&path))
-        || operation.starts_with("grpc.health.v1.Health/")
-        || known.text(Field::RpcService) == "grpc.health.v1.Health"
-        || ["kube-probe/", "ELB-HealthChecker/", "GoogleHC/"].iter().any(|probe| agent.starts_with(probe))
-}
-
-fn outcome(is_error: bool, known: &Known<'_>) -> Outcome {
-    match known.int(Field::HttpStatus).unwrap_or_default() {
+fn outcome(inputs: &Inputs<'_>) -> Outcome {
+    match inputs.int(Field::HttpStatus).unwrap_or_default() {
         408 | 504 => return Outcome::TimedOut,
         499 => return Outcome::Cancelled,
         400..=498 => return Outcome::Rejected,
         500.. => return Outcome::Failed,
         _ => {}
     }
-    let error_type = known.text(Field::ErrorType).to_ascii_lowercase();
-    let code = known.text(Field::RpcStatus);
+    let is_error = inputs.is_error || inputs.text(Field::ErrorFlag) == "true";
+    let error_type = inputs.text(Field::ErrorType).to_ascii_lowercase();
+    let code = inputs.text(Field::RpcStatus);
     if let Some(outcome) = outcome_of_code(&code).or_else(|| outcome_of_code(&error_type)) {
         return outcome;
     }
@@ -283,33 +292,6 @@ fn outcome_of_code(code: &str) -> Option<Outcome> {
     (*outcome != Outcome::Ok).then_some(*outcome)
 }
 
-/// What people look at in a span, and which of its attributes were confidential.
-fn detail(view: &SpanView<'_>, known: &Known<'_>, names: &mut NameTable) -> (Detail, Box<[Secret]>) {
-    let mut secrets = Vec::new();
-    let mut note = |kinds: confidential::Kinds, key: &str| {
-        secrets.extend(kinds.iter().map(|kind| Secret { kind, key: names.intern(key) }));
-    };
-    let name = confidential::mask_name(cut(&view.name));
-    note(name.kinds, "");
-    let message = confidential::mask(Confidentiality::Unknown, &view.status_message);
-    note(message.kinds, STATUS_MESSAGE);
-    let kept = view.attributes.iter().zip(&known.meanings).filter(|(_, meaning)| !meaning.is_redacted);
-    let attributes = kept.take(MAX_ATTRIBUTES).map(|((key, value), meaning)| {
-        let key = scrub(key);
-        let masked = match value {
-            Value::Text(text) => confidential::mask(meaning.confidentiality, text),
-            Value::Composite(text) => confidential::mask(meaning.confidentiality, text),
-            value => confidential::mask_number(meaning.confidentiality, value.to_text()),
-        };
-        note(masked.kinds, &key);
-        (key, masked.text)
-    });
-    let detail = Detail::new(&name.text, &message.text, attributes);
-    secrets.sort_unstable();
-    secrets.dedup();
-    (detail, secrets.into_boxed_slice())
-}
-
 impl Span {
     /// Every name that the span refers to; its resource has more.
     pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
@@ -318,13 +300,21 @@ impl Span {
         if let Some(location) = &self.location {
             [location.file, location.function].into_iter().for_each(&mut *visit);
         }
-        if let Some(Call { peer, template, host, tables, also_read, .. }) = &self.call {
-            visit(*template);
-            visit(*host);
-            tables.iter().chain(also_read).for_each(|&table| visit(table));
-            if let Some(peer) = peer {
-                peer.for_each_name(visit);
-            }
+        if let Some(call) = &self.call {
+            call.for_each_name(visit);
+        }
+    }
+}
+
+impl Call {
+    /// Every name that the call refers to.
+    fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
+        let Self { peer, template, host, tables, also_read, .. } = self;
+        visit(*template);
+        visit(*host);
+        tables.iter().chain(also_read).for_each(|&table| visit(table));
+        if let Some(peer) = peer {
+            peer.for_each_name(visit);
         }
     }
 }

@@ -8,6 +8,7 @@ mod words;
 
 use self::tokens::{Token, Tokens};
 pub(super) use self::words::{access_of_operation, is_set_up_operation};
+use crate::facts::bounded::stable_hash;
 use crate::span::Access;
 
 /// The most bytes of a query text that are read; what lies behind them leaves no trace in template and tables.
@@ -17,7 +18,7 @@ pub(super) const MAX_TEXT_BYTES: usize = 16 * 1024;
 pub(super) const MAX_TABLES: usize = 16;
 
 /// What a query text tells.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Statement {
     /// The text with literals and placeholders replaced by `?`, lists of them shortened, white space folded.
     pub(super) template: String,
@@ -29,10 +30,19 @@ pub(super) struct Statement {
     pub(super) has_placeholders: bool,
     /// Whether it only sets up a session or a schema, controls a transaction, or locks.
     pub(super) is_set_up: bool,
+    /// A hash of all the others.
+    pub(super) identity: u64,
+}
+
+impl Statement {
+    /// The same with its identity.
+    pub(super) fn identified(self) -> Self {
+        Self { identity: stable_hash(&self), ..self }
+    }
 }
 
 /// A table and the strongest access to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) access: Access,
@@ -67,6 +77,7 @@ pub(super) fn read(text: &str, dialect: Dialect) -> Statement {
         access,
         has_placeholders: tokens.contains(&Token::Placeholder),
         is_set_up,
+        identity: 0,
     }
 }
 

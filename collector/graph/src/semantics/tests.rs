@@ -1,7 +1,9 @@
 //! Whole spans: from what a decoder shows to what facts need.
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::span::{Access, EdgeKind, NodeKey, SecretKind, TraceId, Transport};
+use crate::span::{Access, EdgeKind, NodeKey, SecretKind, TraceId, Transport, Value};
 
 /// A span with its batch, from `key=value` attributes of the resource and of the span.
 struct Read {
@@ -94,7 +96,7 @@ fn devices_and_sidecars_are_told_by_their_resource() {
 fn clients_are_told_apart() {
     let check = |pairs: &[(&str, &str)], client: &str, is_public: bool| {
         let read = read(SpanKind::Server, "GET /", pairs);
-        assert_eq!(read.text(read.span().client), client, "{pairs:?}");
+        assert_eq!(read.span().client, Name::of(client), "{pairs:?}");
         assert_eq!(read.span().marks.has(Marks::PUBLIC_CLIENT), is_public, "{pairs:?}");
     };
     check(&[("client.address", "203.0.113.7")], "203.0.113.7", true);
@@ -337,4 +339,59 @@ fn redacted_attributes_leave_no_trace() {
     assert!(texts.values().all(|text| !["/r", "u", "n", "v7"].contains(&&**text)), "{texts:?}");
     assert_eq!(batch.spans[0].detail.attributes().collect::<Vec<_>>(), [("http.request.method", "GET")]);
     assert!(!batch.spans[0].marks.has(Marks::IDENTITY));
+}
+
+/// A few of everything that meaning is made of, so that spans share some of it and differ in the rest.
+fn any_span() -> impl Strategy<Value = (u8, bool, &'static str, Vec<(&'static str, &'static str)>)> {
+    const NAMES: [&str; 5] = ["GET /a", "GET /users/12", "query", "/a.B/Watch", "publish t"];
+    const PAIRS: [(&str, &[&str]); 20] = [
+        ("http.request.method", &["GET", "POST"]),
+        ("http.route", &["/a/{id}", ""]),
+        ("url.full", &["http://h:1/a?x=1", "https://h/users/12", "http://u:p@h/health", "ws://h/socket.io/"]),
+        ("url.path", &["/a", "/ready", ""]),
+        ("http.response.status_code", &["200", "404", "500"]),
+        ("user_agent.original", &["curl", "kube-probe/1"]),
+        ("db.system", &["postgres", "redis", "mysql"]),
+        ("db.statement", &["SELECT 1 FROM a", "INSERT INTO a SELECT * FROM b", "GET x", "SELECT * FROM a WHERE b = 7"]),
+        ("db.operation", &["SELECT", "query"]),
+        ("db.name", &["shop", ""]),
+        ("server.address", &["h", "localhost", "http://h:2"]),
+        ("network.peer.address", &["10.0.0.1", "8.8.8.8"]),
+        ("client.address", &["10.0.0.1", "8.8.8.8"]),
+        ("messaging.system", &["kafka"]),
+        ("messaging.destination.name", &["t", "u"]),
+        ("messaging.operation", &["publish", "receive", "settle"]),
+        ("messaging.batch.message_count", &["1", "9"]),
+        ("rpc.method", &["a.B/Get", "Watch"]),
+        ("error.type", &["timeout", "NOT_FOUND"]),
+        ("api_key", &["abcdef123", ""]),
+    ];
+    let pair = (0..PAIRS.len(), any::<prop::sample::Index>()).prop_map(|(place, index)| {
+        let (key, values) = PAIRS[place];
+        (key, *index.get(values))
+    });
+    (0..6u8, any::<bool>(), prop::sample::select(&NAMES[..]), prop::collection::vec(pair, 0..6))
+}
+
+proptest! {
+    /// What was learned of other spans changes nothing.
+    #[test]
+    fn remembering_changes_no_meaning(spans in prop::collection::vec(any_span(), 1..40)) {
+        let mut learned = BatchBuilder::default();
+        for (kind, is_error, name, pairs) in spans {
+            let (kind, pairs) = (SpanKind::from_otlp(i64::from(kind)), attributes(&pairs));
+            let view = SpanView {
+                trace_id: TraceId(1), span_id: SpanId(1), kind, is_error, name: name.into(), attributes: &pairs, ..SpanView::default()
+            };
+            let read = |builder: &mut BatchBuilder| {
+                builder.resource(&attributes(&[("service.name", "a"), ("host.name", "box")]));
+                builder.span(&view);
+                builder.take()
+            };
+            let (known, fresh) = (read(&mut learned), read(&mut BatchBuilder::default()));
+            prop_assert_eq!(&known.spans, &fresh.spans);
+            let names = |batch: &SpanBatch| batch.vocabulary.names.sorted(|_| true);
+            prop_assert_eq!(names(&known), names(&fresh));
+        }
+    }
 }

@@ -1,5 +1,9 @@
 //! URLs, hosts and names with identifiers in them.
 
+use std::borrow::Cow;
+
+use crate::text::scrub;
+
 /// The parts of a URL, borrowed; empty where missing.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 pub(super) struct Url<'a> {
@@ -38,6 +42,34 @@ pub(super) fn split_host(text: &str) -> (&str, &str) {
         Some((host, port)) if !host.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
         _ => (text, ""),
     }
+}
+
+/// Scheme, host and port of a URL: what stands before its path.
+pub(super) fn origin(text: &str) -> &str {
+    let authority = text.find("://").map_or(0, |scheme| scheme + 3);
+    let end = text[authority..].find(['/', '?', '#']).map_or(text.len(), |end| authority + end);
+    &text[..end]
+}
+
+/// A part of a text, borrowed where the text is.
+pub(super) fn part(whole: Cow<'_, str>, pick: impl Fn(&str) -> &str) -> Cow<'_, str> {
+    match whole {
+        Cow::Borrowed(whole) => Cow::Borrowed(pick(whole)),
+        Cow::Owned(whole) => Cow::Owned(pick(&whole).to_owned()),
+    }
+}
+
+/// `text`, scrubbed, borrowed where it can be.
+pub(super) fn scrubbed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => scrub(text),
+        Cow::Owned(text) => Cow::Owned(scrub(&text).into_owned()),
+    }
+}
+
+/// The template of `text`, borrowed where nothing in it can be an identifier.
+pub(super) fn template_of(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_digit()) { Cow::Owned(template(&text)) } else { text }
 }
 
 /// `text` with every part that looks like an identifier replaced by `{id}`. Parts end at slashes, blanks and colons.
@@ -81,6 +113,9 @@ mod tests {
         check("0.0.0.0:8083", "0.0.0.0", "8083", "", "");
         check("http://u:p@[::1]:80", "::1", "80", "", "");
         check("", "", "", "", "");
+        assert_eq!(origin("http://u@cart:8080/a?b=c"), "http://u@cart:8080");
+        assert_eq!(origin("cart:8080"), "cart:8080");
+        assert_eq!(origin("/a?b"), "");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(in crate::semantics) enum Confidentiality {
 }
 
 impl Confidentiality {
-    pub(super) fn is_credential(self) -> bool {
+    pub(in crate::semantics) fn is_credential(self) -> bool {
         matches!(self, Self::Credential | Self::Password)
     }
 }

@@ -2,12 +2,15 @@
 
 use std::ops::Range;
 
-use super::Part;
 use super::key::{Confidentiality, of_key};
+use super::{Part, Signs};
 use crate::span::SecretKind;
 
 /// The length of the shortest text in which a token of a known form may stand.
 pub(super) const MIN_BYTES: usize = 13;
+
+/// The length of the shortest token of a known form; shorter words can only be `Basic` and `Bearer`.
+const MIN_TOKEN_BYTES: usize = 14;
 
 /// A known form of tokens: how they begin, and how many bytes at least follow.
 struct Form {
@@ -56,14 +59,20 @@ const QUERY_KEYS: [&str; 7] = ["key", "code", "sig", "auth", "id_token_hint", "a
 const MIN_FINDING_BYTES: usize = 6;
 
 /// Adds the credentials in `text`.
-pub(super) fn find(text: &str, parts: &mut Vec<Part>) {
-    if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") {
-        parts.push(credential(0..text.len(), true));
-        return;
+pub(super) fn find(text: &str, signs: Signs, parts: &mut Vec<Part>) {
+    if text.len() >= MIN_BYTES {
+        if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") {
+            parts.push(credential(0..text.len(), true));
+            return;
+        }
+        find_tokens(text, parts);
     }
-    find_tokens(text, parts);
-    find_user_information(text, parts);
-    find_pairs(text, parts);
+    if signs.has_at {
+        find_user_information(text, parts);
+    }
+    if signs.has_pairs {
+        find_pairs(text, parts);
+    }
 }
 
 fn credential(range: Range<usize>, is_finding: bool) -> Part {
@@ -82,6 +91,9 @@ fn find_tokens(text: &str, parts: &mut Vec<Part>) {
             continue;
         }
         let word = &text[start..start + bytes[start..].iter().take_while(|&&byte| is_token_byte(byte)).count()];
+        if word.len() < MIN_TOKEN_BYTES && !matches!(word.len(), 5 | 6) {
+            continue;
+        }
         let is_known =
             FORMS.iter().any(|form| word.strip_prefix(form.prefix).is_some_and(|rest| rest.len() >= form.rest));
         if is_known || is_json_web_token(word) {

@@ -1,0 +1,173 @@
+//! What the meaning of a span is made of: its attributes without what differs from call to call.
+//!
+//! Meaning is read from [`Inputs`] alone, and [`Inputs::write_key`] writes everything that they hold, so two spans with
+//! one key have one meaning. What is left out is read from each span for itself: parameters, clients, sizes of batches.
+
+use std::borrow::Cow;
+
+use super::attributes::{Field, Known};
+use super::sql::Statement;
+use super::{marks, url};
+use crate::span::{Marks, ResourceId, SpanKind, SpanView, Value};
+use crate::text::scrub;
+
+/// The inputs to the meaning of a span.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own, asked of one text")]
+pub(super) struct Inputs<'a> {
+    /// All attributes, also those that vary.
+    pub(super) known: Known<'a>,
+    /// The path of the request, scrubbed; empty where no attribute has one. It varies.
+    pub(super) full_path: Cow<'a, str>,
+    /// As sent.
+    pub(super) kind: SpanKind,
+    /// Whether the status says that it failed.
+    pub(super) is_error: bool,
+    /// Whether a sampler says that it dropped others.
+    pub(super) is_sampled: bool,
+    /// The name with identifiers replaced.
+    pub(super) name: Cow<'a, str>,
+    /// Scheme, host and port of the URL.
+    origin: Cow<'a, str>,
+    /// The path with identifiers replaced; empty where there is none, or where something else tells what is called.
+    pub(super) path: Cow<'a, str>,
+    /// Whether path or user agent are those of health checks.
+    pub(super) is_probe: bool,
+    /// Whether the path is one of streams.
+    pub(super) is_stream_path: bool,
+    /// What the query text says; the statement without text where there is none.
+    pub(super) statement: &'a Statement,
+    /// The host of the resource; empty where not recorded.
+    pub(super) own_host: &'a str,
+}
+
+/// Fields whose values differ from call to call.
+const VARYING: [Field; 10] = [
+    Field::UrlPath,
+    Field::UrlQuery,
+    Field::DbText,
+    Field::UserAgent,
+    Field::ForwardedFor,
+    Field::ClientAddress,
+    Field::ClientSocketAddress,
+    Field::ResendCount,
+    Field::MessageCount,
+    Field::DbBatchSize,
+];
+
+impl<'a> Inputs<'a> {
+    pub(super) fn of(view: &'a SpanView<'a>, known: Known<'a>, statement: &'a Statement, own_host: &'a str) -> Self {
+        let full_path = url_path(&known);
+        let is_named =
+            [Field::HttpRoute, Field::UrlTemplate, Field::RpcMethod].into_iter().any(|field| known.has(field));
+        Self {
+            known,
+            kind: view.kind,
+            is_error: view.is_error,
+            is_sampled: marks::has_threshold(&view.trace_state),
+            name: url::template_of(scrub(&view.name)),
+            origin: url::part(known.raw(Field::Url), url::origin),
+            is_probe: marks::is_probe_path(&full_path)
+                || known.has(Field::UserAgent) && marks::is_probe_agent(&known.raw(Field::UserAgent)),
+            is_stream_path: marks::is_stream_path(&full_path),
+            path: if is_named { Cow::Borrowed("") } else { url::template_of(full_path.clone()) },
+            full_path,
+            statement,
+            own_host,
+        }
+    }
+
+    /// Whether the value of a field differs from call to call. The peer of a server is its client.
+    fn varies(&self, field: Field) -> bool {
+        VARYING.contains(&field)
+            || self.kind == SpanKind::Server && matches!(field, Field::PeerAddress | Field::PeerPort)
+    }
+
+    /// Whether a field was given.
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.known.has(field)
+    }
+
+    /// The value of a field that does not vary.
+    pub(super) fn value(&self, field: Field) -> Option<&'a Value<'a>> {
+        self.known.value(field).filter(|_| !self.varies(field))
+    }
+
+    /// The text of a field that does not vary, scrubbed, and of the URL its origin; empty where it was not given.
+    pub(super) fn text(&self, field: Field) -> Cow<'_, str> {
+        match (field, self.value(field)) {
+            (Field::Url, _) => scrub(&self.origin),
+            (_, Some(Value::Text(text))) => scrub(text),
+            (_, Some(value)) => value.to_text(),
+            (_, None) => Cow::Borrowed(""),
+        }
+    }
+
+    /// The integer of a field that does not vary.
+    pub(super) fn int(&self, field: Field) -> Option<i64> {
+        self.value(field).and_then(Value::to_int)
+    }
+
+    /// What the keys show.
+    pub(super) fn marks(&self) -> Marks {
+        self.known.marks()
+    }
+
+    /// Writes everything that meaning is made of.
+    pub(super) fn write_key(&self, resource: ResourceId, key: &mut Vec<u8>) {
+        key.clear();
+        key.extend_from_slice(&resource.0.to_le_bytes());
+        key.extend_from_slice(&self.statement.identity.to_le_bytes());
+        let flags = [self.is_error, self.is_sampled, self.is_probe, self.is_stream_path];
+        key.push(flags.into_iter().fold(0, |bits, flag| bits << 1 | u8::from(flag)));
+        key.push(self.kind as u8);
+        push_text(key, &self.name);
+        push_text(key, &self.origin);
+        push_text(key, &self.path);
+        for (field, value) in self.known.given() {
+            key.push(field as u8);
+            if field == Field::Url || self.varies(field) {
+                continue;
+            }
+            match value {
+                Value::Text(text) => push_text(key, text),
+                Value::Composite(text) => push_text(key, text),
+                Value::Int(number) => push_number(key, b'i', number.to_le_bytes()),
+                Value::Double(number) => push_number(key, b'd', number.to_le_bytes()),
+                Value::Bool(truth) => push_number(key, b'b', [u8::from(*truth); 8]),
+            }
+        }
+    }
+}
+
+/// A text with its length before it, so that neighbours cannot be taken for one another.
+fn push_text(key: &mut Vec<u8>, text: &str) {
+    key.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    key.extend_from_slice(text.as_bytes());
+}
+
+/// A number with a mark that no length of a text is: a text of as many bytes is never kept as a key.
+fn push_number(key: &mut Vec<u8>, mark: u8, number: [u8; 8]) {
+    key.extend_from_slice(&[mark, 0xff, 0xff, 0xff]);
+    key.extend_from_slice(&number);
+}
+
+/// The path of a request, scrubbed; empty where no attribute has one.
+fn url_path<'a>(known: &Known<'a>) -> Cow<'a, str> {
+    for field in [Field::UrlPath, Field::Url] {
+        let path = url::part(known.raw(field), |url| url::split(url).path);
+        if !path.is_empty() {
+            return url::scrubbed(path);
+        }
+    }
+    Cow::Borrowed("")
+}
+
+/// The query of a request, as sent; empty where no attribute has one.
+pub(super) fn url_query<'a>(known: &Known<'a>) -> Cow<'a, str> {
+    if known.has(Field::UrlQuery) {
+        return known.raw(Field::UrlQuery);
+    }
+    let queries = [Field::Url, Field::UrlPath].map(|field| url::part(known.raw(field), |url| url::split(url).query));
+    queries.into_iter().find(|query| !query.is_empty()).unwrap_or_default()
+}

@@ -1,0 +1,108 @@
+//! What differs from call to call: parameters, clients, sizes of batches.
+
+use std::net::IpAddr;
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use super::attributes::{Field, Known};
+use super::inputs::{Inputs, url_query};
+use super::sql::Statement;
+use super::url;
+use crate::name::Name;
+use crate::span::{Call, EdgeKind, SpanKind};
+
+/// Puts what differs from call to call into a call of kind `kind`.
+pub(super) fn complete(call: &mut Call, kind: SpanKind, inputs: &Inputs<'_>) {
+    let known = &inputs.known;
+    if kind == SpanKind::Server {
+        return;
+    }
+    let batch = match call.kind {
+        EdgeKind::Database => Field::DbBatchSize,
+        _ => Field::MessageCount,
+    };
+    if known.has(batch) {
+        let count = known.int(batch).unwrap_or(1);
+        call.batch = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+    }
+    call.is_resend = known.has(Field::ResendCount) && known.int(Field::ResendCount).is_some_and(|count| count > 0);
+    call.parameters = match call.kind {
+        EdgeKind::Database => query_parameters(known, inputs.statement),
+        EdgeKind::Messaging => None,
+        _ => request_parameters(known, &inputs.full_path),
+    };
+}
+
+/// Known where the text holds all of its literals, or where the parameters are recorded beside it. Truncated text and
+/// text with placeholders only are never evidence of sameness.
+fn query_parameters(known: &Known<'_>, statement: &Statement) -> Option<u64> {
+    let query = known.raw(Field::DbText);
+    let recorded = known.parameters().fold(None, |hash: Option<u64>, (key, value)| {
+        let hash = xxh3_64_with_seed(key.as_bytes(), hash.unwrap_or_else(|| xxh3_64(query.as_bytes())));
+        Some(xxh3_64_with_seed(value.to_text().as_bytes(), hash))
+    });
+    let is_truncated = || query.ends_with("...") || query.ends_with('…');
+    let is_known = !query.is_empty() && !statement.has_placeholders && !is_truncated();
+    recorded.or_else(|| is_known.then(|| xxh3_64(query.as_bytes())))
+}
+
+/// Query keys that turn the page of one answer. Pages differ in them alone, so they are no parameters.
+const PAGING_KEYS: [&str; 10] =
+    ["page", "offset", "cursor", "limit", "after", "before", "start", "page_token", "pagetoken", "per_page"];
+
+/// Path and query of a request; none where there is no path.
+fn request_parameters(known: &Known<'_>, path: &str) -> Option<u64> {
+    if path.is_empty() {
+        return None;
+    }
+    let query = url_query(known);
+    let is_paging = |part: &str| {
+        let key = part.split('=').next().unwrap_or_default();
+        PAGING_KEYS.iter().any(|paging| key.eq_ignore_ascii_case(paging))
+    };
+    let kept = query.split('&').filter(|part| !part.is_empty() && !is_paging(part));
+    Some(kept.fold(xxh3_64(path.as_bytes()), |hash, part| xxh3_64_with_seed(part.as_bytes(), hash)))
+}
+
+/// A hash of the client of a request as its server saw it, and whether its address is public.
+pub(super) fn client(kind: SpanKind, known: &Known<'_>) -> (Name, bool) {
+    // On the span of a server, `net.peer.*` is the client's.
+    let fields =
+        [Field::ClientAddress, Field::ForwardedFor, Field::ClientSocketAddress, Field::PeerAddress, Field::PeerName];
+    let Some(field) = fields.into_iter().find(|&field| kind == SpanKind::Server && known.has(field)) else {
+        return (Name::EMPTY, false);
+    };
+    let text = known.raw(field);
+    let host = url::split_host(first_of(&text)).0;
+    (Name::of(host), host.parse::<IpAddr>().is_ok_and(is_public))
+}
+
+/// The first of the addresses that proxies added to a header; headers are recorded as lists.
+fn first_of(header: &str) -> &str {
+    header.trim_start_matches(['[', '"', ' ']).split([',', '"', ']', ' ']).next().unwrap_or_default()
+}
+
+/// Whether an address is of the outside world: not loopback, private, link-local, shared or unspecified. Ranges for
+/// documentation count as public, so that examples behave as what they stand for.
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            let is_shared = first == 100 && (64..128).contains(&second);
+            !(address.is_loopback()
+                || address.is_private()
+                || address.is_link_local()
+                || address.is_multicast()
+                || address.is_broadcast()
+                || first == 0
+                || is_shared)
+        }
+        IpAddr::V6(address) => {
+            !(address.is_loopback()
+                || address.is_unspecified()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+                || address.is_multicast())
+        }
+    }
+}
