@@ -6,6 +6,7 @@ mod bad_input;
 mod binary;
 mod datasets;
 mod demo;
+mod dependencies;
 mod documents;
 mod durable;
 mod fixtures;

@@ -101,6 +101,13 @@ pub(crate) fn edges_between(graph: &CallGraph, from: NodeIndex, to: NodeIndex) -
     &graph.edges[first..first + count]
 }
 
+/// The edges that leave a node.
+pub(crate) fn edges_from(graph: &CallGraph, from: NodeIndex) -> &[Edge] {
+    let first = graph.edges.partition_point(|edge| edge.from < from);
+    let count = graph.edges[first..].partition_point(|edge| edge.from == from);
+    &graph.edges[first..first + count]
+}
+
 /// Which nodes a way leads to from `source`, over any number of `edges`; by index.
 pub(crate) fn reached<'a>(
     graph: &CallGraph,

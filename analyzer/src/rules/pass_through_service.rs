@@ -118,7 +118,7 @@ impl<'a> Relay<'a> {
         let support = options.required().strong(self.relays, self.requests, traces.min(self.relays));
         let support = support.map_err(|missing| case.undecided(missing))?;
         let behind: BTreeSet<&str> =
-            graph.edges.iter().filter(|edge| edge.from == service).map(|edge| &*graph.node(edge.to).name).collect();
+            topology::edges_from(graph, service).iter().map(|edge| &*graph.node(edge.to).name).collect();
         let behind = wording::list(&behind.into_iter().collect::<Vec<_>>());
         let most = self.operations.iter().max_by_key(|operation| operation.facts.requests);
         case.finding(Draft {
