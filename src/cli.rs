@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Rules,
     /// Compute from a recording what a change of the architecture would do
     WhatIf(WhatIfArguments),
+    /// Write a `spanlint.toml` to start with, made of observed traffic
+    Init(InitArguments),
 }
 
 /// Where spans are received.
@@ -191,6 +193,22 @@ pub(crate) struct CheckArguments {
     #[command(flatten)]
     pub(crate) report: ReportArguments,
     /// The environment to judge, where the recordings hold several; else the one with the most spans
+    #[arg(long, value_name = "NAME", env = "SPANLINT_ENVIRONMENT")]
+    pub(crate) environment: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InitArguments {
+    /// Recordings of what is meant to be: files, folders, `-` for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE", default_value = "spanlint.toml")]
+    pub(crate) output: PathBuf,
+    /// Replace the file where it is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The environment to look at, where the recordings hold several; else the one with the most spans
     #[arg(long, value_name = "NAME", env = "SPANLINT_ENVIRONMENT")]
     pub(crate) environment: Option<String>,
 }

@@ -46,6 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Explain { rule } => commands::explain::run(&rule),
         Command::Rules => commands::rules::run(),
+        Command::Init(arguments) => commands::init::run(&arguments),
         Command::WhatIf(arguments) => commands::what_if::run(&arguments),
     }
 }

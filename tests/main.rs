@@ -10,6 +10,7 @@ mod dependencies;
 mod documents;
 mod durable;
 mod fixtures;
+mod init;
 mod live;
 mod tidy;
 mod what_if;

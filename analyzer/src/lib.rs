@@ -22,6 +22,7 @@ pub mod report;
 pub mod roles;
 pub mod rule;
 pub mod rules;
+pub mod starting_file;
 pub mod support;
 mod topology;
 mod wording;
