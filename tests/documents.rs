@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use spanlint_analyzer::{explain, report};
+use spanlint_analyzer::{config, explain, report};
 
 /// What stands around the rules in the README.
 const TABLE: [&str; 2] = ["<!-- rules: made by tests/documents.rs -->\n", "<!-- end of rules -->"];
@@ -30,6 +30,11 @@ fn the_book_of_rules_is_that_of_the_rules() {
 #[test]
 fn the_schema_of_the_report_is_that_of_the_report() {
     check("docs/report.schema.json", &report::json_schema());
+}
+
+#[test]
+fn the_schema_of_the_configuration_is_that_of_its_reader() {
+    check("docs/config.schema.json", &config::schema());
 }
 
 #[test]

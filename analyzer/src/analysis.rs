@@ -101,14 +101,16 @@ fn absorb(findings: &mut Vec<Finding>) {
 /// else its operations.
 fn explains(cause: &Finding, finding: &Finding) -> bool {
     let (outer, inner) = (&cause.subject, &finding.subject);
-    let is_within = if inner.datastore.is_some() {
-        inner.datastore == outer.datastore
-    } else if inner.edges.is_empty() {
-        !inner.operations.is_empty() && inner.operations.iter().all(|operation| outer.operations.contains(operation))
-    } else {
-        inner.edges.iter().all(|edge| outer.edges.contains(edge))
+    let is_within = || {
+        if inner.datastore.is_some() {
+            inner.datastore == outer.datastore
+        } else if inner.edges.is_empty() {
+            !inner.operations.is_empty() && inner.operations.iter().all(|operation| outer.operations.contains(operation))
+        } else {
+            inner.edges.iter().all(|edge| outer.edges.contains(edge))
+        }
     };
-    cause.rule.absorbs.contains(&finding.rule.name) && is_within
+    cause.rule.absorbs.contains(&finding.rule.name) && is_within()
 }
 
 /// Whether `cause` stands for the rule of what is undecided, on the same services.

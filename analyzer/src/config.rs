@@ -3,6 +3,7 @@
 //! Reading the file from disk, finding it and overriding it by flags is the caller's work; the text comes in here.
 
 mod read;
+mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,6 +17,8 @@ use crate::coverage::Sampling;
 use crate::finding::{Finding, Severity};
 use crate::roles::DeclaredRoles;
 use crate::rule::RuleMeta;
+
+pub use schema::schema;
 
 /// A validated configuration. The default is that of an empty file.
 #[derive(Debug, Clone, Default)]

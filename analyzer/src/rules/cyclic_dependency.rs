@@ -4,7 +4,7 @@
 //! many circles it holds. Refused: edges with too few calls (they could be one request's accident), callbacks to services
 //! whose role is to be asked by everybody, messages. Circles of messages alone are reported apart, as a note.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use spanlint_graph::snapshot::{Edge, Loop};
 use spanlint_graph::{CallGraph, NodeIndex, TraceId};
@@ -228,8 +228,11 @@ impl Component<'_> {
         let pairs = self.pairs();
         let (size, edges) = (self.nodes.len(), pairs.len());
         let is_mutual = pairs.iter().all(|&(from, to)| pairs.contains(&(to, from)));
-        let neighbours = |node| pairs.iter().filter(|(from, _)| *from == node).count();
-        let most = self.nodes.iter().map(|&node| neighbours(node)).max().unwrap_or_default();
+        let mut neighbours: BTreeMap<NodeIndex, usize> = BTreeMap::new();
+        for (from, _) in &pairs {
+            *neighbours.entry(*from).or_default() += 1;
+        }
+        let most = neighbours.into_values().max().unwrap_or_default();
         match (size, edges) {
             (2, _) => "a pair",
             _ if edges == size => "a circle",

@@ -98,6 +98,8 @@ struct Cut<'a> {
     platforms: BTreeSet<&'a str>,
     /// Empty where the traffic shows no communities worth the name.
     communities: BTreeMap<NodeIndex, usize>,
+    /// Community → its services.
+    sizes: BTreeMap<usize, usize>,
 }
 
 impl<'a> Cut<'a> {
@@ -125,7 +127,12 @@ impl<'a> Cut<'a> {
         let communities = communities::detect(&traffic);
         let modularity = communities::modularity(&traffic, |node| communities.get(&node));
         let means_something = modularity.is_some_and(|modularity| modularity >= MIN_MODULARITY);
-        Self { source, members, platforms, communities: if means_something { communities } else { BTreeMap::new() } }
+        let communities = if means_something { communities } else { BTreeMap::new() };
+        let mut sizes = BTreeMap::new();
+        for community in communities.values() {
+            *sizes.entry(*community).or_default() += 1;
+        }
+        Self { source, members, platforms, communities, sizes }
     }
 
     fn suspicion(&self, graph: &CallGraph, options: &Options<'a>, service: NodeIndex) -> Option<Suspicion<'a>> {
@@ -175,7 +182,7 @@ impl<'a> Cut<'a> {
     /// Whether the traffic puts a service among those of `foreign`, away from its own.
     fn is_placed_among(&self, service: NodeIndex, own: &str, foreign: &str) -> bool {
         let Some(community) = self.communities.get(&service) else { return false };
-        let size = self.communities.values().filter(|other| *other == community).count();
+        let size = self.sizes[community];
         let of_group = |group: &str| {
             self.members[group].iter().filter(|member| self.communities.get(member) == Some(community)).count()
         };
