@@ -105,7 +105,8 @@ fn explains(cause: &Finding, finding: &Finding) -> bool {
         if inner.datastore.is_some() {
             inner.datastore == outer.datastore
         } else if inner.edges.is_empty() {
-            !inner.operations.is_empty() && inner.operations.iter().all(|operation| outer.operations.contains(operation))
+            !inner.operations.is_empty()
+                && inner.operations.iter().all(|operation| outer.operations.contains(operation))
         } else {
             inner.edges.iter().all(|edge| outer.edges.contains(edge))
         }
