@@ -29,7 +29,7 @@ const EXEMPT_SYSTEMS: &[&str] = &[
     "valkey",
 ];
 /// Systems whose database is a file, so that a default name says nothing, also on one host.
-const FILE_SYSTEMS: &[&str] = &["derby", "duckdb", "h2", "hsqldb", "sqlite"];
+const FILE_SYSTEMS: &[&str] = &["derby", "duckdb", "h2database", "hsqldb", "sqlite"];
 /// Systems without namespaces, whose tables stand for themselves behind one public address.
 const TABLE_SYSTEMS: &[&str] = &["aws.dynamodb", "dynamodb"];
 /// Names that databases have until somebody names them.
