@@ -8,6 +8,7 @@ mod cached;
 mod host;
 mod metrics;
 mod service_graph;
+mod view;
 pub mod wire;
 
 use std::sync::Arc;
@@ -20,11 +21,12 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use spanlint_graph::TraceId;
+use spanlint_graph::{TraceId, View, Window};
 use tokio::sync::watch;
 
 use self::cached::Cached;
 pub use self::host::Guard;
+pub use self::view::{ViewProblem, ViewQuery};
 use crate::live::{FactsReader, Intake, Live, LogQuery, Published, TraceReader};
 use crate::receiver::Counters;
 
@@ -71,6 +73,8 @@ struct RefusedBody {
 #[derive(Debug, Deserialize)]
 struct GraphQuery {
     environment: Option<String>,
+    #[serde(flatten)]
+    view: ViewQuery,
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,17 +144,25 @@ async fn metrics(State(sources): State<Sources>) -> Result<impl IntoResponse, Re
         let published = sources.published.borrow();
         (published.at_ns, published.status)
     };
-    let make = async || Some(service_graph::text(&sources.facts.run_graphs().await?).into());
-    let service_graph = sources.service_graph.get(at_ns, make).await.ok_or_else(stopping)?;
+    let everything = View { window: Window::All, until_ns: None };
+    let make = async || sources.facts.graphs(everything).await.map(|graphs| service_graph::text(&graphs).into());
+    let service_graph = sources.service_graph.get(at_ns, everything, make).await.map_err(ViewProblem::from)?;
     let text = metrics::text(&sources.counters, &status) + &service_graph;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
 }
 
-/// The facts of the window, of every environment, as the bytes of a `.graph` file.
-async fn snapshot(State(sources): State<Sources>) -> Result<impl IntoResponse, Refused> {
-    let at_ns = sources.published.borrow().at_ns;
-    let make = async || Some(Bytes::from(sources.facts.snapshot().await?));
-    let snapshot = sources.snapshot.get(at_ns, make).await.ok_or_else(stopping)?;
+/// The facts of a window, of every environment, as the bytes of a `.graph` file.
+async fn snapshot(
+    State(sources): State<Sources>,
+    Query(query): Query<ViewQuery>,
+) -> Result<impl IntoResponse, Refused> {
+    let (at_ns, shown) = {
+        let published = sources.published.borrow();
+        (published.at_ns, published.window)
+    };
+    let view = query.view(shown)?;
+    let make = async || sources.facts.snapshot(view).await.map(Bytes::from);
+    let snapshot = sources.snapshot.get(at_ns, view, make).await.map_err(ViewProblem::from)?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], snapshot))
 }
 
@@ -160,7 +172,13 @@ async fn graph(
     Query(query): Query<GraphQuery>,
 ) -> Result<Json<wire::GraphBody>, Refused> {
     let published = Arc::clone(&sources.published.borrow());
-    let graphs = &published.environments;
+    let view = query.view.view(published.window)?;
+    let is_published = view == View { window: published.window, until_ns: None };
+    let graphs = if is_published {
+        published.environments.clone()
+    } else {
+        sources.facts.graphs(view).await.map_err(ViewProblem::from)?
+    };
     let names: Vec<&str> = graphs.iter().map(|graph| graph.environment.as_str()).collect();
     let graph = match &query.environment {
         None => graphs.first(),
@@ -169,7 +187,7 @@ async fn graph(
             found => found,
         },
     };
-    Ok(Json(wire::GraphBody::new(graph.map(Arc::as_ref), &names, published.at_ns)))
+    Ok(Json(wire::GraphBody::new(graph.map(Arc::as_ref), &names, view, published.at_ns)))
 }
 
 fn no_environment(wanted: &str, names: &[&str]) -> String {
@@ -201,6 +219,17 @@ async fn logs(State(sources): State<Sources>, Query(query): Query<LogsQuery>) ->
 /// What the services measure of themselves.
 async fn measurements(State(sources): State<Sources>) -> Json<wire::ReadingsBody> {
     Json(wire::ReadingsBody::from(&*sources.published.borrow().readings))
+}
+
+impl From<ViewProblem> for Refused {
+    fn from(problem: ViewProblem) -> Self {
+        let status = match problem {
+            ViewProblem::Unreadable(_) => StatusCode::BAD_REQUEST,
+            ViewProblem::NotKept { .. } => StatusCode::NOT_FOUND,
+            ViewProblem::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, problem.to_string())
+    }
 }
 
 impl IntoResponse for Refused {

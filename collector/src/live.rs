@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanlint_graph::waterfall::LogRow;
-use spanlint_graph::{CallGraph, TraceId, Waterfall};
+use spanlint_graph::{CallGraph, Facts, NameTable, TraceId, View, Waterfall, Window, file};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use self::owner::Owner;
-pub use self::owner::{Finished, LiveSettings, Published};
+pub use self::owner::{Finished, LiveSettings, NotKept, Published};
 pub use self::queue::{Busy, Intake, MAX_QUEUED_BATCHES, MAX_QUEUED_BYTES, Reserved};
 pub(crate) use self::queue::{Queued, RETRY_AFTER, queue};
 pub use self::records::LogQuery;
@@ -28,6 +28,7 @@ pub use self::replay::Replay;
 pub use self::status::Status;
 use crate::clock::Clock;
 use crate::durable::KeptTraces;
+use crate::window::Past;
 
 /// How often a snapshot is published at most; quiet traces are looked for as often.
 pub const PUBLISH_INTERVAL: Duration = Duration::from_millis(500);
@@ -47,8 +48,9 @@ enum Request {
 enum Question {
     Waterfall(TraceId, oneshot::Sender<Option<Waterfall>>),
     Logs(LogQuery, oneshot::Sender<Vec<LogRow>>),
-    Snapshot(oneshot::Sender<Vec<u8>>),
-    RunGraphs(oneshot::Sender<Vec<CallGraph>>),
+    Snapshot(Window, oneshot::Sender<Vec<u8>>),
+    Graphs(Window, oneshot::Sender<Vec<Arc<CallGraph>>>),
+    Past(Window, u64, oneshot::Sender<Result<(Past, NameTable), NotKept>>),
 }
 
 /// The running owner of the graph.
@@ -125,10 +127,10 @@ impl Live {
         finished.await.expect("the owner answers before it ends")
     }
 
-    fn connect(request_bytes: usize) -> (Self, Channels) {
+    fn connect(request_bytes: usize, first: Arc<Published>) -> (Self, Channels) {
         let (intake, batches) = queue(request_bytes);
         let (request_sender, requests) = mpsc::channel(MAX_QUEUED_REQUESTS);
-        let (publisher, published) = watch::channel(Arc::default());
+        let (publisher, published) = watch::channel(first);
         let channels = Channels { intake: intake.clone(), batches, requests, published: publisher };
         (Self { intake, requests: request_sender, published, kept: None }, channels)
     }
@@ -150,16 +152,56 @@ impl TraceReader {
     }
 }
 
+/// Why a view cannot be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViewError {
+    /// The owner has ended.
+    Stopping,
+    /// Its last minute is not kept.
+    NotKept(NotKept),
+}
+
 impl FactsReader {
-    /// The facts of the window as the bytes of a snapshot file; none once the owner has ended.
-    pub async fn snapshot(&self) -> Option<Vec<u8>> {
-        ask(&self.requests, Question::Snapshot).await
+    /// The facts of a view as the bytes of a snapshot file.
+    ///
+    /// # Errors
+    ///
+    /// When its last minute is not kept, or the owner has ended.
+    pub async fn snapshot(&self, view: View) -> Result<Vec<u8>, ViewError> {
+        match view.until_ns {
+            None => self.ask(|reply| Question::Snapshot(view.window, reply)).await,
+            Some(until_ns) => self.past(view.window, until_ns, |facts, names| file::write(facts, names)).await,
+        }
     }
 
-    /// The graph of the whole run for each environment, the one with the most spans first; none once the owner has
-    /// ended.
-    pub async fn run_graphs(&self) -> Option<Vec<CallGraph>> {
-        ask(&self.requests, Question::RunGraphs).await
+    /// The graph of a view for each environment, the one with the most spans first.
+    ///
+    /// # Errors
+    ///
+    /// When its last minute is not kept, or the owner has ended.
+    pub async fn graphs(&self, view: View) -> Result<Vec<Arc<CallGraph>>, ViewError> {
+        match view.until_ns {
+            None => self.ask(|reply| Question::Graphs(view.window, reply)).await,
+            Some(until_ns) => self.past(view.window, until_ns, owner::graphs).await,
+        }
+    }
+
+    /// What `make` makes of the facts of an earlier window. The owner only hands out the parts: adding up a day takes
+    /// longer than it may be kept from its work.
+    async fn past<T: Send + 'static>(
+        &self,
+        window: Window,
+        until_ns: u64,
+        make: impl FnOnce(&Facts, &NameTable) -> T + Send + 'static,
+    ) -> Result<T, ViewError> {
+        let answer = self.ask(|reply| Question::Past(window, until_ns, reply)).await?;
+        let (past, names) = answer.map_err(ViewError::NotKept)?;
+        let made = tokio::task::spawn_blocking(move || make(&past.facts(), &names));
+        made.await.map_err(|_| ViewError::Stopping)
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, ViewError> {
+        ask(&self.requests, question).await.ok_or(ViewError::Stopping)
     }
 }
 
@@ -172,7 +214,7 @@ async fn ask<T>(requests: &mpsc::Sender<Request>, question: impl FnOnce(oneshot:
 
 /// Publishes what an owner has, and runs it on a thread of its own.
 fn run(mut owner: Owner, request_bytes: usize, clock: Clock) -> io::Result<Live> {
-    let (live, channels) = Live::connect(request_bytes);
+    let (live, channels) = Live::connect(request_bytes, owner.published());
     if let Some(published) = owner.tick(clock(), channels.intake.busy_spans()) {
         channels.published.send_replace(published);
     }
@@ -209,8 +251,9 @@ fn answer(owner: &Owner, question: Question) {
     let _ = match question {
         Question::Waterfall(id, reply) => reply.send(owner.waterfall(id)).is_ok(),
         Question::Logs(query, reply) => reply.send(owner.logs(&query)).is_ok(),
-        Question::Snapshot(reply) => reply.send(owner.snapshot()).is_ok(),
-        Question::RunGraphs(reply) => reply.send(owner.run_graphs()).is_ok(),
+        Question::Snapshot(window, reply) => reply.send(owner.snapshot(window)).is_ok(),
+        Question::Graphs(window, reply) => reply.send(owner.graphs(window)).is_ok(),
+        Question::Past(window, until_ns, reply) => reply.send(owner.past(window, until_ns)).is_ok(),
     };
 }
 

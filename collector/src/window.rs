@@ -1,55 +1,76 @@
-//! The live window: facts in buckets of ten seconds that slide out one by one, and the facts of the whole run.
+//! The live windows and the history: facts in buckets of ten seconds and in minutes, and the sums of what each window
+//! holds.
 //!
-//! A trace belongs to the bucket of its earliest span. New facts are gathered apart and folded in once per
-//! [`Window::advance`], so a trace costs one pass over its spans and a publication costs what is new since the last
-//! one. ⊕ has no inverse: when a bucket leaves, the sum is made anew from those that stay, once in ten seconds.
+//! A trace belongs to the bucket of its earliest span. The buckets of the last 5 minutes are kept as such, so that the
+//! windows of 1 and 5 minutes slide by ten seconds; the facts of every bucket are also those of its minute, of which the
+//! window of 15 minutes and the past are made. Minutes are kept for a day or as long as they fit; older ones are folded
+//! into one sum, so that the window of everything stays exact.
 //!
-//! A trace whose time is outside the window (a clock that is wrong by more than the window, a trace longer than it)
-//! goes into the bucket of its arrival and is counted: a service with a wrong clock must not vanish silently.
+//! New facts are gathered apart and folded in once per [`Windows::advance`]. ⊕ has no inverse: when a bucket leaves a
+//! window, its sum is made anew, of the buckets of the minute that is left half and of whole minutes. Facts that rest
+//! are packed.
+//!
+//! A trace whose time is before the window of 15 minutes or in the future (a clock that is wrong, a trace that is very
+//! long) goes into the bucket of its arrival and is counted: a service with a wrong clock must not vanish silently.
+
+mod block;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use spanlint_graph::span::Resource;
-use spanlint_graph::{Facts, Fold, Name, Trace, TraceId, Vocabulary};
+use spanlint_graph::{Facts, Fold, Name, Trace, TraceId, Vocabulary, Window};
 
-/// How long a bucket is; windows slide by as much.
+use self::block::{Block, Packed};
+
+/// How long a bucket is; the windows of 1 and 5 minutes slide by as much.
 pub const BUCKET: Duration = Duration::from_secs(10);
-/// The longest live window.
-pub const MAX_WINDOW: Duration = Duration::from_mins(5);
+/// The most minutes that can be gone back to.
+pub const MAX_MINUTES: usize = 24 * 60;
+/// The most bytes that they may take.
+pub const MAX_HISTORY_BYTES: usize = 24 << 20;
 
 const BUCKET_NS: u64 = BUCKET.as_nanos() as u64;
+/// Buckets of a minute.
+const MINUTE: u64 = 6;
+/// Minutes that are kept in buckets as well.
+const MINUTES_IN_BUCKETS: u64 = 5;
+/// Minutes that a trace may be late.
+const MINUTES_OPEN: u64 = 15;
 
-/// The facts of the live window and of the whole run.
+/// The facts of every window and of the past.
 #[derive(Debug, Default)]
-pub struct Window {
-    /// How many buckets the window has, the current one among them.
-    length: u64,
-    /// Bucket number (Unix time in tens of seconds) → what fell into it.
-    buckets: BTreeMap<u64, Bucket>,
+pub struct Windows {
+    /// Bucket number (Unix time in tens of seconds) → what fell into it; of the last 5 minutes.
+    buckets: BTreeMap<u64, Block>,
+    /// Minute number → what fell into it, the buckets among it.
+    minutes: BTreeMap<u64, Block>,
+    /// ⊕ of the minutes that are not kept any more.
+    earlier: Facts,
     /// Bucket number → what is not folded in yet.
     new: BTreeMap<u64, Facts>,
-    /// ⊕ of the buckets.
-    live: Facts,
-    /// ⊕ of everything that was folded in since the start.
-    run: Facts,
+    /// ⊕ of what each window holds, by [`Window::index`], as of `current`.
+    sums: [Facts; Window::ALL.len()],
+    /// The bucket of the last [`Windows::advance`].
+    current: u64,
     misdated_traces: u64,
+    forgotten_minutes: u64,
 }
 
-#[derive(Debug, Default)]
-struct Bucket {
-    facts: Facts,
-    /// The traces that the facts cite; none until they are asked for again after a change.
-    exemplars: Option<BTreeSet<TraceId>>,
-}
+/// The facts of a window that ended earlier, still in parts; adding them up is for another thread.
+#[derive(Debug)]
+pub struct Past(Vec<Packed>);
 
-impl Window {
-    /// An empty window of `length`, rounded up to whole buckets, between one bucket and [`MAX_WINDOW`].
-    pub fn new(length: Duration) -> Self {
-        let buckets = length.min(MAX_WINDOW).as_nanos().div_ceil(BUCKET.as_nanos());
-        Self { length: (buckets as u64).max(1), ..Self::default() }
+impl Past {
+    /// ⊕ of the parts.
+    pub fn facts(&self) -> Facts {
+        let mut sum = Facts::default();
+        self.0.iter().for_each(|part| sum.fold(&part.unpack()));
+        sum
     }
+}
 
+impl Windows {
     /// Adds a settled trace at `now_ns` (Unix time in nanoseconds).
     pub fn add_trace(&mut self, trace: &Trace, vocabulary: &Vocabulary, now_ns: u64) {
         self.place(trace, now_ns).add_trace(trace, vocabulary);
@@ -60,103 +81,189 @@ impl Window {
         self.place(fragment, now_ns).add_fragment(fragment, environment, vocabulary);
     }
 
-    /// Adds a service of which something other than spans came at `time_ns`.
-    pub fn add_silent_service(&mut self, resource: &Resource, time_ns: u64) {
-        self.new.entry(time_ns / BUCKET_NS).or_default().add_silent_service(resource, time_ns);
+    /// Adds a service of which something other than spans came at `now_ns`.
+    pub fn add_silent_service(&mut self, resource: &Resource, now_ns: u64) {
+        self.new.entry(now_ns / BUCKET_NS).or_default().add_silent_service(resource, now_ns);
     }
 
-    /// Folds in what is new and drops what is too old at `now_ns`; answers whether the window changed.
-    pub fn advance(&mut self, now_ns: u64) -> bool {
-        let has_gained = !self.new.is_empty();
+    /// Folds in what is new and drops what is too old at `now_ns`; answers by [`Window::index`] which windows changed.
+    pub fn advance(&mut self, now_ns: u64) -> [bool; Window::ALL.len()] {
+        let mut has_changed = self.slide(now_ns / BUCKET_NS);
         for (number, facts) in std::mem::take(&mut self.new) {
-            self.buckets.entry(number).or_default().fold(&facts);
-            self.live.fold(&facts);
-            self.run.fold(&facts);
+            // Time may have gone on, or back, since the facts were placed.
+            let number = number.min(self.current);
+            if number >= self.first_bucket_kept() {
+                self.buckets.entry(number).or_default().fold(&facts);
+            }
+            self.minutes.entry(number / MINUTE).or_default().fold(&facts);
+            for window in Window::ALL {
+                if number >= first_bucket(window, self.current) {
+                    self.sums[window.index()].fold(&facts);
+                    has_changed[window.index()] = true;
+                }
+            }
         }
-        let has_lost = self.slide(now_ns / BUCKET_NS);
-        has_gained || has_lost
+        has_changed
     }
 
-    /// ⊕ of the facts inside the window, as of the last [`Window::advance`].
-    pub fn live(&self) -> &Facts {
-        &self.live
+    /// ⊕ of the facts inside a window, as of the last [`Windows::advance`].
+    pub fn live(&self, window: Window) -> &Facts {
+        &self.sums[window.index()]
     }
 
-    /// ⊕ of the facts since the start, as of the last [`Window::advance`].
-    pub fn run(&self) -> &Facts {
-        &self.run
+    /// What a window held that ended with the minute of `until_ns`; none where that minute is not kept any more, or has
+    /// not come yet. As of the last [`Windows::advance`].
+    pub fn past(&self, window: Window, until_ns: u64) -> Option<Past> {
+        let last = until_ns / BUCKET_NS / MINUTE;
+        let first_kept = self.minutes.keys().next().copied().unwrap_or(self.current / MINUTE);
+        if last > self.current / MINUTE || last < first_kept {
+            return None;
+        }
+        let first = window.minutes().map_or(0, |minutes| (last + 1).saturating_sub(minutes));
+        let earlier = (window == Window::All).then(|| Packed::of(&self.earlier));
+        let minutes = self.minutes.range(first..=last).map(|(_, block)| block.packed());
+        Some(Past(earlier.into_iter().chain(minutes).collect()))
     }
 
-    /// How many traces and fragments have a time outside the window they arrived in.
+    /// The beginning of the first minute that can be gone back to, in Unix nanoseconds.
+    pub fn first_minute_ns(&self) -> u64 {
+        self.minutes.keys().next().map_or(0, |minute| minute * MINUTE * BUCKET_NS)
+    }
+
+    /// How many traces and fragments have a time that they could not be placed at.
     pub fn misdated_traces(&self) -> u64 {
         self.misdated_traces
     }
 
-    /// Whether nothing is inside the window.
-    pub fn is_empty(&self) -> bool {
-        self.buckets.is_empty() && self.new.is_empty()
+    /// How many minutes cannot be gone back to any more, since they were too many or too much.
+    pub fn forgotten_minutes(&self) -> u64 {
+        self.forgotten_minutes
     }
 
-    /// The traces that may be cited as long as these buckets live: a bucket that leaves brings the exemplars of the
-    /// others forward. As of the last [`Window::advance`].
+    /// Whether time alone changes no window.
+    pub fn is_at_rest(&self) -> bool {
+        let is_open = |minute: &u64| *minute * MINUTE >= first_bucket(Window::QuarterHour, self.current);
+        self.new.is_empty() && !self.minutes.keys().next_back().is_some_and(is_open)
+    }
+
+    /// The traces that may be cited as long as these buckets and minutes live: one that leaves brings the exemplars of
+    /// the others forward. As of the last [`Windows::advance`].
     pub fn exemplars(&mut self) -> BTreeSet<TraceId> {
+        let first_minute = first_bucket(Window::QuarterHour, self.current) / MINUTE;
+        let minutes = self.minutes.range_mut(first_minute..).map(|(_, block)| block);
         let mut all = BTreeSet::new();
-        for bucket in self.buckets.values_mut() {
-            all.extend(&*bucket.exemplars.get_or_insert_with(|| bucket.facts.exemplar_traces()));
+        for block in self.buckets.values_mut().chain(minutes) {
+            all.extend(block.exemplars());
         }
         all
     }
 
     /// Visits every name that any facts refer to.
     pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
-        // The facts of the run hold every key of the buckets, but for those that a bound turned away.
-        let parts = self.buckets.values().map(|bucket| &bucket.facts).chain(self.new.values());
-        parts.chain([&self.live, &self.run]).for_each(|facts| facts.for_each_name(visit));
+        // The sum of everything holds every key of the past, but for those that a bound turned away.
+        self.new.values().chain(&self.sums).for_each(|facts| facts.for_each_name(visit));
     }
 
     /// The facts of the whole run, with `rest` as its last traces.
-    pub fn finish<'a>(mut self, rest: impl IntoIterator<Item = &'a Trace>, vocabulary: &Vocabulary) -> Facts {
-        self.new.values().for_each(|facts| self.run.fold(facts));
-        rest.into_iter().for_each(|trace| self.run.add_trace(trace, vocabulary));
-        self.run
+    pub fn finish<'a>(self, rest: impl IntoIterator<Item = &'a Trace>, vocabulary: &Vocabulary) -> Facts {
+        let [.., mut run] = self.sums;
+        self.new.values().for_each(|facts| run.fold(facts));
+        rest.into_iter().for_each(|trace| run.add_trace(trace, vocabulary));
+        run
     }
 
     /// The facts that a trace at `now_ns` goes into.
     fn place(&mut self, trace: &Trace, now_ns: u64) -> &mut Facts {
         let current = now_ns / BUCKET_NS;
         let own = trace.start_ns() / BUCKET_NS;
-        let is_inside = own <= current && own >= self.first(current);
+        let is_inside = own <= current && own / MINUTE + MINUTES_OPEN > current / MINUTE;
         // A clock may be a little ahead at the turn of a bucket without being wrong.
         self.misdated_traces += u64::from(!is_inside && own != current + 1);
         self.new.entry(if is_inside { own } else { current }).or_default()
     }
 
-    /// The number of the oldest bucket inside the window.
-    fn first(&self, current: u64) -> u64 {
-        (current + 1).saturating_sub(self.length)
+    fn first_bucket_kept(&self) -> u64 {
+        (self.current + 1).saturating_sub(MINUTES_IN_BUCKETS * MINUTE)
     }
 
-    /// Drops the buckets before the window; answers whether there were any.
-    fn slide(&mut self, current: u64) -> bool {
-        // Buckets of the future are from before the clock was set back; they shall not outlive the others.
-        for (_, bucket) in self.buckets.split_off(&(current + 2)) {
-            self.buckets.entry(current).or_default().fold(&bucket.facts);
+    /// Goes on to the bucket `current`; answers by [`Window::index`] which windows lost anything.
+    fn slide(&mut self, current: u64) -> [bool; Window::ALL.len()] {
+        let mut has_lost = [false; Window::ALL.len()];
+        if current == self.current {
+            return has_lost;
         }
-        let inside = self.buckets.split_off(&self.first(current));
-        let outside = std::mem::replace(&mut self.buckets, inside);
-        if outside.is_empty() {
-            return false;
+        let was = std::mem::replace(&mut self.current, current);
+        let is_back = current < was && self.take_back();
+        for window in [Window::Minute, Window::FiveMinutes, Window::QuarterHour] {
+            let left = first_bucket(window, was)..first_bucket(window, current).max(first_bucket(window, was));
+            let loses = match window {
+                Window::QuarterHour => self.minutes.range(left.start / MINUTE..left.end / MINUTE).next().is_some(),
+                _ => self.buckets.range(left).next().is_some(),
+            };
+            if is_back || loses {
+                self.sums[window.index()] = self.sum(window);
+                has_lost[window.index()] = true;
+            }
         }
-        self.live = Facts::default();
-        self.buckets.values().for_each(|bucket| self.live.fold(&bucket.facts));
-        true
+        self.buckets = self.buckets.split_off(&self.first_bucket_kept());
+        self.rest();
+        has_lost
+    }
+
+    /// The clock was set back: what is in the future now becomes the present, so that it does not outlive the rest.
+    /// Answers whether there was anything.
+    fn take_back(&mut self) -> bool {
+        let (current, minute) = (self.current, self.current / MINUTE);
+        let future_buckets = self.buckets.split_off(&(current + 1));
+        let future_minutes = self.minutes.split_off(&(minute + 1));
+        let has_future = !future_buckets.is_empty() || !future_minutes.is_empty();
+        for block in future_buckets.range(..(minute + 1) * MINUTE).map(|(_, block)| block) {
+            self.buckets.entry(current).or_default().fold(&block.packed().unpack());
+        }
+        for block in future_minutes.values() {
+            let facts = block.packed().unpack();
+            self.buckets.entry(current).or_default().fold(&facts);
+            self.minutes.entry(minute).or_default().fold(&facts);
+        }
+        has_future
+    }
+
+    /// ⊕ of what a window holds: the buckets of the minute that is half inside, and whole minutes.
+    fn sum(&self, window: Window) -> Facts {
+        let first = first_bucket(window, self.current);
+        let whole = first.div_ceil(MINUTE);
+        let buckets = self.buckets.range(first..whole * MINUTE).map(|(_, block)| block);
+        let minutes = self.minutes.range(whole..).map(|(_, block)| block);
+        let mut sum = Facts::default();
+        buckets.chain(minutes).for_each(|block| block.fold_into(&mut sum));
+        sum
+    }
+
+    /// Packs what did not change lately, and folds minutes together that are too many or too much.
+    fn rest(&mut self) {
+        self.buckets.values_mut().chain(self.minutes.values_mut()).for_each(Block::rest);
+        let open = first_bucket(Window::QuarterHour, self.current) / MINUTE;
+        self.minutes.range_mut(..open).for_each(|(_, block)| block.forget_exemplars());
+        let mut bytes: usize = self.minutes.values().map(Block::packed_bytes).sum();
+        while self.minutes.len() > MAX_MINUTES || bytes > MAX_HISTORY_BYTES {
+            let Some(oldest) = self.minutes.first_entry().filter(|oldest| *oldest.key() < open) else { break };
+            let oldest = oldest.remove();
+            bytes -= oldest.packed_bytes();
+            oldest.fold_into(&mut self.earlier);
+            self.forgotten_minutes += 1;
+        }
     }
 }
 
-impl Bucket {
-    fn fold(&mut self, facts: &Facts) {
-        self.facts.fold(facts);
-        self.exemplars = None;
+/// The number of the oldest bucket inside a window that ends with the bucket `current`. The window of 15 minutes begins
+/// with a minute, as its oldest facts are kept by the minute.
+fn first_bucket(window: Window, current: u64) -> u64 {
+    match window {
+        Window::Minute | Window::FiveMinutes => {
+            (current + 1).saturating_sub(window.minutes().unwrap_or_default() * MINUTE)
+        }
+        Window::QuarterHour => (current / MINUTE + 1).saturating_sub(MINUTES_OPEN) * MINUTE,
+        Window::All => 0,
     }
 }
 

@@ -25,6 +25,7 @@ pub mod trace;
 mod view;
 pub mod waterfall;
 pub mod what_if;
+pub mod window;
 
 pub use facts::{Facts, Fold};
 pub use log::LogLine;
@@ -36,3 +37,4 @@ pub use snapshot::{CallGraph, NodeIndex, NodeKind, OperationIndex};
 pub use span::{Span, SpanBatch, SpanVisitor, TraceId, Vocabulary};
 pub use trace::Trace;
 pub use waterfall::Waterfall;
+pub use window::{View, Window};

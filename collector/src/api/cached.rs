@@ -1,12 +1,13 @@
-//! An answer that is costly to make, made once for each snapshot, however many ask for it.
+//! An answer that is costly to make, made once for each snapshot and view, however many ask for it.
 
 use std::sync::Arc;
 
+use spanlint_graph::View;
 use tokio::sync::Mutex;
 
-/// The answer for the snapshot of one moment.
+/// The latest answer, for the snapshot of one moment seen through one view.
 #[derive(Debug, Clone)]
-pub(super) struct Cached<T>(Arc<Mutex<Option<(u64, T)>>>);
+pub(super) struct Cached<T>(Arc<Mutex<Option<((u64, View), T)>>>);
 
 impl<T> Default for Cached<T> {
     fn default() -> Self {
@@ -16,29 +17,39 @@ impl<T> Default for Cached<T> {
 
 impl<T: Clone> Cached<T> {
     /// The answer for the snapshot that was published at `at_ns`. Whoever asks while it is made waits for it.
-    pub(super) async fn get(&self, at_ns: u64, make: impl AsyncFnOnce() -> Option<T>) -> Option<T> {
+    pub(super) async fn get<E>(
+        &self,
+        at_ns: u64,
+        view: View,
+        make: impl AsyncFnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut cached = self.0.lock().await;
-        if let Some((made_at, answer)) = &*cached
-            && *made_at == at_ns
+        if let Some((made_for, answer)) = &*cached
+            && *made_for == (at_ns, view)
         {
-            return Some(answer.clone());
+            return Ok(answer.clone());
         }
         let answer = make().await?;
-        *cached = Some((at_ns, answer.clone()));
-        Some(answer)
+        *cached = Some(((at_ns, view), answer.clone()));
+        Ok(answer)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use spanlint_graph::Window;
+
     use super::*;
 
     #[tokio::test]
-    async fn an_answer_is_made_once_for_each_moment_and_a_failure_is_not_kept() {
+    async fn an_answer_is_made_once_for_each_moment_and_view_and_a_failure_is_not_kept() {
         let cached = Cached::default();
-        assert_eq!(cached.get(1, async || None).await, None);
-        assert_eq!(cached.get(1, async || Some("first")).await, Some("first"));
-        assert_eq!(cached.get(1, async || Some("again")).await, Some("first"));
-        assert_eq!(cached.get(2, async || Some("second")).await, Some("second"));
+        let (now, all) = (View::default(), View { window: Window::All, until_ns: None });
+        assert_eq!(cached.get(1, now, async || Err("failed")).await, Err("failed"));
+        let made = |answer: &'static str| async move || Ok::<_, &str>(answer);
+        assert_eq!(cached.get(1, now, made("first")).await, Ok("first"));
+        assert_eq!(cached.get(1, now, made("again")).await, Ok("first"));
+        assert_eq!(cached.get(1, all, made("other")).await, Ok("other"));
+        assert_eq!(cached.get(2, all, made("second")).await, Ok("second"));
     }
 }

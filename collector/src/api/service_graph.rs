@@ -43,10 +43,10 @@ struct Numbers {
 }
 
 /// The metrics of the graphs of all environments, and of how many edges there was no room.
-pub(super) fn text(graphs: &[CallGraph]) -> String {
+pub(super) fn text(graphs: &[impl AsRef<CallGraph>]) -> String {
     let mut all: BTreeMap<Labels<'_>, Numbers> = BTreeMap::new();
     for graph in graphs {
-        collect(graph, &mut all);
+        collect(graph.as_ref(), &mut all);
     }
     let mut shown: Vec<(Labels<'_>, Numbers)> = all.into_iter().collect();
     shown.sort_by_key(|(_, numbers)| Reverse(numbers.calls));
@@ -168,6 +168,8 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use spanlint_graph::facts::EdgeFacts;
+    use std::sync::Arc;
+
     use spanlint_graph::snapshot::ServiceInfo;
 
     use super::*;
@@ -205,7 +207,7 @@ mod tests {
 
     /// Client, server and connection type of every edge that is shown.
     fn shown(edges: &[(&str, &str, EdgeKind)]) -> Vec<String> {
-        let text = text(&[graph(edges)]);
+        let text = text(&[Arc::new(graph(edges))]);
         let lines = text.lines().filter_map(|line| line.strip_prefix("traces_service_graph_request_total{"));
         lines.map(|line| line.split_once('}').unwrap().0.replace("connection_type", "type")).collect()
     }
@@ -248,7 +250,7 @@ mod tests {
 
     #[test]
     fn histograms_are_cumulative_and_in_seconds() {
-        let text = text(&[graph(&[("cart", "stock", EdgeKind::Http)])]);
+        let text = text(&[Arc::new(graph(&[("cart", "stock", EdgeKind::Http)]))]);
         let labels = r#"client="cart",server="stock",connection_type="""#;
         for side in ["client", "server"] {
             let name = format!("traces_service_graph_request_{side}_seconds");
@@ -266,7 +268,7 @@ mod tests {
     fn hostile_names_stay_inside_their_label() {
         let name = "a\"}\\ 1\nevil 2";
         let graph = CallGraph { environment: name.to_owned(), ..graph(&[(name, "b", EdgeKind::Http)]) };
-        let text = text(&[graph]);
+        let text = text(&[Arc::new(graph)]);
         let quoted = r#""a\"}\\ 1\nevil 2""#;
         let line = format!(
             "traces_service_graph_request_total{{client={quoted},server=\"b\",connection_type=\"\",environment={quoted}}} 3\n"
@@ -279,7 +281,7 @@ mod tests {
     fn edges_over_the_bound_are_counted_and_alike_ones_are_one() {
         let names: Vec<String> = (0..=MAX_EDGES).map(|number| format!("service-{number}")).collect();
         let edges: Vec<_> = names.iter().map(|name| (name.as_str(), "hub", EdgeKind::Http)).collect();
-        let text = text(&[graph(&edges), graph(&edges[..1])]);
+        let text = text(&[graph(&edges), graph(&edges[..1])].map(Arc::new));
         assert!(text.ends_with("spanlint_service_graph_edges_left_out 1\n"));
         let twice = r#"traces_service_graph_request_total{client="service-0",server="hub",connection_type=""} 6"#;
         assert_eq!(text.matches(twice).count(), 1, "the most called edge is shown, and only once");

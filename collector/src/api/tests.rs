@@ -1,6 +1,5 @@
 //! Every route, asked without a socket.
 
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
@@ -138,7 +137,7 @@ async fn the_numbers_are_those_of_the_collector() {
 
 #[tokio::test(start_paused = true)]
 async fn the_service_graph_is_that_of_the_whole_run() {
-    let settings = LiveSettings { window: Duration::from_secs(10), ..LiveSettings::default() };
+    let settings = LiveSettings { window: Window::Minute, ..LiveSettings::default() };
     let live = simulated(&settings);
     let api = guarded(router(&live, Arc::default()), &[], Guard::default());
     let mut published = live.published();
@@ -187,7 +186,7 @@ async fn a_full_queue_is_not_ready_until_there_is_room() {
     assert_eq!(filled, crate::live::MAX_QUEUED_BATCHES);
     let refused = get_from(api.clone(), "/readyz", "localhost").await;
     check_refused(refused, StatusCode::SERVICE_UNAVAILABLE, &["queue is full"]);
-    live.facts().snapshot().await.unwrap();
+    live.facts().snapshot(View::default()).await.unwrap();
     while get_from(api.clone(), "/readyz", "localhost").await.0 != StatusCode::OK {
         tokio::task::yield_now().await;
     }

@@ -4,6 +4,7 @@ mod logs;
 mod trace;
 
 use serde::{Deserialize, Serialize};
+use spanlint_graph::View;
 use spanlint_graph::file;
 use spanlint_graph::snapshot::{self, CallGraph};
 
@@ -41,6 +42,7 @@ pub(super) struct GraphBody {
     environment: String,
     /// Every environment, the one with the most spans first.
     environments: Vec<String>,
+    window: &'static str,
     /// Text, since Unix nanoseconds do not fit the numbers of JavaScript.
     at_unix_ns: String,
     traces: u64,
@@ -68,12 +70,13 @@ struct EdgeBody {
 }
 
 impl GraphBody {
-    pub(super) fn new(graph: Option<&CallGraph>, environments: &[&str], at_ns: u64) -> Self {
+    pub(super) fn new(graph: Option<&CallGraph>, environments: &[&str], view: View, at_ns: u64) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             environment: graph.map(|graph| graph.environment.clone()).unwrap_or_default(),
             environments: environments.iter().map(|&name| name.to_owned()).collect(),
-            at_unix_ns: at_ns.to_string(),
+            window: view.window.as_str(),
+            at_unix_ns: view.until_ns.unwrap_or(at_ns).to_string(),
             traces: graph.map_or(0, |graph| graph.counts.traces),
             spans: graph.map_or(0, |graph| graph.counts.spans),
             nodes: graph.map(|graph| graph.nodes.iter().map(NodeBody::from).collect()).unwrap_or_default(),

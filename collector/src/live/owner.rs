@@ -8,7 +8,9 @@ use spanlint_graph::measurement::ServiceReadings;
 use spanlint_graph::resolve::environments;
 use spanlint_graph::span::{Resource, ResourceId};
 use spanlint_graph::waterfall::LogRow;
-use spanlint_graph::{CallGraph, Facts, Name, SpanBatch, TraceId, Vocabulary, Waterfall, file, resolve};
+use spanlint_graph::{
+    CallGraph, Facts, Name, NameTable, SpanBatch, TraceId, Vocabulary, Waterfall, Window, file, resolve,
+};
 
 use super::queue::MAX_QUEUED_BYTES;
 use super::records::{LogQuery, Records};
@@ -17,7 +19,7 @@ use crate::assemble::{Assembled, Assembler, AssemblyLimits, Settle};
 use crate::clock::Moment;
 use crate::limits::REQUEST_SHARE;
 use crate::store::{MAX_STORED_BYTES, Pins, TraceStore};
-use crate::window::{MAX_WINDOW, Window};
+use crate::window::{Past, Windows};
 
 /// A vocabulary smaller than this many names and resources is not worth pruning.
 const MIN_PRUNED: usize = 16 * 1024;
@@ -29,8 +31,8 @@ pub struct LiveSettings {
     pub settle: Settle,
     /// What may wait for that.
     pub assembly: AssemblyLimits,
-    /// How far the published graphs reach back; at most [`MAX_WINDOW`].
-    pub window: Duration,
+    /// How far the published graphs reach back.
+    pub window: Window,
     /// How many bytes of recent traces are kept.
     pub stored_bytes: usize,
     /// How many bytes requests may take until the owner has their spans.
@@ -42,7 +44,7 @@ impl Default for LiveSettings {
         Self {
             settle: Settle::default(),
             assembly: AssemblyLimits::default(),
-            window: MAX_WINDOW,
+            window: Window::default(),
             stored_bytes: MAX_STORED_BYTES,
             request_bytes: MAX_QUEUED_BYTES,
         }
@@ -67,12 +69,21 @@ impl LiveSettings {
 pub struct Published {
     /// When, in Unix nanoseconds.
     pub at_ns: u64,
+    /// The window that the graphs are of; it ends now.
+    pub window: Window,
     /// The call graph of each environment, the one with the most spans first.
     pub environments: Vec<Arc<CallGraph>>,
     /// What the services measure of themselves.
     pub readings: Arc<[ServiceReadings]>,
     /// What the collector tells of itself.
     pub status: Status,
+}
+
+/// The minute that was asked for is not kept any more, or has not come yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotKept {
+    /// The beginning of the first minute that is kept, in Unix nanoseconds.
+    pub first_ns: u64,
 }
 
 /// What a collector leaves behind.
@@ -90,7 +101,9 @@ pub struct Finished {
 #[derive(Debug)]
 pub(super) struct Owner {
     assembler: Assembler,
-    window: Window,
+    /// What is published.
+    shown: Window,
+    windows: Windows,
     store: TraceStore,
     records: Records,
     vocabulary: Vocabulary,
@@ -108,7 +121,8 @@ impl Owner {
     pub(super) fn new(settings: &LiveSettings) -> Self {
         Self {
             assembler: Assembler::new(settings.settle, settings.assembly),
-            window: Window::new(settings.window),
+            shown: settings.window,
+            windows: Windows::default(),
             store: TraceStore::new(settings.stored_bytes),
             records: Records::new(),
             vocabulary: Vocabulary::default(),
@@ -117,7 +131,7 @@ impl Owner {
             refused_spans: 0,
             rate: SpanRate::default(),
             is_graph_old: false,
-            published: Arc::default(),
+            published: Arc::new(Published { window: settings.window, ..Published::default() }),
         }
     }
 
@@ -146,10 +160,18 @@ impl Owner {
         if !self.is_graph_old && !has_new_readings && status == self.published.status {
             return None;
         }
-        let environments =
-            if std::mem::take(&mut self.is_graph_old) { self.graphs() } else { self.published.environments.clone() };
-        self.published = Arc::new(Published { at_ns: now.unix_ns, environments, readings, status });
+        let environments = if std::mem::take(&mut self.is_graph_old) {
+            self.graphs(self.shown)
+        } else {
+            self.published.environments.clone()
+        };
+        self.published = Arc::new(Published { at_ns: now.unix_ns, window: self.shown, environments, readings, status });
         Some(Arc::clone(&self.published))
+    }
+
+    /// What was published last.
+    pub(super) fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published)
     }
 
     /// Settles what is quiet at `now`.
@@ -168,7 +190,7 @@ impl Owner {
 
     /// Whether nothing changes until a batch comes.
     pub(super) fn is_idle(&self) -> bool {
-        !self.has_pending() && self.window.is_empty() && self.rate.is_zero() && self.records.measurements.is_empty()
+        !self.has_pending() && self.windows.is_at_rest() && self.rate.is_zero() && self.records.measurements.is_empty()
     }
 
     /// A stored trace, as people look at it.
@@ -182,21 +204,28 @@ impl Owner {
         self.records.answer(query, &self.vocabulary)
     }
 
-    /// The facts of the window that was published last, as the bytes of a snapshot file.
-    pub(super) fn snapshot(&self) -> Vec<u8> {
-        file::write(self.window.live(), &self.vocabulary.names)
+    /// The graph of each environment in a window that ends now.
+    pub(super) fn graphs(&self, window: Window) -> Vec<Arc<CallGraph>> {
+        graphs(self.windows.live(window), &self.vocabulary.names)
     }
 
-    /// The graph of the whole run, whose numbers only grow, for each environment.
-    pub(super) fn run_graphs(&self) -> Vec<CallGraph> {
-        self.resolve_all(self.window.run()).collect()
+    /// The facts of a window that ends now, as the bytes of a snapshot file.
+    pub(super) fn snapshot(&self, window: Window) -> Vec<u8> {
+        file::write(self.windows.live(window), &self.vocabulary.names)
+    }
+
+    /// What a window held that ended earlier, with the names to show it.
+    pub(super) fn past(&self, window: Window, until_ns: u64) -> Result<(Past, NameTable), NotKept> {
+        let past = self.windows.past(window, until_ns);
+        let past = past.ok_or(NotKept { first_ns: self.windows.first_minute_ns() })?;
+        Ok((past, self.vocabulary.names.clone()))
     }
 
     /// Settles everything at once.
     pub(super) fn finish(mut self, now: Moment, busy_spans: u64) -> Finished {
         let rest = self.assembler.finish();
         let status = self.status(now.elapsed, busy_spans);
-        let facts = self.window.finish(&rest, &self.vocabulary);
+        let facts = self.windows.finish(&rest, &self.vocabulary);
         Finished { facts, vocabulary: self.vocabulary, status }
     }
 
@@ -205,12 +234,12 @@ impl Owner {
             let trace = match each {
                 Assembled::Settled(trace) => {
                     self.assembler.set_environment(trace.id(), trace.environment(&self.vocabulary));
-                    self.window.add_trace(&trace, &self.vocabulary, now.unix_ns);
+                    self.windows.add_trace(&trace, &self.vocabulary, now.unix_ns);
                     trace
                 }
                 Assembled::Late(fragment) => {
                     let environment = self.assembler.environment(fragment.id());
-                    self.window.add_fragment(&fragment, environment, &self.vocabulary, now.unix_ns);
+                    self.windows.add_fragment(&fragment, environment, &self.vocabulary, now.unix_ns);
                     fragment
                 }
             };
@@ -225,38 +254,30 @@ impl Owner {
     fn make_room(&mut self, now: Moment) {
         self.advance(now);
         let cited = self.cited();
-        self.store.make_room(&Pins { cited, next: self.window.exemplars() });
+        let mut next = self.windows.exemplars();
+        next.extend(self.windows.live(Window::All).exemplar_traces());
+        self.store.make_room(&Pins { cited, next });
     }
 
     fn cited(&self) -> BTreeSet<TraceId> {
-        let mut cited: BTreeSet<TraceId> = self.graphs().iter().flat_map(|graph| graph.exemplar_traces()).collect();
+        let mut cited = self.windows.live(self.shown).exemplar_traces();
         cited.extend(self.published.environments.iter().flat_map(|graph| graph.exemplar_traces()));
         cited
     }
 
     fn add_silent_services(&mut self, now: Moment) {
-        let run = self.window.run();
+        let run = self.windows.live(Window::All);
         let is_traced = |resource: &Resource| {
             let services = run.environments.values().filter_map(|facts| facts.services.get(&resource.service));
             services.into_iter().any(|service| service.spans > 0)
         };
         for (resource, time_ns) in self.records.silent_services(&self.vocabulary, is_traced, now) {
-            self.window.add_silent_service(&resource, time_ns);
+            self.windows.add_silent_service(&resource, time_ns);
         }
     }
 
     fn advance(&mut self, now: Moment) {
-        self.is_graph_old |= self.window.advance(now.unix_ns);
-    }
-
-    fn graphs(&self) -> Vec<Arc<CallGraph>> {
-        self.resolve_all(self.window.live()).map(Arc::new).collect()
-    }
-
-    /// The graph of each environment, the one with the most spans first.
-    fn resolve_all(&self, facts: &Facts) -> impl Iterator<Item = CallGraph> {
-        let names = &self.vocabulary.names;
-        environments(facts, names).into_iter().map(|name| resolve(facts, name, names))
+        self.is_graph_old |= self.windows.advance(now.unix_ns)[self.shown.index()];
     }
 
     fn status(&mut self, now: Duration, busy_spans: u64) -> Status {
@@ -272,7 +293,8 @@ impl Owner {
             pending_spans: self.assembler.pending_spans() as u64,
             late_spans: assembly.late_spans,
             late_duplicates: assembly.late_duplicates,
-            misdated_traces: self.window.misdated_traces(),
+            misdated_traces: self.windows.misdated_traces(),
+            forgotten_minutes: self.windows.forgotten_minutes(),
             dropped_names: self.vocabulary.names.dropped(),
             log_lines: self.records.logs.taken(),
             dropped_log_lines: self.records.logs.dropped(),
@@ -294,7 +316,7 @@ impl Owner {
         }
         let mut names: HashSet<Name> = HashSet::new();
         let mut resources: HashSet<ResourceId> = HashSet::new();
-        self.window.for_each_name(&mut |name| {
+        self.windows.for_each_name(&mut |name| {
             names.insert(name);
         });
         for span in self.assembler.spans().chain(self.store.spans()) {
@@ -316,6 +338,11 @@ impl Owner {
         self.vocabulary.names.retain(|name| names.contains(&name));
         self.pruned_to = size(&self.vocabulary);
     }
+}
+
+/// The graph of each environment, the one with the most spans first.
+pub(super) fn graphs(facts: &Facts, names: &NameTable) -> Vec<Arc<CallGraph>> {
+    environments(facts, names).into_iter().map(|name| Arc::new(resolve(facts, name, names))).collect()
 }
 
 /// The names that a resource refers to.

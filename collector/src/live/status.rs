@@ -26,8 +26,10 @@ pub struct Status {
     pub late_spans: u64,
     /// Spans that came again after their trace had settled. Those that came again before are counted in the graph.
     pub late_duplicates: u64,
-    /// Traces whose time was outside the window when they settled.
+    /// Traces whose time was too long ago, or in the future, when they settled.
     pub misdated_traces: u64,
+    /// Minutes that cannot be gone back to any more, since they were too many or too much.
+    pub forgotten_minutes: u64,
     /// Names that the bound of the vocabulary turned away.
     pub dropped_names: u64,
     /// Log lines taken.

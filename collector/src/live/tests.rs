@@ -8,13 +8,14 @@ use crate::testing::{EPOCH_NS, batch, child, root};
 
 /// A live side on this runtime, whose time may be paused; time starts with the spans of tests.
 pub(crate) fn simulated(settings: &LiveSettings) -> Live {
-    let (live, channels) = Live::connect(settings.request_bytes);
+    let owner = Owner::new(settings);
+    let (live, channels) = Live::connect(settings.request_bytes, owner.published());
     let start = Instant::now();
     let clock: Clock = Arc::new(move || {
         let elapsed = start.elapsed();
         Moment { elapsed, unix_ns: EPOCH_NS + elapsed.as_nanos() as u64 }
     });
-    tokio::spawn(drive(Owner::new(settings), channels, clock));
+    tokio::spawn(drive(owner, channels, clock));
     live
 }
 
@@ -39,7 +40,7 @@ async fn a_trace_is_published_once_it_is_quiet() {
 #[tokio::test(start_paused = true)]
 async fn snapshots_keep_their_distance_and_end_with_the_news() {
     const STEP: Duration = Duration::from_millis(130);
-    let settings = LiveSettings { window: Duration::from_secs(10), ..LiveSettings::default() };
+    let settings = LiveSettings { window: Window::Minute, ..LiveSettings::default() };
     let live = simulated(&settings);
     let mut published = live.published();
     let mut last: Option<Instant> = None;

@@ -77,7 +77,7 @@ proptest! {
     #[test]
     fn a_cited_trace_is_stored(durations in prop::collection::vec(0..5_000u64, 50..300), stored_traces in 20..100usize) {
         let stored_bytes = stored_traces * 1_000;
-        let settings = LiveSettings { stored_bytes, window: Duration::from_secs(30), ..LiveSettings::default() };
+        let settings = LiveSettings { stored_bytes, window: Window::Minute, ..LiveSettings::default() };
         let mut owner = Owner::new(&settings);
         for (step, duration_ms) in durations.into_iter().enumerate() {
             let now = at(Duration::from_millis(step as u64 * 400));
@@ -134,6 +134,7 @@ fn nothing_new_is_not_published() {
     assert!(owner.tick(seconds(7), 0).is_none());
     assert!(owner.tick(seconds(300), 0).is_some(), "the window slid");
     assert!(owner.published.environments.is_empty());
+    assert!(owner.tick(seconds(900), 0).is_none(), "a window that is not shown slid");
     assert!(owner.is_idle());
 }
 
