@@ -7,13 +7,14 @@ pub(crate) mod status;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Json};
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use spanlint_analyzer::Analysis;
 use spanlint_analyzer::report::{Report, ReportInput, Sampling, to_json};
-use spanlint_tui::{Live, Source};
+use spanlint_collector::api::ViewQuery;
+use spanlint_tui::Live;
 use tokio_util::sync::CancellationToken;
 
 use self::events::Events;
@@ -23,10 +24,10 @@ use crate::session::Session;
 /// The paths of [`routes`].
 pub(crate) const PATHS: [&str; 3] = ["/api/v1/findings", "/api/v1/status", "/api/v1/events"];
 
-/// `GET /api/v1/findings`: the report of the live window, as `check --format json` writes it. `/api/v1/status`: the
+/// `GET /api/v1/findings`: the report of a window (`?window=`, `?at=`), as `check --format json` writes it. `/api/v1/status`: the
 /// state of the collector. `/api/v1/events`: news of every picture, until `stopping`.
 pub(crate) fn routes(session: Arc<Session>, stopping: CancellationToken) -> Router {
-    let events = Events::new(session.live(), stopping);
+    let events = Events::new(session.pictures(), stopping);
     Router::new()
         .route("/api/v1/findings", get(findings))
         .route("/api/v1/status", get(status))
@@ -34,13 +35,20 @@ pub(crate) fn routes(session: Arc<Session>, stopping: CancellationToken) -> Rout
         .merge(Router::new().route("/api/v1/events", get(events::stream)).with_state(events))
 }
 
-async fn findings(State(session): State<Arc<Session>>) -> impl IntoResponse {
-    let live = session.live().borrow().clone();
-    ([(CONTENT_TYPE, "application/json")], report(&live))
+async fn findings(State(session): State<Arc<Session>>, Query(query): Query<ViewQuery>) -> Response {
+    let shown = session.pictures().borrow().view.unwrap_or_default();
+    let picture = match query.view(shown.window) {
+        Ok(view) => session.picture(view).await,
+        Err(problem) => Err(problem),
+    };
+    match picture {
+        Ok(live) => ([(CONTENT_TYPE, "application/json")], report(&live)).into_response(),
+        Err(problem) => problem.into_response(),
+    }
 }
 
 async fn status(State(session): State<Arc<Session>>) -> Json<StatusBody> {
-    let live = session.live().borrow().clone();
+    let live = session.pictures().borrow().clone();
     Json(StatusBody::from(&*live))
 }
 

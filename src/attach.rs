@@ -12,7 +12,7 @@ use anyhow::Context;
 use spanlint_analyzer::Mode;
 use spanlint_collector::access::Token;
 use spanlint_graph::resolve::environments;
-use spanlint_graph::{TraceId, Waterfall, file, resolve};
+use spanlint_graph::{TraceId, View, Waterfall, Window, file, resolve};
 use spanlint_tui::{Live, Source};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -31,6 +31,8 @@ pub(crate) struct Attached {
     remote: Remote,
     judge: Judge,
     pictures: watch::Sender<Arc<Live>>,
+    /// What is looked at; none for what the other collector shows.
+    view: watch::Sender<Option<View>>,
     runtime: Handle,
 }
 
@@ -40,9 +42,16 @@ impl Attached {
     /// # Errors
     ///
     /// When nothing answers there, or something that is not a spanlint whose snapshots can be read.
-    pub(crate) async fn connect(url: &str, token: Option<&Token>, judge: Judge) -> anyhow::Result<Arc<Self>> {
+    pub(crate) async fn connect(
+        url: &str,
+        token: Option<&Token>,
+        window: Option<Window>,
+        judge: Judge,
+    ) -> anyhow::Result<Arc<Self>> {
         let remote = Remote::new(url, token)?;
-        let attached = Arc::new(Self { remote, judge, pictures: watch::Sender::default(), runtime: Handle::current() });
+        let view = watch::Sender::new(window.map(|window| View { window, until_ns: None }));
+        let (pictures, runtime) = (watch::Sender::default(), Handle::current());
+        let attached = Arc::new(Self { remote, judge, pictures, view, runtime });
         attached.update(true).await.with_context(|| format!("cannot attach to {url}"))?;
         tokio::spawn(Self::follow(Arc::downgrade(&attached)));
         Ok(attached)
@@ -52,8 +61,12 @@ impl Attached {
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_gone = false;
+        let Some(mut view) = attached.upgrade().map(|attached| attached.view.subscribe()) else { return };
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                changed = view.changed() => if changed.is_err() { return },
+            }
             let Some(attached) = attached.upgrade() else { return };
             // Whoever comes back may be another version.
             match attached.update(is_gone).await {
@@ -73,10 +86,21 @@ impl Attached {
         }
         let status = self.remote.status().await?;
         let at_ns: u64 = status.at_unix_ns.parse().context("its status has no time")?;
-        if !is_first && self.pictures.borrow().at_ns == at_ns {
+        let shown = View { window: status.window()?, until_ns: None };
+        let view = self.view.borrow().unwrap_or(shown);
+        let has_view = self.pictures.borrow().view == Some(view);
+        if !is_first && has_view && (self.pictures.borrow().at_ns == at_ns || view.until_ns.is_some()) {
             return Ok(());
         }
-        let snapshot = self.remote.snapshot().await?;
+        let snapshot = match self.remote.snapshot(Some(view)).await? {
+            Ok(snapshot) => snapshot,
+            Err(problem) => {
+                let status = status.into_status(Some(problem));
+                self.pictures.send_replace(Arc::new(Live { at_ns, view: Some(view), status, ..Live::default() }));
+                return Ok(());
+            }
+        };
+        let readings = self.remote.readings().await?.into();
         let attached = Arc::clone(self);
         // A large graph takes the rules a while; the dashboard must not wait for them.
         let made = tokio::task::spawn_blocking(move || {
@@ -91,6 +115,8 @@ impl Attached {
                 graph: Arc::new(graph),
                 findings: analysis.findings.into(),
                 undecided: analysis.undecided.into(),
+                view: Some(view),
+                readings,
                 status: status.into_status(notice),
             };
             attached.pictures.send_replace(Arc::new(picture));
@@ -126,6 +152,10 @@ impl Source for Attached {
     }
 
     fn set_scenario(&self, _name: &str, _is_on: bool) {}
+
+    fn look(&self, view: View) {
+        self.view.send_replace(Some(view));
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use spanlint_analyzer::Severity;
 use spanlint_collector::durable::{MAX_LOG_AGE, MAX_LOG_BYTES};
 use spanlint_collector::limits::MEMORY_BYTES;
 use spanlint_demo_shop::Scenario;
+use spanlint_graph::Window;
 
 /// The architecture linter for running systems.
 ///
@@ -159,6 +160,9 @@ pub(crate) struct WatchArguments {
     pub(crate) receiver: ReceiverArguments,
     #[command(flatten)]
     pub(crate) judge: JudgeArguments,
+    /// Look so far back: 1m, 5m, 15m or all; else 5m, or what the other collector does
+    #[arg(long, value_name = "WINDOW", env = "SPANLINT_WINDOW")]
+    pub(crate) window: Option<Window>,
     /// Show another collector instead of receiving spans: the address of its API, such as `http://127.0.0.1:4319`
     #[arg(long, value_name = "URL", conflicts_with = "files")]
     pub(crate) attach: Option<String>,
@@ -171,6 +175,9 @@ pub(crate) struct WatchArguments {
 pub(crate) struct CollectArguments {
     #[command(flatten)]
     pub(crate) receiver: ReceiverArguments,
+    /// Judge so far back where nobody asks for another window: 1m, 5m, 15m or all
+    #[arg(long, value_name = "WINDOW", env = "SPANLINT_WINDOW", default_value_t)]
+    pub(crate) window: Window,
     #[command(flatten)]
     pub(crate) judge: JudgeArguments,
 }
@@ -246,6 +253,9 @@ pub(crate) struct DemoArguments {
     /// Requests to the shop in a second, with a screen
     #[arg(long, value_name = "PER_SECOND", default_value_t = 20.0, value_parser = rate)]
     pub(crate) rate: f64,
+    /// Look so far back: 1m, 5m, 15m or all. Short, so that a fault that is mended is seen to go
+    #[arg(long, value_name = "WINDOW", default_value_t = Window::Minute)]
+    pub(crate) window: Window,
     /// Switch scenarios by HTTP here; a free port where not given
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) control: Option<SocketAddr>,

@@ -11,6 +11,7 @@ use spanlint_collector::durable::{Recovery, Retention};
 use spanlint_collector::live::LiveSettings;
 use spanlint_collector::{Collector, CollectorConfig};
 use spanlint_demo_shop::Switches;
+use spanlint_graph::Window;
 use spanlint_tui::{Endpoint, Options, Source};
 use tokio::runtime::{self, Runtime};
 
@@ -21,22 +22,20 @@ use crate::output;
 use crate::safety;
 use crate::session::{Frame, Session};
 
-/// How far back live findings look.
-pub(crate) const WINDOW: Duration = Duration::from_mins(5);
-
 /// The runtime of every command that serves.
 pub(crate) fn runtime() -> std::io::Result<Runtime> {
     runtime::Builder::new_multi_thread().enable_all().build()
 }
 
-/// The collector that the arguments ask for.
-pub(crate) fn collector_config(arguments: &ReceiverArguments) -> anyhow::Result<CollectorConfig> {
+/// The collector that the arguments ask for, with the window that is judged where nobody asks for another.
+pub(crate) fn collector_config(arguments: &ReceiverArguments, window: Window) -> anyhow::Result<CollectorConfig> {
     let others: Vec<SocketAddr> = arguments.zipkin.into_iter().chain([arguments.api]).collect();
     let config = safe_config(&arguments.otlp, &others)?;
+    let live = LiveSettings { window, ..config.live.within(arguments.memory_limit << 20) };
     Ok(CollectorConfig {
         zipkin: arguments.zipkin,
         api: Some(arguments.api),
-        live: config.live.within(arguments.memory_limit << 20),
+        live,
         data_dir: arguments.data_dir.clone(),
         retention: Retention { bytes: arguments.data_mib << 20, age: Duration::from_hours(arguments.data_hours) },
         ..config
@@ -60,7 +59,7 @@ fn safe_config(arguments: &OtlpArguments, others: &[SocketAddr]) -> anyhow::Resu
         otlp_grpc: Some(arguments.otlp_grpc),
         otlp_http: Some(arguments.otlp_http),
         api: None,
-        live: LiveSettings { window: WINDOW, ..LiveSettings::default() },
+        live: LiveSettings::default(),
         ..CollectorConfig::default()
     })
 }
@@ -94,16 +93,15 @@ pub(crate) struct Service {
 
 impl Service {
     /// Judges what `collector` publishes, shows it to `session`, and serves the API.
-    pub(crate) fn start(mut collector: Collector, window: Duration, judge: Judge, switches: Option<Switches>) -> Self {
+    pub(crate) fn start(mut collector: Collector, judge: Judge, switches: Option<Switches>) -> Self {
         let addresses = collector.addresses();
         let otlp = addresses.otlp_grpc.into_iter().chain(addresses.otlp_http);
         let endpoints = otlp.map(|address| endpoint("OTLP gRPC + HTTP", address));
         let frame = Frame {
             endpoints: endpoints.chain(addresses.zipkin.map(|address| endpoint("Zipkin v2", address))).collect(),
-            window_seconds: window.as_secs(),
             switches,
         };
-        let session = Session::start(frame, judge, collector.published(), collector.traces());
+        let session = Session::start(frame, judge, &collector);
         let routes = api::routes(Arc::clone(&session), collector.stopping());
         collector.serve_api(routes, &api::PATHS);
         Self { collector, session }

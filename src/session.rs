@@ -1,12 +1,14 @@
 //! A live session: what the collector publishes is judged, and becomes the pictures that the dashboard and the API
 //! show. One task judges; everybody else reads immutable pictures.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use spanlint_analyzer::{Analysis, Mode};
-use spanlint_collector::live::{Published, TraceReader};
+use spanlint_collector::Collector;
+use spanlint_collector::api::ViewProblem;
+use spanlint_collector::live::{FactsReader, Published, TraceReader};
 use spanlint_demo_shop::{Scenario, Switches};
-use spanlint_graph::{TraceId, Waterfall};
+use spanlint_graph::{CallGraph, TraceId, View, Waterfall};
 use spanlint_tui::{Endpoint, Live, ScenarioState, Source, Status};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -18,35 +20,41 @@ use crate::judge::Judge;
 pub(crate) struct Frame {
     /// Where spans can be sent.
     pub(crate) endpoints: Vec<Endpoint>,
-    /// Length of the window, in seconds.
-    pub(crate) window_seconds: u64,
     /// The switches of the demo's scenarios.
     pub(crate) switches: Option<Switches>,
 }
 
 impl Frame {
-    fn picture(&self, published: &Published, analysis: Analysis) -> Live {
-        let counts = published.status;
-        let graph = published.environments.first().cloned().unwrap_or_default();
-        let others = published.environments.iter().skip(1).map(|graph| graph.environment.as_str());
+    /// The picture of a view on what was published.
+    fn picture(&self, published: &Published, view: View, graphs: &[Arc<CallGraph>], judge: &Judge) -> Live {
+        let graph = graphs.first().cloned().unwrap_or_default();
+        let others = graphs.iter().skip(1).map(|graph| graph.environment.as_str());
         let notice = other_environments(&graph.environment, others);
+        let is_empty = graphs.is_empty();
+        let analysis = if is_empty { Analysis::default() } else { judge.judge(&graph, Mode::Live) };
         Live {
             at_ns: published.at_ns,
             graph,
             findings: analysis.findings.into(),
             undecided: analysis.undecided.into(),
-            status: Status {
-                endpoints: self.endpoints.clone(),
-                spans_per_second: counts.spans_per_second as f64,
-                spans: counts.accepted_spans,
-                traces: counts.settled_traces,
-                rejected: counts.refused_spans,
-                late: counts.late_spans,
-                pending_traces: counts.pending_traces,
-                window_seconds: self.window_seconds,
-                notice,
-                scenarios: self.scenarios(),
-            },
+            view: Some(view),
+            readings: Arc::clone(&published.readings),
+            status: self.status(published, notice),
+        }
+    }
+
+    fn status(&self, published: &Published, notice: Option<String>) -> Status {
+        let counts = published.status;
+        Status {
+            endpoints: self.endpoints.clone(),
+            spans_per_second: counts.spans_per_second as f64,
+            spans: counts.accepted_spans,
+            traces: counts.settled_traces,
+            rejected: counts.refused_spans,
+            late: counts.late_spans,
+            pending_traces: counts.pending_traces,
+            notice,
+            scenarios: self.scenarios(),
         }
     }
 
@@ -72,50 +80,127 @@ pub(crate) fn other_environments<'a>(shown: &str, others: impl Iterator<Item = &
 #[derive(Debug)]
 pub(crate) struct Session {
     frame: Frame,
-    pictures: watch::Sender<Arc<Live>>,
+    judge: Judge,
+    published: watch::Receiver<Arc<Published>>,
+    facts: FactsReader,
     traces: TraceReader,
+    /// Of what is published.
+    pictures: watch::Sender<Arc<Live>>,
+    /// What the dashboard looks at.
+    view: watch::Sender<View>,
+    /// Of that.
+    shown: watch::Sender<Arc<Live>>,
     runtime: Handle,
 }
 
 impl Session {
     /// Starts to judge. The task ends when the collector does, or when the session is dropped.
-    pub(crate) fn start(
-        frame: Frame,
-        judge: Judge,
-        mut published: watch::Receiver<Arc<Published>>,
-        traces: TraceReader,
-    ) -> Arc<Self> {
-        let first = frame.picture(&published.borrow_and_update(), Analysis::default());
-        let pictures = watch::Sender::new(Arc::new(first));
-        let session = Arc::new(Self { frame, pictures, traces, runtime: Handle::current() });
-        let judge = Arc::new(judge);
-        tokio::spawn({
-            let session = Arc::downgrade(&session);
-            async move {
-                while published.changed().await.is_ok() {
-                    let newest = Arc::clone(&published.borrow_and_update());
-                    let (Some(session), judge) = (session.upgrade(), Arc::clone(&judge)) else { return };
-                    // A large graph takes the rules a while; the tasks that receive spans must not wait for them.
-                    let judged = tokio::task::spawn_blocking(move || session.show(&newest, &judge)).await;
-                    if judged.is_err() {
-                        return;
-                    }
-                }
-            }
+    pub(crate) fn start(frame: Frame, judge: Judge, collector: &Collector) -> Arc<Self> {
+        let published = collector.published();
+        let first = Arc::clone(&published.borrow());
+        let view = View { window: first.window, until_ns: None };
+        let picture = Arc::new(frame.picture(&first, view, &[], &judge));
+        let session = Arc::new(Self {
+            frame,
+            judge,
+            published,
+            facts: collector.facts(),
+            traces: collector.traces(),
+            pictures: watch::Sender::new(Arc::clone(&picture)),
+            view: watch::Sender::new(view),
+            shown: watch::Sender::new(picture),
+            runtime: Handle::current(),
         });
+        tokio::spawn(Self::follow(Arc::downgrade(&session)));
         session
     }
 
-    fn show(&self, published: &Published, judge: &Judge) {
-        let graph = published.environments.first();
-        let analysis = graph.map(|graph| judge.judge(graph, Mode::Live)).unwrap_or_default();
-        self.pictures.send_replace(Arc::new(self.frame.picture(published, analysis)));
+    /// Makes the pictures of everything that is published, and of every view that the dashboard asks for.
+    async fn follow(session: Weak<Self>) {
+        let Some((mut published, mut view)) =
+            session.upgrade().map(|session| (session.published.clone(), session.view.subscribe()))
+        else {
+            return;
+        };
+        loop {
+            let is_news = tokio::select! {
+                changed = published.changed() => if changed.is_ok() { true } else { return },
+                changed = view.changed() => if changed.is_ok() { false } else { return },
+            };
+            let newest = Arc::clone(&published.borrow_and_update());
+            let Some(session) = session.upgrade() else { return };
+            if is_news {
+                session.show_published(&newest).await;
+            }
+            session.show_view(&newest).await;
+        }
+    }
+
+    /// The view of what is published.
+    fn default_view(&self) -> View {
+        View { window: self.published.borrow().window, until_ns: None }
+    }
+
+    async fn show_published(self: &Arc<Self>, published: &Arc<Published>) {
+        let view = View { window: published.window, until_ns: None };
+        let picture = self.judged(Arc::clone(published), view, published.environments.clone()).await;
+        self.pictures.send_replace(picture);
+    }
+
+    /// Shows the dashboard what it looks at. The past does not change, only what the collector tells of itself does.
+    async fn show_view(self: &Arc<Self>, published: &Arc<Published>) {
+        let view = *self.view.borrow();
+        let is_shown = self.shown.borrow().view == Some(view);
+        let picture = if view == self.default_view() {
+            Ok(Arc::clone(&self.pictures.borrow()))
+        } else if view.until_ns.is_some() && is_shown {
+            let shown = Live::clone(&self.shown.borrow());
+            let status = self.frame.status(published, shown.status.notice);
+            Ok(Arc::new(Live { at_ns: published.at_ns, status, ..shown }))
+        } else {
+            self.view_of(published, view).await
+        };
+        let picture = picture.unwrap_or_else(|problem| {
+            let status = self.frame.status(published, Some(problem.to_string()));
+            Arc::new(Live { at_ns: published.at_ns, view: Some(view), status, ..Live::default() })
+        });
+        self.shown.send_replace(picture);
+    }
+
+    /// The picture of any view, as of now.
+    ///
+    /// # Errors
+    ///
+    /// When the last minute of the view is not kept, or the collector is stopping.
+    pub(crate) async fn picture(self: &Arc<Self>, view: View) -> Result<Arc<Live>, ViewProblem> {
+        if view == self.default_view() {
+            return Ok(Arc::clone(&self.pictures.borrow()));
+        }
+        let published = Arc::clone(&self.published.borrow());
+        self.view_of(&published, view).await
+    }
+
+    async fn view_of(self: &Arc<Self>, published: &Arc<Published>, view: View) -> Result<Arc<Live>, ViewProblem> {
+        let graphs = self.facts.graphs(view).await?;
+        Ok(self.judged(Arc::clone(published), view, graphs).await)
+    }
+
+    /// A large graph takes the rules a while; the tasks that receive spans must not wait for them.
+    async fn judged(self: &Arc<Self>, published: Arc<Published>, view: View, graphs: Vec<Arc<CallGraph>>) -> Arc<Live> {
+        let session = Arc::clone(self);
+        let picture = move || Arc::new(session.frame.picture(&published, view, &graphs, &session.judge));
+        tokio::task::spawn_blocking(picture).await.expect("rules do not panic")
+    }
+
+    /// The pictures of what is published, whatever the dashboard looks at.
+    pub(crate) fn pictures(&self) -> watch::Receiver<Arc<Live>> {
+        self.pictures.subscribe()
     }
 }
 
 impl Source for Session {
     fn live(&self) -> watch::Receiver<Arc<Live>> {
-        self.pictures.subscribe()
+        self.shown.subscribe()
     }
 
     fn trace(&self, trace_id: TraceId) -> Option<Waterfall> {
@@ -126,10 +211,16 @@ impl Source for Session {
         let (Some(switches), Ok(scenario)) = (&self.frame.switches, name.parse::<Scenario>()) else { return };
         switches.set(scenario, is_on);
         // The switch is shown at once, not with the next spans.
-        self.pictures.send_modify(|live| {
-            let mut shown = Live::clone(live);
-            shown.status.scenarios = self.frame.scenarios();
-            *live = Arc::new(shown);
-        });
+        for pictures in [&self.pictures, &self.shown] {
+            pictures.send_modify(|live| {
+                let mut shown = Live::clone(live);
+                shown.status.scenarios = self.frame.scenarios();
+                *live = Arc::new(shown);
+            });
+        }
+    }
+
+    fn look(&self, view: View) {
+        self.view.send_replace(view);
     }
 }

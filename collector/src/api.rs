@@ -232,6 +232,12 @@ impl From<ViewProblem> for Refused {
     }
 }
 
+impl IntoResponse for ViewProblem {
+    fn into_response(self) -> Response {
+        Refused::from(self).into_response()
+    }
+}
+
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         (self.0, Json(RefusedBody { error: self.1 })).into_response()

@@ -18,7 +18,7 @@ use crate::clock::system_clock;
 use crate::config::{API_FLAG, CollectorConfig, DATA_DIR_FLAG, OTLP_GRPC_FLAG, OTLP_HTTP_FLAG, ZIPKIN_FLAG};
 use crate::durable::{Durable, DurableError, Opened, Recovery, Replayed, Retention, Writer};
 use crate::limits::{Limits, SHUTDOWN_TIMEOUT};
-use crate::live::{Finished, Live, LiveSettings, Published, Replay, TraceReader};
+use crate::live::{FactsReader, Finished, Live, LiveSettings, Published, Replay, TraceReader};
 use crate::receiver::{self, BindError, Counters, Receiver, bind};
 use crate::tls::Tls;
 
@@ -131,6 +131,11 @@ impl Collector {
     /// Where stored traces are asked for.
     pub fn traces(&self) -> TraceReader {
         self.live.traces()
+    }
+
+    /// Where facts are asked for.
+    pub fn facts(&self) -> FactsReader {
+        self.live.facts()
     }
 
     /// A stored trace.

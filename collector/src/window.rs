@@ -88,6 +88,7 @@ impl Windows {
 
     /// Folds in what is new and drops what is too old at `now_ns`; answers by [`Window::index`] which windows changed.
     pub fn advance(&mut self, now_ns: u64) -> [bool; Window::ALL.len()] {
+        let has_gone_on = now_ns / BUCKET_NS != self.current;
         let mut has_changed = self.slide(now_ns / BUCKET_NS);
         for (number, facts) in std::mem::take(&mut self.new) {
             // Time may have gone on, or back, since the facts were placed.
@@ -102,6 +103,9 @@ impl Windows {
                     has_changed[window.index()] = true;
                 }
             }
+        }
+        if has_gone_on {
+            self.rest();
         }
         has_changed
     }
@@ -206,7 +210,6 @@ impl Windows {
             }
         }
         self.buckets = self.buckets.split_off(&self.first_bucket_kept());
-        self.rest();
         has_lost
     }
 

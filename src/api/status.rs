@@ -1,7 +1,9 @@
 //! The state of a collector as JSON, there and back: `spanlint watch --attach` shows it as the collector's own
 //! dashboard would.
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use spanlint_graph::Window;
 use spanlint_tui::{Endpoint, Live, Status};
 
 /// `GET /api/v1/status`, and a part of every event.
@@ -11,7 +13,7 @@ pub(crate) struct StatusBody {
     pub(crate) at_unix_ns: String,
     environment: String,
     endpoints: Vec<EndpointBody>,
-    window_seconds: u64,
+    window: String,
     spans_per_second: f64,
     accepted_spans: u64,
     rejected_spans: u64,
@@ -37,7 +39,7 @@ impl From<&Live> for StatusBody {
             at_unix_ns: live.at_ns.to_string(),
             environment: live.graph.environment.clone(),
             endpoints: status.endpoints.iter().map(endpoint).collect(),
-            window_seconds: status.window_seconds,
+            window: live.view.unwrap_or_default().window.to_string(),
             spans_per_second: status.spans_per_second,
             accepted_spans: status.spans,
             rejected_spans: status.rejected,
@@ -49,6 +51,11 @@ impl From<&Live> for StatusBody {
 }
 
 impl StatusBody {
+    /// The window that the other side shows where nobody asks for another.
+    pub(crate) fn window(&self) -> anyhow::Result<Window> {
+        self.window.parse().context("its status has no window")
+    }
+
     /// The state as the dashboard shows it, with the sentence that its user must know.
     pub(crate) fn into_status(self, notice: Option<String>) -> Status {
         let endpoint = |body: EndpointBody| Endpoint { protocols: body.protocols, address: body.address };
@@ -60,7 +67,6 @@ impl StatusBody {
             rejected: self.rejected_spans,
             late: self.late_spans,
             pending_traces: self.pending_traces,
-            window_seconds: self.window_seconds,
             notice,
             scenarios: Vec::new(),
         }

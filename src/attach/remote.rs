@@ -4,14 +4,16 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use spanlint_collector::access::Token;
-use spanlint_collector::api::wire::{TraceBody, Version};
+use spanlint_collector::api::wire::{ReadingsBody, TraceBody, Version};
+use spanlint_graph::measurement::ServiceReadings;
 use spanlint_graph::text::scrub;
-use spanlint_graph::{TraceId, Waterfall};
+use spanlint_graph::{TraceId, View, Waterfall};
 
 use crate::api::status::StatusBody;
 
@@ -81,9 +83,24 @@ impl Remote {
         self.json("/api/v1/status").await
     }
 
-    /// The facts of its window, as the bytes of a `.graph` file.
-    pub(crate) async fn snapshot(&self) -> anyhow::Result<Vec<u8>> {
-        self.bytes(self.get("/api/v1/snapshot").await?).await
+    /// The facts of a view, else of what it shows, as the bytes of a `.graph` file; a sentence where the view is not
+    /// kept there.
+    pub(crate) async fn snapshot(&self, view: Option<View>) -> anyhow::Result<Result<Vec<u8>, String>> {
+        let window = view.map(|view| format!("?window={}", view.window)).unwrap_or_default();
+        let until = view.and_then(|view| view.until_ns).and_then(|ns| Timestamp::from_nanosecond(ns.into()).ok());
+        let at = until.map(|until| format!("&at={until}")).unwrap_or_default();
+        let response = self.send(&format!("/api/v1/snapshot{window}{at}")).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            let body: RefusedBody = serde_json::from_slice(&self.bytes(response).await?)?;
+            return Ok(Err(scrub(&body.error).into_owned()));
+        }
+        Ok(Ok(self.bytes(self.accepted(response).await?).await?))
+    }
+
+    /// What its services measure of themselves.
+    pub(crate) async fn readings(&self) -> anyhow::Result<Vec<ServiceReadings>> {
+        let body: ReadingsBody = self.json("/api/v1/measurements").await?;
+        Ok(body.try_into()?)
     }
 
     /// A trace; none where it is not kept any more.

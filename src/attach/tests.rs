@@ -11,7 +11,7 @@ use spanlint_collector::live::LiveSettings;
 use spanlint_collector::{Collector, CollectorConfig};
 
 use super::*;
-use crate::service::{Service, WINDOW};
+use crate::service::Service;
 
 const SPAN: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"scopeSpans":[{"spans":[{"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"0001020304050607","name":"GET /","kind":2,"startTimeUnixNano":"1000","endTimeUnixNano":"2000"}]}]}]}"#;
 const TRACE: TraceId = TraceId(0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f);
@@ -21,7 +21,7 @@ async fn start(api: SocketAddr) -> Service {
     let settle = Settle::Quiet { complete: Duration::ZERO, incomplete: Duration::ZERO };
     let live = LiveSettings { settle, ..LiveSettings::default() };
     let config = CollectorConfig { api: Some(api), live, ..CollectorConfig::private() };
-    Service::start(Collector::start(config).await.unwrap(), WINDOW, Judge::default(), None)
+    Service::start(Collector::start(config).await.unwrap(), Judge::default(), None)
 }
 
 async fn send(service: &Service) {
@@ -38,7 +38,7 @@ fn free() -> SocketAddr {
 async fn the_picture_is_the_collectors_and_stays_when_it_goes() {
     let service = start(free()).await;
     let api = service.collector.addresses().api.unwrap();
-    let attached = Attached::connect(&api.to_string(), None, Judge::default()).await.unwrap();
+    let attached = Attached::connect(&api.to_string(), None, None, Judge::default()).await.unwrap();
     let mut pictures = attached.live();
     send(&service).await;
     let shown = pictures.wait_for(|live| !live.graph.nodes.is_empty()).await.unwrap().clone();
@@ -65,7 +65,7 @@ async fn the_picture_is_the_collectors_and_stays_when_it_goes() {
 }
 
 async fn refused(url: &str) -> String {
-    crate::failure::message(&Attached::connect(url, None, Judge::default()).await.unwrap_err())
+    crate::failure::message(&Attached::connect(url, None, None, Judge::default()).await.unwrap_err())
 }
 
 #[tokio::test]

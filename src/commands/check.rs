@@ -70,7 +70,7 @@ impl Gathered {
     async fn add_collector(&mut self, url: &str, remote: &Remote) -> anyhow::Result<()> {
         let asked = async {
             remote.check_version().await?;
-            anyhow::Ok(file::read(&remote.snapshot().await?)?)
+            anyhow::Ok(file::read(&remote.snapshot(None).await?.map_err(anyhow::Error::msg)?)?)
         };
         let (facts, names) = asked.await.with_context(|| format!("cannot judge what {url} holds"))?;
         self.sources.push(url.to_owned());

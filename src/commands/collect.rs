@@ -7,15 +7,15 @@ use crate::cli::CollectArguments;
 use crate::failure::Ending;
 use crate::judge::Judge;
 use crate::output;
-use crate::service::{self, Service, WINDOW};
+use crate::service::{self, Service};
 
 pub(crate) fn run(arguments: &CollectArguments) -> anyhow::Result<Ending> {
     output::show_log();
     let judge = Judge::load(&arguments.judge)?;
-    let config = service::collector_config(&arguments.receiver)?;
+    let config = service::collector_config(&arguments.receiver, arguments.window)?;
     service::runtime()?.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let service = Service::start(Collector::start(config).await?, WINDOW, judge, None);
+        let service = Service::start(Collector::start(config).await?, judge, None);
         let addresses = service.collector.addresses();
         let otlp = addresses.otlp_grpc.iter().chain(&addresses.otlp_http);
         let otlp: Vec<String> = otlp.map(ToString::to_string).collect();

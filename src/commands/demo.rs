@@ -1,7 +1,6 @@
 //! `spanlint demo`: the shop, its load, the collector and the dashboard (or a report) in one process.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use spanlint_analyzer::Mode;
 use spanlint_analyzer::report::{Report, ReportInput, Sampling};
@@ -17,9 +16,6 @@ use crate::output;
 use crate::service::{self, Service};
 use crate::{recording, report};
 
-/// How far back the demo's findings look: short, so that a fault that is mended is seen to go.
-const WINDOW: Duration = Duration::from_mins(1);
-
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<Ending> {
     if !arguments.headless {
         service::require_terminal("`spanlint demo --headless` prints a report instead")?;
@@ -34,11 +30,11 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<Ending> {
 }
 
 async fn show(arguments: &DemoArguments, judge: Judge) -> anyhow::Result<Ending> {
-    let live = LiveSettings { window: WINDOW, ..LiveSettings::default() };
+    let live = LiveSettings { window: arguments.window, ..LiveSettings::default() };
     let collector = Collector::start(CollectorConfig { live, ..CollectorConfig::private() }).await?;
     let shop = open_shop(arguments, &collector).await?;
     let load = shop.start_load(LoadPlan::Paced { requests_per_second: arguments.rate });
-    let service = Service::start(collector, WINDOW, judge, Some(shop.switches()));
+    let service = Service::start(collector, judge, Some(shop.switches()));
     let shown = service::show(service.session).await;
     load.stop().await;
     let closed = shop.shutdown().await;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use spanlint_analyzer::Mode;
 use spanlint_collector::Collector;
-use spanlint_collector::access::Token;
-use spanlint_graph::{TraceId, Waterfall};
+use spanlint_graph::{TraceId, View, Waterfall};
 use spanlint_tui::{Live, Source, Status};
 use tokio::sync::watch;
 
@@ -17,29 +16,30 @@ use crate::judge::Judge;
 use crate::output;
 use crate::recording::Recording;
 use crate::safety;
-use crate::service::{self, Service, WINDOW};
+use crate::service::{self, Service};
 
 pub(crate) fn run(arguments: &WatchArguments) -> anyhow::Result<Ending> {
     let judge = Judge::load(&arguments.judge)?;
     service::require_terminal("`spanlint collect` receives without one, `spanlint check` judges recordings")?;
     match &arguments.attach {
-        Some(url) => watch_other(url, safety::token(&arguments.receiver.otlp.safety.token)?.as_ref(), judge),
+        Some(url) => watch_other(url, arguments, judge),
         None if arguments.files.is_empty() => watch_live(arguments, judge),
         None => watch_recording(&arguments.files, &judge),
     }
 }
 
-fn watch_other(url: &str, token: Option<&Token>, judge: Judge) -> anyhow::Result<Ending> {
+fn watch_other(url: &str, arguments: &WatchArguments, judge: Judge) -> anyhow::Result<Ending> {
+    let token = safety::token(&arguments.receiver.otlp.safety.token)?;
     service::runtime()?.block_on(async {
-        service::show(Attached::connect(url, token, judge).await?).await?;
+        service::show(Attached::connect(url, token.as_ref(), arguments.window, judge).await?).await?;
         Ok(Ending::Clean)
     })
 }
 
 fn watch_live(arguments: &WatchArguments, judge: Judge) -> anyhow::Result<Ending> {
-    let config = service::collector_config(&arguments.receiver)?;
+    let config = service::collector_config(&arguments.receiver, arguments.window.unwrap_or_default())?;
     service::runtime()?.block_on(async {
-        let service = Service::start(Collector::start(config).await?, WINDOW, judge, None);
+        let service = Service::start(Collector::start(config).await?, judge, None);
         // Seen once the dashboard is left.
         if let Some(sentence) = service.collector.recovery().and_then(service::recovery_sentence) {
             output::say(&sentence);
@@ -60,7 +60,6 @@ fn watch_recording(files: &[PathBuf], judge: &Judge) -> anyhow::Result<Ending> {
         spans: graph.counts.spans,
         traces: graph.counts.traces,
         rejected: recording.rejected_spans,
-        window_seconds: seen.last_ns.saturating_sub(seen.first_ns).div_ceil(1_000_000_000).max(1),
         notice: Some(format!("recording: {}", recording.sources.join(", "))),
         ..Status::default()
     };
@@ -70,6 +69,7 @@ fn watch_recording(files: &[PathBuf], judge: &Judge) -> anyhow::Result<Ending> {
         findings: analysis.findings.into(),
         undecided: analysis.undecided.into(),
         status,
+        ..Live::default()
     };
     let source = Arc::new(Still { live: watch::Sender::new(Arc::new(live)), recording });
     service::runtime()?.block_on(service::show(source))?;
@@ -92,4 +92,6 @@ impl Source for Still {
     }
 
     fn set_scenario(&self, _name: &str, _is_on: bool) {}
+
+    fn look(&self, _view: View) {}
 }

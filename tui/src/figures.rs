@@ -64,8 +64,8 @@ impl Figures {
 pub(crate) fn seconds(live: &Live) -> f64 {
     let seen = live.graph.counts.seen;
     let spread = seen.last_ns.saturating_sub(seen.first_ns) as f64 / 1e9;
-    let window = live.status.window_seconds as f64;
-    if window > 0.0 { spread.min(window).max(1.0) } else { spread.max(1.0) }
+    let window = live.view.and_then(|view| view.window.minutes()).map(|minutes| minutes as f64 * 60.0);
+    window.map_or(spread, |window| spread.min(window)).max(1.0)
 }
 
 /// The numbers of every drawn node, in the order of the topology.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use spanlint_analyzer::finding::{Finding, Undecided};
-use spanlint_graph::{CallGraph, TraceId, Waterfall};
+use spanlint_graph::measurement::ServiceReadings;
+use spanlint_graph::{CallGraph, TraceId, View, Waterfall};
 use tokio::sync::watch;
 
 /// One immutable picture of the window: graph, verdict and state of the collector belong together.
@@ -17,6 +18,10 @@ pub struct Live {
     pub findings: Arc<[Finding]>,
     /// What the rules could not decide.
     pub undecided: Arc<[Undecided]>,
+    /// Which window the graph is of; none where there is only one, as of a recording.
+    pub view: Option<View>,
+    /// What the services measure of themselves.
+    pub readings: Arc<[ServiceReadings]>,
     /// The state of the collector.
     pub status: Status,
 }
@@ -38,8 +43,6 @@ pub struct Status {
     pub late: u64,
     /// Traces that are not settled yet.
     pub pending_traces: u64,
-    /// Length of the window, in seconds.
-    pub window_seconds: u64,
     /// Something that the user must know, in one sentence.
     pub notice: Option<String>,
     /// The faults that can be switched; empty outside the demo.
@@ -77,4 +80,7 @@ pub trait Source: Send + Sync {
 
     /// Switches a scenario of the demo; a later picture shows whether it happened.
     fn set_scenario(&self, name: &str, is_on: bool);
+
+    /// Asks for pictures of another window, now or earlier; a later picture shows it, or says why not.
+    fn look(&self, view: View);
 }

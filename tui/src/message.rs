@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spanlint_graph::{TraceId, Waterfall};
+use spanlint_graph::{TraceId, View, Waterfall};
 
 use crate::live::Live;
 
@@ -75,6 +75,8 @@ pub(crate) enum Effect {
         /// On or off.
         is_on: bool,
     },
+    /// Look through another window.
+    Look(View),
     /// Leave.
     Quit,
 }

@@ -63,6 +63,27 @@ pub(crate) fn time_of_day(unix_ns: u64) -> String {
     format!("{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
 }
 
+/// Bytes in powers of 1024: `1.5 MiB`.
+pub(crate) fn bytes(value: f64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = value.max(0.0);
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{} {}", short(value), UNITS[unit])
+}
+
+/// A bar for each value, the greatest the highest.
+pub(crate) fn bars(values: &[f64]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let greatest = values.iter().copied().fold(0.0, f64::max);
+    let bar =
+        |value: &f64| if greatest > 0.0 { ((value / greatest * 7.0).round().max(0.0) as usize).min(7) } else { 0 };
+    values.iter().map(|value| BARS[bar(value)]).collect()
+}
+
 fn short(value: f64) -> String {
     match value {
         value if value <= 0.0 => "0".to_owned(),

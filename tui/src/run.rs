@@ -64,6 +64,7 @@ pub async fn run(source: Arc<dyn Source>, options: Options) -> io::Result<()> {
         match update(&mut state, message) {
             None => {}
             Some(Effect::Quit) => return Ok(()),
+            Some(Effect::Look(view)) => source.look(view),
             Some(Effect::SetScenario { name, is_on }) => source.set_scenario(&name, is_on),
             Some(Effect::LoadTrace(trace_id)) => {
                 let (source, answers) = (source.clone(), answers.clone());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use spanlint_analyzer::finding::Finding;
-use spanlint_graph::NodeKind;
+use spanlint_graph::{NodeKind, View};
 
 use crate::detail::{Detail, FindingKey};
 use crate::figures::{self, Figures};
@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) held_back: Option<Arc<Live>>,
     /// Whether the picture on screen is held.
     pub(crate) is_paused: bool,
+    /// The view that was asked for last; none before any was.
+    pub(crate) wanted: Option<View>,
     /// Unix time in nanoseconds.
     pub(crate) now_ns: u64,
     /// Columns and rows of the terminal.
@@ -143,6 +145,7 @@ impl State {
             live,
             held_back: None,
             is_paused: false,
+            wanted: None,
             size,
             screens: vec![Screen::Overview],
             overlay: None,
@@ -222,6 +225,12 @@ impl State {
             is_folded: self.is_folded,
             centre: self.centre.clone(),
             marked: self.live.findings.iter().filter_map(|finding| finding.subject.datastore.clone()).collect(),
+            accused: self
+                .live
+                .findings
+                .iter()
+                .flat_map(|finding| figures::node_ids(finding, &self.live.graph))
+                .collect(),
         };
         let topology = Topology::of(&self.live.graph, &selection);
         let drawing = &mut self.drawing;

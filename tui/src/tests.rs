@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
+use spanlint_graph::{View, Window};
 
 use crate::detail::Part;
 use crate::layout::Layout;
@@ -326,4 +327,47 @@ proptest! {
         }
         prop_assert_eq!(layout, lay());
     }
+}
+
+#[test]
+fn windows_and_minutes_are_asked_for_and_the_past_says_so() {
+    let mut state = dashboard([false; 3], LARGE);
+    let now = Some(View { window: Window::Minute, until_ns: None });
+    assert_eq!(state.live.view, now);
+    let five = View { window: Window::FiveMinutes, until_ns: None };
+    assert_eq!(press(&mut state, "w"), Some(Effect::Look(five)));
+    let minute_ns = 60_000_000_000;
+    state.now_ns = 100 * minute_ns + 7;
+    let past = View { until_ns: Some(99 * minute_ns + 7), ..five };
+    assert_eq!(press(&mut state, "["), Some(Effect::Look(past)));
+    let shown = Live { view: Some(past), ..sample::live(0, [false; 3]) };
+    update(&mut state, Message::Live(Arc::new(shown)));
+    assert!(picture(&state).contains("PAST 01:35 to 01:40 UTC"), "{}", picture(&state));
+    assert_eq!(press(&mut state, "[ [ ]"), Some(Effect::Look(View { until_ns: Some(98 * minute_ns + 7), ..five })));
+    assert_eq!(press(&mut state, "] ]"), Some(Effect::Look(five)));
+    assert_eq!(press(&mut state, "]"), None);
+    assert_eq!(press(&mut state, "["), Some(Effect::Look(past)));
+    assert_eq!(press(&mut state, "}"), Some(Effect::Look(five)));
+}
+
+#[test]
+fn a_recording_has_no_other_window() {
+    let mut state = State::new(Arc::new(Live { view: None, ..sample::live(0, [false; 3]) }), SMALL);
+    assert_eq!([press(&mut state, "w"), press(&mut state, "["), press(&mut state, "]")], [None, None, None]);
+}
+
+#[test]
+fn log_lines_stand_under_their_spans_until_they_are_put_away() {
+    let mut state = dashboard([true, false, false], LARGE);
+    press(&mut state, "Enter Enter");
+    assert!(picture(&state).contains("│ warn  stock of sku-1 is low"), "{}", picture(&state));
+    press(&mut state, "x");
+    assert!(!picture(&state).contains("stock of sku-1"), "{}", picture(&state));
+}
+
+#[test]
+fn a_service_tells_what_it_measures_of_itself() {
+    let mut state = dashboard([false; 3], LARGE);
+    state.screens.push(Screen::Detail(crate::detail::Detail::of_part(Part::Node("service:shop/cart".to_owned()))));
+    assert_snapshot!("node_readings_120x40", picture(&state));
 }

@@ -19,8 +19,10 @@ pub(crate) struct Selection {
     pub(crate) is_folded: bool,
     /// Only these nodes and those they call or are called by; empty for all.
     pub(crate) centre: BTreeSet<String>,
-    /// Nodes that findings are about: never folded, never left out before others.
+    /// Datastores that findings are about: never folded.
     pub(crate) marked: BTreeSet<String>,
+    /// Nodes that findings are about: never left out before others.
+    pub(crate) accused: BTreeSet<String>,
 }
 
 /// Nodes and lines to draw.
@@ -167,8 +169,8 @@ fn keep_the_most_important(graph: &CallGraph, selection: &Selection, kept: &mut 
         calls[edge.from.0 as usize] += edge.facts.calls;
         calls[edge.to.0 as usize] += edge.facts.calls;
     }
-    let is_marked = |index: &NodeIndex| selection.marked.contains(&graph.node(*index).id);
-    kept.sort_by_key(|index| (!is_marked(index), std::cmp::Reverse(calls[index.0 as usize]), *index));
+    let is_accused = |index: &NodeIndex| selection.accused.contains(&graph.node(*index).id);
+    kept.sort_by_key(|index| (!is_accused(index), std::cmp::Reverse(calls[index.0 as usize]), *index));
     kept.truncate(MAX_DRAWN_NODES);
     kept.sort();
 }

@@ -17,6 +17,8 @@ pub(crate) struct TraceView {
     pub(crate) content: Content,
     /// The selected row.
     pub(crate) row: usize,
+    /// Whether log lines are shown under their spans.
+    pub(crate) has_logs: bool,
 }
 
 /// Whether a trace is there.
@@ -44,7 +46,7 @@ pub(crate) struct Shown {
 impl TraceView {
     /// A trace that is asked for.
     pub(crate) fn awaited(trace_id: TraceId, claim: Option<(String, Subject)>) -> Self {
-        Self { trace_id, claim, content: Content::Awaited, row: 0 }
+        Self { trace_id, claim, content: Content::Awaited, row: 0, has_logs: true }
     }
 
     /// Takes the answer; the first row that proves the claim is selected.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use spanlint_analyzer::finding::Subject;
+use spanlint_graph::View;
 
 use crate::detail::{self, Detail, Link, Part};
 use crate::live::Live;
@@ -18,7 +19,9 @@ const PAN_COLUMNS: usize = 8;
 /// Rows that one step moves the window of the drawing.
 const PAN_ROWS: usize = 2;
 /// Rows of the list of keys.
-pub(crate) const HELP_ROWS: usize = 19;
+pub(crate) const HELP_ROWS: usize = 22;
+/// A minute, in nanoseconds.
+const MINUTE_NS: u64 = 60_000_000_000;
 /// The longest filter, in characters.
 const MAX_FILTER: usize = 40;
 
@@ -123,6 +126,10 @@ fn press_anywhere(state: &mut State, key: Key) -> Outcome {
         Key::Char('/') if matches!(state.screen(), Screen::Overview | Screen::Edges) => {
             state.overlay = Some(Overlay::Filter);
         }
+        Key::Char('w') => return Outcome::Done(look(state, |view, _| View { window: view.window.next(), ..view })),
+        Key::Char('[') => return Outcome::Done(look(state, a_minute_back)),
+        Key::Char(']') => return Outcome::Done(look(state, a_minute_on)),
+        Key::Char('}') => return Outcome::Done(look(state, |view, _| View { until_ns: None, ..view })),
         Key::Char('e') => {
             state.screens = vec![Screen::Overview, Screen::Edges];
             state.redraw();
@@ -135,6 +142,25 @@ fn press_anywhere(state: &mut State, key: Key) -> Outcome {
         _ => return Outcome::NotMine,
     }
     Outcome::Done(None)
+}
+
+/// Asks for another view; the picture that comes shows it. Recordings have no other.
+fn look(state: &mut State, change: impl Fn(View, u64) -> View) -> Option<Effect> {
+    let view = state.wanted.or(state.live.view)?;
+    let wanted = change(view, state.now_ns);
+    state.wanted = Some(wanted);
+    (wanted != view).then_some(Effect::Look(wanted))
+}
+
+/// The view that ends a minute earlier.
+fn a_minute_back(view: View, now_ns: u64) -> View {
+    View { until_ns: Some(view.until_ns.unwrap_or(now_ns).saturating_sub(MINUTE_NS)), ..view }
+}
+
+/// The view that ends a minute later, or now.
+fn a_minute_on(view: View, now_ns: u64) -> View {
+    let later = view.until_ns.map(|until_ns| until_ns + MINUTE_NS);
+    View { until_ns: later.filter(|until_ns| until_ns / MINUTE_NS < now_ns / MINUTE_NS), ..view }
 }
 
 fn switch(state: &State, index: usize) -> Option<Effect> {
@@ -365,6 +391,10 @@ fn press_trace(state: &mut State, key: Key) {
     let Screen::Trace(view) = state.screen_mut() else { return };
     let Some(shown) = view.shown() else { return };
     let count = shown.waterfall.rows.len();
+    if key == Key::Char('x') {
+        view.has_logs = !view.has_logs;
+        return;
+    }
     view.row = match key {
         Key::Char('n') => (view.row + 1..count).find(|&row| shown.proves[row]).unwrap_or(view.row),
         Key::Char('N') => (0..view.row).rev().find(|&row| shown.proves[row]).unwrap_or(view.row),

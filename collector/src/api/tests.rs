@@ -1,6 +1,5 @@
 //! Every route, asked without a socket.
 
-
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use spanlint_graph::{TraceId, Waterfall};
+use spanlint_graph::{TraceId, View, Waterfall};
 use spanlint_tui::{Live, Options, Source, run};
 use tokio::sync::watch;
 
@@ -40,6 +40,8 @@ impl Source for Sample {
     fn trace(&self, trace_id: TraceId) -> Option<Waterfall> {
         (trace_id == shop::PROOF).then(shop::waterfall)
     }
+
+    fn look(&self, _view: View) {}
 
     fn set_scenario(&self, name: &str, is_on: bool) {
         let place = ["chatty-cart", "shared-database", "cyclic-dependency"].iter().position(|known| *known == name);

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use spanlint_analyzer::finding::{Confidence, Evidence, Finding, Impact, Severity, Subject, Support, Undecided};
 use spanlint_analyzer::rule::{Category, RuleMeta, Status as RuleStatus};
 use spanlint_graph::facts::{Counts, EdgeFacts, OperationFacts, PatternFacts, Seen, histogram};
+use spanlint_graph::log::Severity as LogSeverity;
+use spanlint_graph::measurement::{Instrument, Reading, ServiceReadings};
 use spanlint_graph::snapshot::{CallPattern, DatastoreInfo, Edge, Node, Operation, ServiceInfo};
 use spanlint_graph::span::{EdgeKind, Outcome, SpanId, SpanKind};
-use spanlint_graph::waterfall::Row;
-use spanlint_graph::{CallGraph, NodeIndex, NodeKind, OperationIndex, TraceId, Waterfall};
+use spanlint_graph::waterfall::{LogRow, Row};
+use spanlint_graph::{CallGraph, NodeIndex, NodeKind, OperationIndex, TraceId, View, Waterfall, Window};
 use spanlint_tui::{Endpoint, Live, ScenarioState, Status};
 
 /// The trace that every finding of the sample cites.
@@ -106,7 +108,28 @@ pub(crate) fn live(tick: u64, scenarios: [bool; 3]) -> Live {
         graph: Arc::new(graph),
         findings: findings.into(),
         undecided: vec![undecided].into(),
+        view: Some(View { window: Window::Minute, until_ns: None }),
+        readings: vec![readings()].into(),
         status: Status { spans: 412 * seconds, traces: 24 * seconds, spans_per_second: 412.0, ..status(scenarios) },
+    }
+}
+
+/// What the cart measures of itself.
+fn readings() -> ServiceReadings {
+    let reading = |instrument, value: f64, mean_ms| Reading {
+        instrument,
+        value,
+        mean_ms,
+        history: (1..=12).map(|step| value * f64::from(step) / 12.0).collect(),
+    };
+    ServiceReadings {
+        environment: String::new(),
+        node_id: node_id(NodeKind::Service, "cart"),
+        readings: vec![
+            reading(Instrument::Processors, 0.42, None),
+            reading(Instrument::Memory, 157_286_400.0, None),
+            reading(Instrument::Requests, 31.5, Some(12.0)),
+        ],
     }
 }
 
@@ -126,7 +149,6 @@ pub(crate) fn status(scenarios: [bool; 3]) -> Status {
         |port: u16| Endpoint { protocols: "OTLP gRPC + HTTP".to_owned(), address: format!("127.0.0.1:{port}") };
     Status {
         endpoints: vec![endpoint(4317), endpoint(4318)],
-        window_seconds: 60,
         scenarios: names.into_iter().zip(scenarios).map(scenario).collect(),
         ..Status::default()
     }
@@ -369,6 +391,17 @@ pub(crate) fn waterfall() -> Waterfall {
             3,
         );
     }
+    let logged = |span_id, severity, body: &str| LogRow {
+        trace_id: PROOF,
+        span_id,
+        time_ns: START_NS,
+        severity,
+        service: "cart".to_owned(),
+        body: body.to_owned(),
+        attributes: Vec::new(),
+    };
+    rows[2].logs.push(logged(SpanId(3), LogSeverity::Info, "cart has 7 items"));
+    rows[5].logs.push(logged(SpanId(6), LogSeverity::Warn, "stock of sku-1 is low"));
     if let Some(last) = rows.last_mut() {
         last.outcome = Outcome::TimedOut;
         last.status_message.push_str("database is locked");

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use spanlint_analyzer::finding::Finding;
 use spanlint_graph::facts::histogram::bucket_middle;
+use spanlint_graph::measurement::{Instrument, Reading, ServiceReadings};
 use spanlint_graph::snapshot::{Edge, Node};
 use spanlint_graph::{CallGraph, NodeKind};
 
@@ -13,7 +14,7 @@ use super::{findings, frame, row_of};
 use crate::detail::{Detail, FindingKey, Link, Part, edges_between, edges_of, links};
 use crate::figures::{self, Health};
 use crate::live::Live;
-use crate::numbers::{count, counted, duration, rate, share, time_of_day};
+use crate::numbers::{bars, bytes, count, counted, duration, measured, rate, share, time_of_day};
 use crate::state::State;
 use crate::text;
 use crate::theme::{Theme, sign};
@@ -251,6 +252,26 @@ fn called_operations<'a>(graph: &'a CallGraph, edge: &Edge) -> Vec<(&'a str, u64
     calls
 }
 
+/// What a service measures of itself, in words.
+fn readings(live: &Live, node: &Node) -> Vec<(&'static str, String)> {
+    let is_own =
+        |service: &&ServiceReadings| service.environment == live.graph.environment && service.node_id == node.id;
+    let Some(service) = live.readings.iter().find(is_own) else { return Vec::new() };
+    let told = |reading: &Reading| {
+        let (label, value) = match reading.instrument {
+            Instrument::Processors => ("processors", format!("{:.2} in use", reading.value)),
+            Instrument::Memory => ("memory", bytes(reading.value)),
+            Instrument::RuntimeMemory => ("heap", bytes(reading.value)),
+            Instrument::Requests => {
+                let mean = reading.mean_ms.map(|mean| format!(", {} each", measured(mean, "ms"))).unwrap_or_default();
+                ("answered", format!("{}{mean}, by its own count", rate(reading.value)))
+            }
+        };
+        (label, format!("{value}  {}", bars(&reading.history)))
+    };
+    service.readings.iter().map(told).collect()
+}
+
 fn node_lines(live: &Live, node: &Node, theme: Theme, cells: usize) -> Vec<Line<'static>> {
     let graph = &*live.graph;
     let seconds = figures::seconds(live);
@@ -271,8 +292,13 @@ fn node_lines(live: &Live, node: &Node, theme: Theme, cells: usize) -> Vec<Line<
                 count(service.facts.orphan_spans)
             );
             say("spans", orphans);
-        } else {
+        } else if graph.edges.iter().any(|edge| graph.node(edge.to).id == node.id) {
             say("telemetry", "none of its own: known from its callers".to_owned());
+        } else {
+            say("telemetry", "log lines or metrics, no spans".to_owned());
+        }
+        for (label, words) in readings(live, node) {
+            say(label, words);
         }
         say("namespace", service.namespace.clone());
         say("owner", service.owners.join(", "));

@@ -84,7 +84,7 @@ fn row(edge: &EdgeRow, columns: Columns, seconds: f64, theme: Theme, cells: usiz
         (rate(edge.calls as f64 / seconds), theme.text()),
         (count(edge.calls), theme.text()),
         (share(edge.failures, edge.calls), health),
-        (count(edge.per_request), theme.text()),
+        (if edge.per_request == 0 { "–".to_owned() } else { count(edge.per_request) }, theme.text()),
         (duration(edge.latency_p50_ns), theme.text()),
         (duration(edge.latency_p95_ns), theme.text()),
     ];

@@ -3,13 +3,16 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use spanlint_graph::View;
 
 use super::lines::Row;
-use crate::numbers::{counted, rate};
+use crate::numbers::{counted, rate, time_of_day};
 use crate::state::{Focus, Overlay, Screen, State};
 use crate::text;
 use crate::theme::Theme;
 
+/// A minute, in nanoseconds.
+const MINUTE_NS: u64 = 60_000_000_000;
 /// After so long without a new picture the dashboard says so.
 const STALE_SECONDS: u64 = 10;
 
@@ -33,8 +36,12 @@ fn header(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
     if state.is_paused {
         row = row.add(" PAUSED ", theme.notice().patch(theme.selected())).add(" ", theme.text());
     }
+    if let Some(view) = state.live.view {
+        row = window(view, state.wanted.is_some_and(|wanted| wanted != view), theme, row);
+    }
     let age = state.now_ns.saturating_sub(state.live.at_ns) / 1_000_000_000;
-    if age >= STALE_SECONDS && !state.is_paused && !status.endpoints.is_empty() {
+    let is_past = state.live.view.is_some_and(|view| view.until_ns.is_some());
+    if age >= STALE_SECONDS && !state.is_paused && !is_past && !status.endpoints.is_empty() {
         row = row.add_whole(&format!(" no news for {age} s "), theme.notice());
     }
     if !state.live.graph.environment.is_empty() {
@@ -49,15 +56,30 @@ fn header(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
     if status.late > 0 {
         row = row.add_whole(&format!(" · {} late", crate::numbers::count(status.late)), theme.notice());
     }
-    if status.window_seconds > 0 {
-        row = row.add_whole(&format!(" · last {} s", status.window_seconds), theme.faint());
-    }
     let addresses: Vec<&str> = status.endpoints.iter().map(|endpoint| endpoint.address.as_str()).collect();
     let listening = format!("  on {} ", addresses.join(" "));
     if !addresses.is_empty() && text::width(&listening) <= row.free() {
         row = row.fill_to(text::width(&listening)).add(&listening, theme.faint());
     }
     row.draw(area, None, buffer);
+}
+
+/// What the graph is of: `last 5 min`, or clearly that it is the past.
+fn window(view: View, is_awaited: bool, theme: Theme, row: Row) -> Row {
+    let row = match (view.until_ns, view.window.minutes()) {
+        (None, Some(minutes)) => row.add_whole(&format!(" last {minutes} min "), theme.strong()),
+        (None, None) => row.add_whole(" all ", theme.strong()),
+        (Some(until_ns), minutes) => {
+            let end_ns = (until_ns / MINUTE_NS + 1) * MINUTE_NS;
+            let clock = |ns| time_of_day(ns)[..5].to_owned();
+            let words = match minutes {
+                Some(minutes) => format!(" PAST {} to {} UTC ", clock(end_ns - minutes * MINUTE_NS), clock(end_ns)),
+                None => format!(" PAST all until {} UTC ", clock(end_ns)),
+            };
+            row.add_whole(&words, theme.notice().patch(theme.selected()))
+        }
+    };
+    if is_awaited { row.add_whole("… ", theme.notice()) } else { row }
 }
 
 fn footer(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
@@ -98,7 +120,7 @@ fn hints(state: &State) -> Vec<(&'static str, &'static str)> {
             vec![("Enter", "show"), ("↑↓", "choose"), ("o", "order"), ("/", "filter"), ("Esc", "back")]
         }
         (Screen::Detail(_), _) => vec![("Enter", "open"), ("↑↓", "choose"), ("PgDn", "more"), ("Esc", "back")],
-        (Screen::Trace(_), _) => vec![("n", "next proof"), ("↑↓", "choose"), ("Esc", "back")],
+        (Screen::Trace(_), _) => vec![("n", "next proof"), ("↑↓", "choose"), ("x", "logs"), ("Esc", "back")],
     };
     hints.extend([("?", "help"), ("q", "quit")]);
     if state.screen() == &Screen::Overview {
@@ -109,6 +131,9 @@ fn hints(state: &State) -> Vec<(&'static str, &'static str)> {
             return hints;
         }
         let is_folded = state.is_folded;
+        if state.live.view.is_some() {
+            hints.extend([("w", "window"), ("[", "past")]);
+        }
         let rest = [("d", if is_folded { "datastores" } else { "fold" }), ("/", "filter"), ("Space", "hold")];
         hints.extend(rest);
     }

@@ -21,6 +21,8 @@ const KEYS: [(&str, &[(&str, &str)]); 5] = [
             ("Esc", "one step back"),
             ("g  e", "graph and findings, table of edges"),
             ("u", "what could not be decided"),
+            ("w", "window: 1, 5, 15 minutes, all"),
+            ("[  ]  }", "a minute back, a minute on, now"),
             ("Space", "hold the picture, let it go"),
             ("q  Ctrl-C", "quit"),
         ],
@@ -37,7 +39,7 @@ const KEYS: [(&str, &[(&str, &str)]); 5] = [
         ],
     ),
     ("Table", &[("o  O", "other order, first order")]),
-    ("Trace", &[("n  N", "next, previous span that proves")]),
+    ("Trace", &[("n  N", "next, previous span that proves"), ("x", "log lines under their spans, none")]),
     ("Demo", &[("s  1-9", "scenarios, switch one")]),
 ];
 

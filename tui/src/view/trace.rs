@@ -2,9 +2,10 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
+use ratatui::text::{Line as TextLine, Span};
+use spanlint_graph::log::Severity;
 use spanlint_graph::span::Outcome;
-use spanlint_graph::waterfall::Row as SpanRow;
+use spanlint_graph::waterfall::{LogRow, Row as SpanRow};
 
 use super::lines::{Row, heading};
 use super::{first_visible, frame, row_of};
@@ -67,6 +68,10 @@ fn summary(shown: &Shown) -> String {
         counted(waterfall.rows.len() as u64, "span"),
         counted(shown.services.len() as u64, "service"),
     ];
+    let logs = waterfall.logs.len() + waterfall.rows.iter().map(|row| row.logs.len()).sum::<usize>();
+    if logs > 0 {
+        words.push(counted(logs as u64, "log line"));
+    }
     if errors > 0 {
         words.push(format!("{errors} ✗"));
     }
@@ -88,12 +93,54 @@ fn claim(view: &TraceView, shown: &Shown, theme: Theme, area: Rect, buffer: &mut
 
 fn rows(view: &TraceView, shown: &Shown, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let room = usize::from(area.height);
-    let count = shown.waterfall.rows.len();
-    let first = first_visible(view.row, count, room);
-    for index in (first..count).take(room) {
-        let over = (index == view.row).then(|| theme.selected());
-        row(shown, index, theme, usize::from(area.width)).draw(row_of(area, index - first), over, buffer);
+    let lines = lines(view, shown);
+    let selected = lines.iter().position(|line| matches!(line, Line::Span(index) if *index == view.row)).unwrap_or(0);
+    let first = first_visible(selected, lines.len(), room);
+    for (index, line) in lines.iter().skip(first).take(room).enumerate() {
+        let area = row_of(area, index);
+        let cells = usize::from(area.width);
+        match line {
+            Line::Span(span) => {
+                let over = (*span == view.row).then(|| theme.selected());
+                row(shown, *span, theme, cells).draw(area, over, buffer);
+            }
+            Line::Log(depth, line) => log_row(*depth, line, theme, cells).draw(area, None, buffer),
+        }
     }
+}
+
+/// A line of the waterfall.
+enum Line<'a> {
+    /// The span of this row.
+    Span(usize),
+    /// What was logged, under a span of this depth.
+    Log(u16, &'a LogRow),
+}
+
+/// Every span, its log lines under it where they are wanted, and at the end those that belong to none.
+fn lines<'a>(view: &TraceView, shown: &'a Shown) -> Vec<Line<'a>> {
+    let mut lines = Vec::with_capacity(shown.waterfall.rows.len());
+    for (index, row) in shown.waterfall.rows.iter().enumerate() {
+        lines.push(Line::Span(index));
+        if view.has_logs {
+            lines.extend(row.logs.iter().map(|line| Line::Log(row.depth, line)));
+        }
+    }
+    if view.has_logs {
+        lines.extend(shown.waterfall.logs.iter().map(|line| Line::Log(0, line)));
+    }
+    lines
+}
+
+fn log_row(depth: u16, line: &LogRow, theme: Theme, cells: usize) -> Row {
+    let style = match line.severity {
+        Severity::Fatal | Severity::Error => theme.health(crate::figures::Health::Failing),
+        Severity::Warn => theme.notice(),
+        _ => theme.faint(),
+    };
+    let row = Row::new(cells).add(" ", theme.text()).add(&" ".repeat(usize::from(depth).min(MAX_INDENT)), theme.text());
+    let row = row.add("│ ", theme.faint()).add(&text::left(line.severity.as_str(), 6), style);
+    row.add(&line.body, theme.text())
 }
 
 fn row(shown: &Shown, index: usize, theme: Theme, cells: usize) -> Row {
@@ -117,7 +164,8 @@ fn row(shown: &Shown, index: usize, theme: Theme, cells: usize) -> Row {
     let bar_style = if is_error { theme.health(crate::figures::Health::Failing) } else { theme.service(colour) };
     let line = line.add(" ", theme.text()).add(&bar, if proves { bar_style.patch(theme.strong()) } else { bar_style });
     let taken = text::right(&duration(span.duration_ns), DURATION_CELLS - 1);
-    line.add(&taken, style).add(if is_error { " ✗" } else { "  " }, theme.health(crate::figures::Health::Failing))
+    let line = line.add(&taken, style);
+    if is_error { line.add(" ✗", theme.health(crate::figures::Health::Failing)) } else { line.add("  ", style) }
 }
 
 /// What a span does: its operation where that says more than its name.
@@ -141,7 +189,7 @@ fn attributes(view: &TraceView, shown: &Shown, theme: Theme, area: Rect, buffer:
     let Some(span) = shown.waterfall.rows.get(view.row) else { return };
     heading(frame::plain(&span.name, theme.strong()), span.kind.as_str(), false, theme, row_of(area, 0), buffer);
     let cells = usize::from(area.width).saturating_sub(2);
-    let mut lines: Vec<Line<'static>> = Vec::new();
+    let mut lines: Vec<TextLine<'static>> = Vec::new();
     let outcome = match span.outcome {
         Outcome::Ok => "ok",
         Outcome::Rejected => "rejected",
@@ -150,9 +198,9 @@ fn attributes(view: &TraceView, shown: &Shown, theme: Theme, area: Rect, buffer:
         Outcome::Cancelled => "cancelled",
     };
     let times = format!("{}, {} after the start, {outcome}", duration(span.duration_ns), duration(span.offset_ns));
-    lines.push(Line::styled(text::fit(&times, cells), theme.text()));
+    lines.push(TextLine::styled(text::fit(&times, cells), theme.text()));
     if !span.status_message.is_empty() {
-        lines.push(Line::styled(text::fit(&span.status_message, cells), theme.notice()));
+        lines.push(TextLine::styled(text::fit(&span.status_message, cells), theme.notice()));
     }
     let key_cells = (cells * 2 / 5).min(30);
     for (key, value) in &span.attributes {
@@ -160,7 +208,7 @@ fn attributes(view: &TraceView, shown: &Shown, theme: Theme, area: Rect, buffer:
         let room = cells.saturating_sub(key_cells + 1).max(1);
         for (index, part) in text::wrap(value, room).into_iter().enumerate() {
             let key = if index == 0 { key.clone() } else { " ".repeat(key_cells + 1) };
-            lines.push(Line::from(vec![Span::styled(key, theme.faint()), Span::styled(part, theme.text())]));
+            lines.push(TextLine::from(vec![Span::styled(key, theme.faint()), Span::styled(part, theme.text())]));
         }
         if lines.len() >= usize::from(area.height) {
             break;
