@@ -24,6 +24,9 @@ use crate::wording;
 /// The most tables that a message tells the users of.
 const MAX_TABLES_TOLD: usize = 4;
 
+/// Words in an address that say that it is a copy for readers.
+const REPLICA_WORDS: &[&str] =
+    &["follower", "read", "reader", "readonly", "replica", "replicas", "ro", "secondary", "slave", "standby"];
 /// What the name of a table that is made for others to read begins or ends with.
 const READ_MODEL_AFFIXES: &[&str] = &["mv", "projection", "read", "readmodel", "view", "vw"];
 
@@ -48,7 +51,7 @@ static META: RuleMeta = RuleMeta {
     fix: "Give each table one owner; let the others ask it through its interface, or keep a copy that its events feed.",
     limits: "Caches, queues, object stores, scheduled jobs and databases in memory are exempt, and so are default names \
              where no host is recorded. Tables that others only read and whose name says that they are made for it (a view, \
-             a read model) are a note. Two services in one process count as one.",
+             a read model), and replicas that nobody writes, are a note. Two services in one process count as one.",
     references: &[
         "Richardson: Microservices Patterns (2018), Database per service, and Shared database as its opposite",
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018 (Shared Persistency)",
@@ -113,8 +116,12 @@ impl<'a> Store<'a> {
         if !datastore::holds_data(info) {
             return None;
         }
-        let is_job = |service| options.roles().has_any(graph, service, &[Role::Schedule]);
-        let counted = usages.iter().filter(|usage| !is_job(usage.service)).collect();
+        // A service that serves requests may have a job beside them, which migrates or analyses.
+        let is_job = |usage: &TableUsage| {
+            options.roles().has_any(graph, usage.service, &[Role::Schedule])
+                || usage.facts.scheduled >= usage.facts.reads + usage.facts.writes
+        };
+        let counted = usages.iter().filter(|usage| !is_job(usage)).collect();
         let store = Self { graph, node, info, usages: counted };
         (store.deployables(&store.usages) > 1).then_some(store)
     }
@@ -132,12 +139,30 @@ impl<'a> Store<'a> {
         };
         let Some(shared) = shared else { return Ok(None) };
         let severity = match shared.sharing {
-            _ if is_read_model || self.info.address.is_empty() => Severity::Note,
+            _ if is_read_model || self.info.address.is_empty() || self.is_replica() => Severity::Note,
             Sharing::Tables => Severity::Error,
             Sharing::Namespace => Severity::Warning,
             Sharing::Server => Severity::Note,
         };
         self.finding(&shared, severity, options).map(Some)
+    }
+
+    /// Whether it is a copy for readers: nobody writes here, and its address says so, or somebody writes the same tables of
+    /// the same name at another address.
+    fn is_replica(&self) -> bool {
+        if self.usages.iter().any(|usage| usage.facts.writes > 0) {
+            return false;
+        }
+        let host = self.info.address.to_lowercase();
+        let says_so = host.split(['.', '-', ':', '_', '/']).any(|word| REPLICA_WORDS.contains(&word));
+        let is_written_elsewhere = |usage: &TableUsage| {
+            let other = self.graph.node(usage.datastore).datastore.as_ref();
+            let is_original = other.is_some_and(|other| {
+                (&other.system, &other.namespace) == (&self.info.system, &self.info.namespace) && other != self.info
+            });
+            is_original && usage.facts.writes > 0 && self.usages.iter().any(|own| own.table == usage.table)
+        };
+        says_so || self.graph.usages.iter().any(is_written_elsewhere)
     }
 
     /// What is shared by at least two deployables with enough support among `usages`; undecided where support is short.
@@ -496,6 +521,32 @@ mod tests {
                 ("order", "postgresql db:5432 shop INSERT t"),
                 ("report", "postgresql replica:5432 shop SELECT t"),
             ]),
+            &[],
+        );
+    }
+
+    #[test]
+    fn readers_of_one_replica_are_a_note() {
+        let owner = ("order", "postgresql db:5432 shop INSERT orders");
+        let readers = |host: &str| {
+            [("report", "SELECT"), ("search", "SELECT")].map(|(service, verb)| {
+                format!("10 traces\n{service} GET /{service}\n  sql postgresql {host}:5432 shop {verb} orders")
+            })
+        };
+        let title = "report and search share the table orders of shop";
+        for host in ["db-2", "db-replica"] {
+            let traces = format!("{}\n\n{}", uses(&[owner]), readers(host).join("\n\n"));
+            check(&traces, &[&format!("note proven: {title}")]);
+        }
+        check(&readers("db-replica").join("\n\n"), &[&format!("note proven: {title}")]);
+        check(&readers("db-2").join("\n\n"), &[&format!("error proven: {title}")]);
+    }
+
+    #[test]
+    fn a_job_beside_the_requests_does_not_count() {
+        check(
+            "10 traces\norder GET /\n  sql postgresql db:5432 shop INSERT t\n\n10 traces\nreport GET /\n\n\
+             10 traces\nschedule report nightly\n  sql postgresql db:5432 shop SELECT t",
             &[],
         );
     }
