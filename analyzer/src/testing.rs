@@ -13,6 +13,7 @@
 //!     sql sqlite - cart SELECT lines
 //!     sql postgresql db:5432 orders INSERT orders
 //!     host api.pay.example POST /pay
+//!     stock GET /y url.scheme=http             an attribute of the call; of the request where nobody calls
 //!     publish order.placed
 //!       mail takes order.placed
 //!
@@ -195,11 +196,11 @@ impl Writer {
     fn line(&mut self, words: &[&str], below: &[Line<'_>], caller: Option<Caller<'_>>, at: u64) -> u64 {
         match (words, caller) {
             (["schedule", service, operation], None) => {
-                self.opened(service, operation, SpanKind::Internal, None, below, at)
+                self.opened(service, operation, SpanKind::Internal, None, &[], below, at)
             }
             (["orphan", service, method, path], None) => {
                 let lost = self.next_id();
-                self.opened(service, &format!("{method} {path}"), SpanKind::Server, Some(lost), below, at)
+                self.opened(service, &format!("{method} {path}"), SpanKind::Server, Some(lost), &[], below, at)
             }
             (["sql", system, address, namespace, statement @ ..], Some(caller)) => {
                 self.statement(system, address, namespace, &statement.join(" "), caller, at)
@@ -232,7 +233,7 @@ impl Writer {
                 self.called(service, Some(service), method, path, flags, caller, below, at)
             }
             ([service, method, path, flags @ ..], None) => {
-                let end = self.opened(service, &format!("{method} {path}"), SpanKind::Server, None, below, at);
+                let end = self.opened(service, &format!("{method} {path}"), SpanKind::Server, None, flags, below, at);
                 end.max(at + duration(flags))
             }
             _ => panic!("cannot read {words:?}"),
@@ -260,7 +261,7 @@ impl Writer {
         let mut end = at + duration(flags);
         if let Some(service) = service {
             let operation = format!("{method} {path}");
-            end = end.max(self.opened(service, &operation, SpanKind::Server, Some(id), below, at) + MILLISECOND);
+            end = end.max(self.opened(service, &operation, SpanKind::Server, Some(id), &[], below, at) + MILLISECOND);
         }
         let mut attributes = vec![
             text("http.request.method", method),
@@ -268,22 +269,25 @@ impl Writer {
             text("server.address", host.clone()),
         ];
         if !flags.contains(&"unknown") {
-            attributes.push(text("url.full", format!("http://{host}{path}?key={key}")));
+            attributes.push(text("url.full", format!("https://{host}{path}?key={key}")));
         }
         if flags.contains(&"fails") {
             attributes.push(("http.response.status_code".into(), Value::Int(503)));
         }
+        add_given(&mut attributes, flags);
         self.span(id, caller.span, SpanKind::Client, caller.service, method, at, end, &attributes);
         end
     }
 
     /// A request of `service`, with what it calls.
+    #[expect(clippy::too_many_arguments, reason = "the words of a line, one by one")]
     fn opened(
         &mut self,
         service: &str,
         operation: &str,
         kind: SpanKind,
         parent: Option<SpanId>,
+        flags: &[&str],
         below: &[Line<'_>],
         at: u64,
     ) -> u64 {
@@ -293,6 +297,7 @@ impl Writer {
         if let (SpanKind::Server, Some((method, route))) = (kind, operation.split_once(' ')) {
             attributes = vec![text("http.request.method", method), text("http.route", route)];
         }
+        add_given(&mut attributes, flags);
         self.span(id, parent.unwrap_or(SpanId::NONE), kind, service, operation, at, end, &attributes);
         end
     }
@@ -362,6 +367,14 @@ impl Writer {
     fn next_id(&mut self) -> SpanId {
         self.spans += 1;
         SpanId(self.spans)
+    }
+}
+
+/// Attributes that a line gives, instead of those of the same key.
+fn add_given<'a>(attributes: &mut Vec<Attribute<'a>>, flags: &[&'a str]) {
+    for (key, value) in flags.iter().filter_map(|flag| flag.split_once('=')) {
+        attributes.retain(|(known, _)| known != key);
+        attributes.push(text(key, value));
     }
 }
 

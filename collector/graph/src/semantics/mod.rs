@@ -25,6 +25,7 @@ use self::inputs::Inputs;
 use self::memory::{Memory, Shape};
 pub use self::redaction::Redaction;
 use self::shown::Shown;
+pub use self::varying::is_public as is_public_address;
 use crate::facts::Key;
 use crate::facts::bounded::stable_hash;
 use crate::log::LogView;

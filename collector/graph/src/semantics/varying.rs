@@ -84,7 +84,7 @@ fn first_of(header: &str) -> &str {
 
 /// Whether an address is of the outside world: not loopback, private, link-local, shared or unspecified. Ranges for
 /// documentation count as public, so that examples behave as what they stand for.
-fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let [first, second, ..] = address.octets();

@@ -1,0 +1,173 @@
+//! A caller that reaches a service by a fixed address, although others reach it by a name.
+//!
+//! The signal is the host as callers name it. Refused: addresses that change, which discovery gives, and peers that nobody
+//! calls by a name, as on a developer's machine.
+
+use std::net::IpAddr;
+
+use spanlint_graph::snapshot::Edge;
+use spanlint_graph::{CallGraph, NodeKind};
+
+use crate::case::{Case, Draft, trace_of_edge};
+use crate::context::Options;
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
+use crate::rule::{Category, Rule, RuleMeta, Status};
+use crate::wording;
+
+/// The rule.
+pub(super) struct HardCodedEndpoint;
+
+/// Its metadata.
+static META: RuleMeta = RuleMeta {
+    name: "hard-coded-endpoint",
+    category: Category::Governance,
+    severity: Severity::Warning,
+    confidence: Confidence::Heuristic,
+    status: Status::Stable("0.1.0"),
+    summary: "A service is called by a fixed address, although it has a name.",
+    looks_like: "The service was moved to another machine; everything works but one caller, in whose settings somebody once \
+                 wrote the address of the old one.",
+    why: "A fixed address binds a caller to one machine: the callee cannot be moved, scaled or replaced without changing its \
+          callers, and no balancer or failover stands between them.",
+    how: "The hosts are taken as callers name them. The pattern holds where a service reaches a peer by one and the same IP \
+          address, or by `localhost`, and another service reaches the same peer by a name.",
+    fix: "Call the service by the name that the others use, and let discovery or configuration lead to its address.",
+    limits: "Some instrumentations record the address that a name led to. Where there are several of these, as pods come and \
+             go, they are told apart; a single one that never changes in what was seen looks fixed.",
+    references: &[
+        "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018 (Hard-Coded Endpoints)",
+        "Wiggins: The Twelve-Factor App (2011), III. Config",
+        "Pigazzini, Arcelli Fontana, Lenarduzzi, Taibi: Towards Microservice Smells Detection, TechDebt 2020",
+    ],
+    instrumentation_score: &[],
+    options: &[],
+    absorbs: &[],
+};
+
+impl Rule for HardCodedEndpoint {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        if graph.edges.iter().all(|edge| edge.hosts.is_empty()) {
+            verdict.undecided.push(Undecided::of_input(&META, "no span tells the host that it calls"));
+            return verdict;
+        }
+        let names = names(graph);
+        let of_services =
+            graph.edges.iter().filter(|edge| !edge.is_derived && graph.node(edge.from).kind == NodeKind::Service);
+        for edge in of_services {
+            let (Some(address), Some((name, caller))) = (fixed(edge), &names[edge.to.0 as usize]) else { continue };
+            match judge(graph, options, edge, address, (name, caller)) {
+                Ok(finding) => verdict.findings.push(finding),
+                Err(undecided) => verdict.undecided.push(undecided),
+            }
+        }
+        verdict
+    }
+}
+
+/// The name that most calls use to reach each node, and who uses it; by node.
+fn names(graph: &CallGraph) -> Vec<Option<(&str, &str)>> {
+    let mut most = vec![0; graph.nodes.len()];
+    let mut names = vec![None; graph.nodes.len()];
+    for edge in graph.edges.iter().filter(|edge| graph.node(edge.from).kind == NodeKind::Service) {
+        let caller = graph.node(edge.from).name.as_str();
+        for (host, calls) in edge.hosts.iter().filter(|(host, _)| !is_fixed(host)) {
+            let to = edge.to.0 as usize;
+            if *calls > most[to] {
+                (most[to], names[to]) = (*calls, Some((host.as_str(), caller)));
+            }
+        }
+    }
+    names
+}
+
+/// The only host that an edge's calls name, where it is an address.
+fn fixed(edge: &Edge) -> Option<&str> {
+    match edge.hosts.as_slice() {
+        [(host, _)] if is_fixed(host) && !edge.facts.hosts.has_overflow() => Some(host),
+        _ => None,
+    }
+}
+
+fn is_fixed(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
+fn judge(
+    graph: &CallGraph,
+    options: &Options<'_>,
+    edge: &Edge,
+    address: &str,
+    (name, other): (&str, &str),
+) -> Result<Finding, Undecided> {
+    let case = Case::of_call(graph, options, (edge.from, edge.to));
+    let facts = &edge.facts;
+    options.required().edge(facts.calls, facts.traces).map_err(|missing| case.undecided(missing))?;
+    let (from, to) = (graph.node(edge.from), graph.node(edge.to));
+    let named: u64 = edge.hosts.iter().map(|(_, calls)| calls).sum();
+    case.finding(Draft {
+        title: format!("{} calls {} by the fixed address {address}", from.name, to.name),
+        message: format!(
+            "{} of {} to {} name the host {address}, while {other} calls it by the name {name}.",
+            wording::count(named, "call"),
+            from.name,
+            to.name,
+        ),
+        fix: format!(
+            "Let {} call {} by the name {name}, too, and take the address from discovery.",
+            from.name, to.name
+        ),
+        subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
+        evidence: vec![Evidence::of("calls_by_fixed_address", named as f64, "calls")],
+        support: Support::of(named, facts.calls),
+        traces: trace_of_edge(edge).into_iter().collect(),
+        ..case.draft()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    fn check(traces: &str, expected: &[&str]) {
+        crate::testing::check("hard-coded-endpoint", traces, expected);
+    }
+
+    const BY_NAME: &str = "\n\n10 traces\nmobile GET /\n  cart GET /cart";
+
+    fn by(host: &str) -> String {
+        format!("10 traces\nweb GET /\n  cart GET /cart server.address={host}{BY_NAME}")
+    }
+
+    #[test]
+    fn one_address_beside_a_name_is_hard_coded() {
+        check(&by("10.0.0.7"), &["warning heuristic: web calls cart by the fixed address 10.0.0.7"]);
+        check(&by("localhost"), &["warning heuristic: web calls cart by the fixed address localhost"]);
+        check(&by("cart.shop.svc"), &[]);
+    }
+
+    #[test]
+    fn addresses_that_change_come_from_discovery() {
+        let pod = |last: u32| format!("5 traces\nweb GET /\n  cart GET /cart server.address=10.0.0.{last}");
+        check(&format!("{}\n\n{}{BY_NAME}", pod(7), pod(8)), &[]);
+    }
+
+    #[test]
+    fn what_nobody_calls_by_a_name_has_none() {
+        check(&by("localhost").replace("cart GET /cart\n\n", "").replace(BY_NAME, ""), &[]);
+        check(
+            "10 traces\nweb GET /\n  cart GET /cart unknown server.address=",
+            &["(no span tells the host that it calls)"],
+        );
+    }
+
+    #[test]
+    fn few_calls_are_undecided() {
+        check(
+            &by("10.0.0.7").replacen("10 traces", "9 traces", 1),
+            &["(cart web: 9 calls in 9 traces seen, 10 in 3 needed)"],
+        );
+    }
+}
