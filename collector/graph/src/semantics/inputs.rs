@@ -118,7 +118,9 @@ impl<'a> Inputs<'a> {
         key.clear();
         key.extend_from_slice(&resource.0.to_le_bytes());
         key.extend_from_slice(&self.statement.identity.to_le_bytes());
-        let flags = [self.is_error, self.is_sampled, self.is_probe, self.is_stream_path];
+        // What keys alone show has no field, so it would be missing below.
+        let [is_identity, is_proxy] = [Marks::IDENTITY, Marks::PROXY].map(|mark| self.known.marks().has(mark));
+        let flags = [self.is_error, self.is_sampled, self.is_probe, self.is_stream_path, is_identity, is_proxy];
         key.push(flags.into_iter().fold(0, |bits, flag| bits << 1 | u8::from(flag)));
         key.push(self.kind as u8);
         push_text(key, &self.name);
