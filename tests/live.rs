@@ -10,11 +10,11 @@ pub(crate) const FREE: &str = "127.0.0.1:0";
 pub(crate) const SPAN: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"scopeSpans":[{"spans":[{"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"0001020304050607","name":"GET /","kind":2,"startTimeUnixNano":"1000","endTimeUnixNano":"2000"}]}]}]}"#;
 
 /// `spanlint collect` on ports that the system chose.
-struct Collector {
-    child: Child,
+pub(crate) struct Collector {
+    pub(crate) child: Child,
     stderr: BufReader<std::process::ChildStderr>,
-    otlp: Vec<String>,
-    api: String,
+    pub(crate) otlp: Vec<String>,
+    pub(crate) api: String,
     sandbox: Sandbox,
 }
 
@@ -24,7 +24,7 @@ impl Collector {
     }
 
     /// With further arguments.
-    fn start_with(sandbox: Sandbox, arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(sandbox: Sandbox, arguments: &[&str]) -> Self {
         let ports = ["collect", "--otlp-grpc", FREE, "--otlp-http", FREE, "--api", FREE];
         let mut command = sandbox.command(&[&ports, arguments].concat());
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
@@ -44,11 +44,20 @@ impl Collector {
     }
 
     /// Ends it with SIGTERM and answers what it said last.
-    fn end(mut self) -> (i32, String) {
+    pub(crate) fn end(mut self) -> (i32, String) {
         terminate(&self.child);
         let mut rest = String::new();
         self.stderr.read_to_string(&mut rest).expect("the collector talks");
         (self.child.wait().expect("it ends").code().expect("by itself"), rest)
+    }
+}
+
+impl Drop for Collector {
+    /// A test that fails leaves nothing running.
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

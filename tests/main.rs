@@ -12,6 +12,7 @@ mod durable;
 mod fixtures;
 mod init;
 mod live;
+mod overload;
 mod tidy;
 mod what_if;
 mod wrapped;

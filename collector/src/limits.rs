@@ -92,8 +92,9 @@ pub const HTTP2_WINDOW_BYTES: u32 = 1 << 20;
 /// How long an HTTP/1 client may take to send the headers of a request, idle time between two requests included.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a client may take to send the body of a request.
-pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take to send the body of a request: as long as OTLP's exporters wait for the answer. What has
+/// arrived takes memory meanwhile.
+pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a connection may be silent; HTTP/2 clients answer pings meanwhile.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);

@@ -13,6 +13,9 @@ use crate::budget::{Budget, Exceeded, Grant};
 use crate::limits::{BODY_READ_TIMEOUT, Limits};
 use crate::live::RETRY_AFTER;
 
+/// How many times the size of a request is read of a refused one at most.
+const PASSED_OVER: usize = 4;
+
 /// A body with the memory that it takes.
 #[derive(Debug)]
 pub(super) struct Admitted {
@@ -30,16 +33,13 @@ pub(super) fn admission(exceeded: Exceeded) -> Problem {
     }
 }
 
-/// Reads a whole body. What says beforehand that it is too large is refused before it is read.
+/// Reads a whole body. What says beforehand that it is too large is refused before any of it is kept.
 pub(super) async fn read(mut body: Body, budget: &Budget, limits: &Limits) -> Result<Admitted, Problem> {
     let limit = limits.request_bytes;
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large(limit));
-    }
     let outcome = timeout(BODY_READ_TIMEOUT, async {
         let taken = take(&mut body, budget, limit).await;
         if taken.as_ref().is_err_and(|problem| problem.is_busy() || problem.is_too_large()) {
-            pass_over(&mut body, limit).await;
+            pass_over(&mut body, limit * PASSED_OVER).await;
         }
         taken
     });
@@ -47,6 +47,9 @@ pub(super) async fn read(mut body: Body, budget: &Budget, limits: &Limits) -> Re
 }
 
 async fn take(body: &mut Body, budget: &Budget, limit: usize) -> Result<Admitted, Problem> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit));
+    }
     let mut grant = budget.grant();
     // Most bodies come in one piece, which needs no second place.
     let mut first = Bytes::new();

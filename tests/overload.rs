@@ -1,0 +1,329 @@
+//! The real binary under more than it can take: memory stays under its limit, every request is answered and counted,
+//! whoever is turned away is told when to come again, and a moment later everything is as before.
+//!
+//! The short version runs with the suite. `SPANLINT_OVERLOAD=long cargo test --release overload -- --nocapture` runs the
+//! long one and prints what it measured.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::binary::Sandbox;
+use crate::live::Collector;
+
+/// The limit of the collector, in MiB.
+const MEMORY_MIB: u64 = 512;
+
+/// How soon everything is as before.
+const RECOVERY: Duration = Duration::from_secs(5);
+
+/// How much there is of everything.
+struct Size {
+    seconds: u64,
+    services: usize,
+    resets: u32,
+}
+
+impl Size {
+    fn of_this_run() -> Self {
+        match std::env::var("SPANLINT_OVERLOAD").as_deref() {
+            Ok("long") => Self { seconds: 60, services: 1_000_000, resets: 1_000_000 },
+            _ => Self { seconds: 1, services: 5_000, resets: 20_000 },
+        }
+    }
+}
+
+/// An answer of HTTP/1.1.
+struct Answer {
+    status: u16,
+    head: String,
+}
+
+impl Answer {
+    /// Reads an answer up to the end of its body.
+    fn read(stream: &mut TcpStream) -> Self {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).expect("an answer comes");
+            head.extend(byte);
+        }
+        let head = String::from_utf8(head).expect("headers are text").to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or("0", str::trim);
+        let mut body = vec![0; length.parse().expect("a length")];
+        stream.read_exact(&mut body).expect("a body comes");
+        Self { status: head[9..12].parse().expect("a status"), head }
+    }
+
+    fn may_come_again(&self) -> bool {
+        self.head.contains("retry-after: ")
+    }
+}
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
+    stream
+}
+
+/// The head of an export.
+fn head(content_type: &str, encoding: &str, length: usize) -> String {
+    format!(
+        "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\n\
+         content-encoding: {encoding}\r\ncontent-length: {length}\r\n\r\n"
+    )
+}
+
+/// Sends one export on a connection of its own.
+fn export(address: &str, content_type: &str, encoding: &str, body: &[u8]) -> Answer {
+    let mut stream = connect(address);
+    stream.write_all(head(content_type, encoding, body.len()).as_bytes()).expect("it takes headers");
+    stream.write_all(body).expect("it takes a body");
+    Answer::read(&mut stream)
+}
+
+/// A request of one span for each of these services, in a trace of its own.
+fn spans(services: impl Iterator<Item = usize>) -> String {
+    let mut json = String::from(r#"{"resourceSpans":["#);
+    for (index, number) in services.enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        write!(
+            json,
+            r#"{comma}{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"service-{number}"}}}}]}},"scopeSpans":[{{"spans":[{{"traceId":"{:032x}","spanId":"{:016x}","name":"GET /","kind":2,"startTimeUnixNano":"1000","endTimeUnixNano":"2000"}}]}}]}}"#,
+            number + 1,
+            number + 1,
+        )
+        .expect("a string takes any text");
+    }
+    json + "]}"
+}
+
+/// A number that the collector tells of itself.
+fn metric(collector: &Collector, name: &str) -> u64 {
+    let text = crate::live::http(&collector.api, "GET /metrics", "");
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("spanlint_{name} ")));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+/// What `/proc` tells of the collector's memory, in MiB.
+fn memory_mib(collector: &Collector, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", collector.child.id())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field is there");
+    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).expect("a number") >> 10
+}
+
+/// Waits until the collector is ready and takes spans, and checks that its memory and its counts hold.
+fn recovers(collector: &Collector, after: &str) {
+    let start = Instant::now();
+    let is_well = || {
+        crate::live::http(&collector.api, "GET /readyz", "").starts_with("HTTP/1.1 200")
+            && export(&collector.otlp[1], "application/json", "", spans(1..2).as_bytes()).status == 200
+    };
+    while !is_well() {
+        assert!(start.elapsed() < RECOVERY, "not ready {RECOVERY:?} after {after}");
+    }
+    let peak = memory_mib(collector, "VmHWM:");
+    println!("{after}: ready after {} ms, peak {peak} MiB", start.elapsed().as_millis());
+    assert!(peak <= MEMORY_MIB * 11 / 10, "{peak} MiB after {after}");
+    let sum = |kind: &str, parts: &[&str]| -> u64 {
+        parts.iter().map(|part| metric(collector, &format!("{part}_{kind}_total"))).sum()
+    };
+    assert_eq!(sum("spans", &["accepted", "rejected", "retry"]), metric(collector, "sent_spans_total"));
+    let parts = ["accepted", "retry", "malformed", "oversized", "unauthorized", "abandoned"];
+    assert_eq!(sum("requests", &parts), metric(collector, "requests_total"));
+}
+
+#[test]
+fn nothing_that_is_sent_brings_it_down() {
+    let size = Size::of_this_run();
+    let limit = MEMORY_MIB.to_string();
+    let collector = Collector::start_with(Sandbox::new(), &["--memory-limit", &limit]);
+    println!("at rest: {} MiB", memory_mib(&collector, "VmRSS:"));
+    bombs(&collector);
+    recovers(&collector, "bombs of 4 GB");
+    nesting(&collector);
+    recovers(&collector, "a million levels");
+    let idle = idle_connections(&collector);
+    recovers(&collector, "1,000 idle connections");
+    drop(idle);
+    resets(&collector, size.resets);
+    recovers(&collector, "HTTP/2 resets");
+    hoarders(&collector);
+    recovers(&collector, "senders that hold all memory");
+    many_services(&collector, size.services);
+    recovers(&collector, "many services");
+    load(&collector, Duration::from_secs(size.seconds));
+    recovers(&collector, "more than it can take");
+    assert_eq!(collector.end().0, 0);
+}
+
+/// 4 GB of zeros in a few megabytes: members and frames of 16 MiB, again and again, and one that is whole.
+fn bombs(collector: &Collector) {
+    let zeros = vec![0; 16 << 20];
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).expect("memory takes anything");
+        encoder.finish().expect("memory takes anything")
+    };
+    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 1).expect("memory takes anything");
+    let whole = vec![0; 64 << 20];
+    for (encoding, bomb) in [
+        ("gzip", gzip(&zeros).repeat(256)),
+        ("zstd", zstd(&zeros).repeat(256)),
+        ("gzip", gzip(&whole)),
+        ("zstd", zstd(&whole)),
+    ] {
+        let answers: Vec<Answer> = thread::scope(|scope| {
+            let send = || export(&collector.otlp[0], "application/x-protobuf", encoding, &bomb);
+            let senders: Vec<_> = (0..4).map(|_| scope.spawn(send)).collect();
+            senders.into_iter().map(|sender| sender.join().expect("an answer")).collect()
+        });
+        for answer in answers {
+            assert!(answer.status == 413 || answer.may_come_again(), "{}", answer.head);
+        }
+    }
+}
+
+/// Values in values, groups in groups, arrays in arrays: a million deep.
+fn nesting(collector: &Collector) {
+    const DEPTH: usize = 1_000_000;
+    let mut reversed = Vec::new();
+    let mut wrap = |field: u8| {
+        let length = reversed.len();
+        let mut prefix = vec![field << 3 | 2];
+        let mut rest = length;
+        while rest >= 0x80 {
+            prefix.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        prefix.push(rest as u8);
+        reversed.extend(prefix.iter().rev());
+    };
+    for _ in 0..DEPTH {
+        // An element of an array in a value.
+        wrap(1);
+        wrap(5);
+    }
+    // The value of an attribute of a resource.
+    for field in [2, 1, 1, 1] {
+        wrap(field);
+    }
+    let arrays: Vec<u8> = reversed.into_iter().rev().collect();
+    let groups = vec![0x1b; DEPTH];
+    let json = format!(r#"{{"resourceSpans":{}"#, "[".repeat(DEPTH));
+    let values = r#"{"arrayValue":{"values":["#.repeat(DEPTH / 4);
+    let values = format!(r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"a","value":{values}"#);
+    for (content_type, body) in [
+        ("application/x-protobuf", &arrays[..]),
+        ("application/x-protobuf", &groups),
+        ("application/json", json.as_bytes()),
+        ("application/json", values.as_bytes()),
+    ] {
+        let answer = export(&collector.otlp[0], content_type, "", body);
+        assert_eq!(answer.status, 400, "{}", answer.head);
+    }
+}
+
+/// Connections that say little and then nothing: half of them HTTP/1, half HTTP/2.
+fn idle_connections(collector: &Collector) -> Vec<TcpStream> {
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let open = |number: usize| {
+        let mut stream = connect(&collector.otlp[number % 2]);
+        let word: &[u8] = if number % 4 < 2 { preface } else { b"POST /v1/traces HTTP/1.1\r\nhost: local" };
+        stream.write_all(word).expect("it takes a first word");
+        stream
+    };
+    (0..1000).map(open).collect()
+}
+
+/// Requests over HTTP/2 that are taken back at once.
+fn resets(collector: &Collector, count: u32) {
+    // POST, http, /v1/traces, in HPACK.
+    let headers = b"\x83\x86\x04\x0a/v1/traces\x01\x09localhost";
+    let mut stream = connect(&collector.otlp[0]);
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for number in 0..count {
+        let id = (number * 2 + 1).to_be_bytes();
+        bytes.extend([0, 0, headers.len() as u8, 1, 4]);
+        bytes.extend(id);
+        bytes.extend(headers);
+        bytes.extend(b"\0\0\x04\x03\0");
+        bytes.extend(id);
+        bytes.extend([0, 0, 0, 8]);
+        if bytes.len() > 64 << 10 {
+            // The collector hangs up on whoever does this for long.
+            if stream.write_all(&bytes).is_err() {
+                return;
+            }
+            bytes.clear();
+        }
+    }
+}
+
+/// Senders that never finish hold all the memory that requests may take: others are told when to come again.
+fn hoarders(collector: &Collector) {
+    let mut held = Vec::new();
+    let mut ready = String::new();
+    while held.len() < 200 && !ready.starts_with("HTTP/1.1 503") {
+        let mut stream = connect(&collector.otlp[0]);
+        stream.write_all(head("application/x-protobuf", "", 16 << 20).as_bytes()).expect("it takes headers");
+        stream.write_all(&vec![0; 3 << 20]).expect("it takes a body");
+        held.push(stream);
+        ready = crate::live::http(&collector.api, "GET /readyz", "");
+    }
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("come again"), "{ready}");
+    let body = spans(0..10_000);
+    let answer = export(&collector.otlp[1], "application/json", "", body.as_bytes());
+    assert!(answer.status == 503 && answer.may_come_again(), "{}", answer.head);
+    drop(held);
+}
+
+/// A service name of its own for every span.
+fn many_services(collector: &Collector, services: usize) {
+    for first in (0..services).step_by(1000) {
+        let body = spans(first..first + 1000);
+        while export(&collector.otlp[0], "application/json", "", body.as_bytes()).status != 200 {}
+    }
+}
+
+/// As many senders as it takes to keep every thread busy, as fast as they can.
+fn load(collector: &Collector, time: Duration) {
+    const SENDERS: usize = 16;
+    let (taken, turned_away, is_over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for sender in 0..SENDERS {
+            let (taken, turned_away, is_over) = (&taken, &turned_away, &is_over);
+            scope.spawn(move || {
+                let body = spans((0..4096).map(|number| number % 20 + sender * 20));
+                let mut stream = connect(&collector.otlp[sender % 2]);
+                let head = head("application/json", "", body.len());
+                while !is_over.load(Ordering::Relaxed) {
+                    stream.write_all(head.as_bytes()).expect("it takes headers");
+                    stream.write_all(body.as_bytes()).expect("it takes a body");
+                    let answer = Answer::read(&mut stream);
+                    match answer.status {
+                        200 => taken.fetch_add(1, Ordering::Relaxed),
+                        503 if answer.may_come_again() => turned_away.fetch_add(1, Ordering::Relaxed),
+                        _ => panic!("{}", answer.head),
+                    };
+                }
+            });
+        }
+        let start = Instant::now();
+        let mut slowest = Duration::ZERO;
+        while start.elapsed() < time {
+            let asked = Instant::now();
+            assert!(crate::live::http(&collector.api, "GET /healthz", "").starts_with("HTTP/1.1 200"));
+            slowest = slowest.max(asked.elapsed());
+        }
+        is_over.store(true, Ordering::Relaxed);
+        println!("slowest answer of /healthz under load: {} ms", slowest.as_millis());
+    });
+    println!("{} requests taken, {} turned away", taken.into_inner(), turned_away.into_inner());
+}
