@@ -12,6 +12,7 @@ mod durable;
 mod fixtures;
 mod init;
 mod live;
+mod otlp_spec;
 mod overload;
 mod tidy;
 mod what_if;

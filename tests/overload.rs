@@ -300,7 +300,7 @@ fn load(collector: &Collector, time: Duration) {
         for sender in 0..SENDERS {
             let (taken, turned_away, is_over) = (&taken, &turned_away, &is_over);
             scope.spawn(move || {
-                let body = spans((0..4096).map(|number| number % 20 + sender * 20));
+                let body = spans((0..512).map(|number| number % 20 + sender * 20));
                 let mut stream = connect(&collector.otlp[sender % 2]);
                 let head = head("application/json", "", body.len());
                 while !is_over.load(Ordering::Relaxed) {

@@ -33,7 +33,7 @@ pub struct Counters {
     pub accepted_requests: Counter,
     /// Requests whose sender was asked to come again.
     pub retry_requests: Counter,
-    /// Requests that could not be read: malformed, of an unknown type, too slow.
+    /// Requests that could not be read: malformed, or of an unknown type.
     pub malformed_requests: Counter,
     /// Requests that can never fit.
     pub oversized_requests: Counter,

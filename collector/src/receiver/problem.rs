@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::encode::{self, Encoding};
 use super::{compression, grpc};
 use crate::limits::BODY_READ_TIMEOUT;
-use crate::live::Busy;
+use crate::live::{Busy, RETRY_AFTER};
 
 /// A sentence that names the right addresses.
 const USAGE: &str = "spanlint takes OTLP here: POST /v1/traces, /v1/logs or /v1/metrics as application/x-protobuf or \
@@ -24,7 +24,6 @@ const ZIPKIN_USAGE: &str = "spanlint takes Zipkin v2 here: POST /api/v2/spans as
 /// A number of `google.rpc.Code`.
 mod code {
     pub(super) const INVALID_ARGUMENT: u8 = 3;
-    pub(super) const DEADLINE_EXCEEDED: u8 = 4;
     pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
     pub(super) const UNIMPLEMENTED: u8 = 12;
     pub(super) const UNAVAILABLE: u8 = 14;
@@ -68,10 +67,10 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, code::UNAUTHENTICATED, message)
     }
 
-    /// The body did not come in time.
+    /// The body did not come in time, which may be the fault of a collector that is busy.
     pub(super) fn too_slow() -> Self {
         let message = format!("the body did not arrive within {} seconds", BODY_READ_TIMEOUT.as_secs());
-        Self::new(StatusCode::REQUEST_TIMEOUT, code::DEADLINE_EXCEEDED, message)
+        Self { message, ..Self::busy(RETRY_AFTER) }
     }
 
     /// The body is of a type that is not read here.
