@@ -97,16 +97,16 @@ fn absorb(findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether `cause` names the rule of `finding` as explained, and has all of its subject: its edges, else its datastore,
-/// else its operations.
+/// Whether `cause` names the rule of `finding` as explained, and has all of its subject: its edges, else its datastore
+/// and operations.
 fn explains(cause: &Finding, finding: &Finding) -> bool {
     let (outer, inner) = (&cause.subject, &finding.subject);
+    let has_operations = || inner.operations.iter().all(|operation| outer.operations.contains(operation));
     let is_within = || {
         if inner.datastore.is_some() {
-            inner.datastore == outer.datastore
+            inner.datastore == outer.datastore && has_operations()
         } else if inner.edges.is_empty() {
-            !inner.operations.is_empty()
-                && inner.operations.iter().all(|operation| outer.operations.contains(operation))
+            !inner.operations.is_empty() && has_operations()
         } else {
             inner.edges.iter().all(|edge| outer.edges.contains(edge))
         }

@@ -60,12 +60,23 @@ const DEFAULT_NAMES: &[&str] = &[
 
 /// Whether it keeps data that has an owner: no cache, queue or object store, and not in memory.
 pub(crate) fn holds_data(info: &DatastoreInfo) -> bool {
-    !EXEMPT_SYSTEMS.contains(&info.system.as_str()) && !is_in_memory(info)
+    !is_cache(info) && !is_in_memory(info)
+}
+
+/// Whether it is a cache, a queue or an object store: asking it often is cheap, or a matter of its own.
+pub(crate) fn is_cache(info: &DatastoreInfo) -> bool {
+    EXEMPT_SYSTEMS.contains(&info.system.as_str())
 }
 
 /// Whether tables stand for themselves, without a namespace around them.
 pub(crate) fn is_table_system(info: &DatastoreInfo) -> bool {
     TABLE_SYSTEMS.contains(&info.system.as_str())
+}
+
+/// Whether `above` may be what a mapper tells of `driven`: the mapper knows the system alone, and what it asks the driver
+/// below it asks again.
+pub(crate) fn is_mapper_of(above: &DatastoreInfo, driven: &DatastoreInfo) -> bool {
+    above.system == driven.system && above.address.is_empty() && above.namespace.is_empty() && above != driven
 }
 
 fn is_in_memory(info: &DatastoreInfo) -> bool {

@@ -113,9 +113,14 @@ impl Finding {
         };
         feed(self.rule.name);
         self.services.iter().for_each(|service| feed(service));
-        for (from, to) in self.subject.edges.iter().filter(|(_, to)| !is_datastore(to)) {
+        let edges = || self.subject.edges.iter().filter(|(_, to)| !is_datastore(to));
+        for (from, to) in edges() {
             feed(from);
             feed(to);
+        }
+        // One service may have the same fault in several operations.
+        if let ([operation], None) = (self.subject.operations.as_slice(), edges().next()) {
+            feed(operation);
         }
         feed(self.subject.datastore.as_deref().and_then(|id| id.rsplit('/').next()).unwrap_or_default());
         format!("{:016x}", hash.digest())

@@ -18,6 +18,7 @@ mod datastore;
 pub mod explain;
 pub mod finding;
 pub mod groups;
+mod repetition;
 pub mod report;
 pub mod roles;
 pub mod rule;

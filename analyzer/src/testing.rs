@@ -7,10 +7,14 @@
 //!     7 x stock GET /stock/{sku}   seven calls, each with parameters of its own
 //!     3 x stock GET /price same    three calls with the same parameters
 //!     3 x stock GET /page unknown  three calls whose parameters no attribute tells
+//!     3 x stock GET /list paged    three calls for a page each
 //!     4 x shard GET /part scatter  four calls to a host each
 //!     together 3 x stock GET /x    three calls at once
 //!     retry stock GET /y           an attempt that fails, and another
-//!     sql sqlite - cart SELECT lines
+//!     sql sqlite - cart SELECT lines           a statement; its parameters are unknown, it takes 1 ms
+//!     sql sqlite - cart SELECT lines keyed     one with parameters of its own; `same`: with those of the others
+//!     sql sqlite - cart SELECT lines 20ms      one that takes longer
+//!     wait 100ms                               nothing happens for so long
 //!     sql postgresql db:5432 orders INSERT orders
 //!     host api.pay.example POST /pay
 //!     stock GET /y url.scheme=http             an attribute of the call; of the request where nobody calls
@@ -203,8 +207,9 @@ impl Writer {
                 self.opened(service, &format!("{method} {path}"), SpanKind::Server, Some(lost), &[], below, at)
             }
             (["sql", system, address, namespace, statement @ ..], Some(caller)) => {
-                self.statement(system, address, namespace, &statement.join(" "), caller, at)
+                self.statement(system, address, namespace, statement, caller, at)
             }
+            (["wait", time], Some(_)) => at + duration(&[time]),
             (["publish", topic], Some(caller)) => {
                 let id = self.next_id();
                 let attributes = message("send", topic);
@@ -226,8 +231,8 @@ impl Writer {
                 self.called(host, None, method, path, flags, caller, below, at)
             }
             (["retry", service, method, path], Some(caller)) => {
-                let failed = self.called(service, Some(service), method, path, &["same", "fails"], caller, &[], at);
-                self.called(service, Some(service), method, path, &["same"], caller, below, failed)
+                let failed = self.called(service, Some(service), method, path, &["repeats", "fails"], caller, &[], at);
+                self.called(service, Some(service), method, path, &["repeats"], caller, below, failed)
             }
             ([service, method, path, flags @ ..], Some(caller)) => {
                 self.called(service, Some(service), method, path, flags, caller, below, at)
@@ -254,7 +259,7 @@ impl Writer {
         at: u64,
     ) -> u64 {
         let id = self.next_id();
-        self.parameters += u64::from(!flags.contains(&"same"));
+        self.parameters += u64::from(!flags.contains(&"same") && !flags.contains(&"repeats"));
         // What is called below counts on.
         let key = self.parameters;
         let host = if flags.contains(&"scatter") { format!("{host}-{}", self.parameters) } else { host.to_owned() };
@@ -269,7 +274,12 @@ impl Writer {
             text("server.address", host.clone()),
         ];
         if !flags.contains(&"unknown") {
-            attributes.push(text("url.full", format!("https://{host}{path}?key={key}")));
+            let query = match key {
+                page if flags.contains(&"paged") => format!("key=0&page={page}"),
+                _ if flags.contains(&"same") => "key=0".to_owned(),
+                key => format!("key={key}"),
+            };
+            attributes.push(text("url.full", format!("https://{host}{path}?{query}")));
         }
         if flags.contains(&"fails") {
             attributes.push(("http.response.status_code".into(), Value::Int(503)));
@@ -315,21 +325,28 @@ impl Writer {
         system: &str,
         address: &str,
         namespace: &str,
-        sql: &str,
+        statement: &[&str],
         caller: Caller<'_>,
         at: u64,
     ) -> u64 {
         let id = self.next_id();
-        let (operation, table) = sql.split_once(' ').unwrap();
+        let [operation, table, flags @ ..] = statement else { panic!("cannot read {statement:?}") };
+        let end = at + duration(flags);
         let mut attributes = vec![
             text("db.system.name", system),
-            text("db.operation.name", operation),
-            text("db.collection.name", table),
+            text("db.operation.name", *operation),
+            text("db.collection.name", *table),
         ];
+        self.parameters += u64::from(!flags.contains(&"same"));
+        if flags.contains(&"same") || flags.contains(&"keyed") {
+            let key = if flags.contains(&"same") { 0 } else { self.parameters };
+            attributes.push(text("db.query.parameter.id", key.to_string()));
+        }
         attributes.extend((address != "-").then(|| text("server.address", address)));
         attributes.extend((namespace != "-").then(|| text("db.namespace", namespace)));
-        self.span(id, caller.span, SpanKind::Client, caller.service, sql, at, at + MILLISECOND, &attributes);
-        at + MILLISECOND
+        let name = format!("{operation} {table}");
+        self.span(id, caller.span, SpanKind::Client, caller.service, &name, at, end, &attributes);
+        end
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of a span, one by one")]

@@ -2,6 +2,8 @@
 
 /// The most names that a title spells out.
 const MAX_NAMES_SPELLED: usize = 4;
+/// The longest query that a title holds, in characters.
+const MAX_STATEMENT_LENGTH: usize = 50;
 
 /// `a`, `a and b`, `a, b and c`, `a, b, c and 5 more`.
 pub(crate) fn list<T: AsRef<str>>(names: &[T]) -> String {
@@ -29,6 +31,20 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
 /// `operation` and what it is called, without a trailing space where it has no name.
 pub(crate) fn operation(service: &str, operation: &str) -> String {
     if operation.is_empty() { service.to_owned() } else { format!("{service} {operation}") }
+}
+
+/// A query as a title can hold it: a short one whole, of a long one what it does and to which tables.
+pub(crate) fn statement<T: AsRef<str>>(template: &str, tables: &[T]) -> String {
+    if template.chars().count() <= MAX_STATEMENT_LENGTH {
+        return template.to_owned();
+    }
+    let verb = template.split_whitespace().next().unwrap_or_default();
+    let of_tables = format!("{verb} {}", list(tables));
+    if !tables.is_empty() && of_tables.chars().count() <= MAX_STATEMENT_LENGTH {
+        return of_tables;
+    }
+    let shown: String = template.chars().take(MAX_STATEMENT_LENGTH - 1).collect();
+    format!("{}…", shown.trim_end())
 }
 
 /// Nanoseconds as milliseconds.
@@ -64,6 +80,14 @@ mod tests {
         assert_eq!(count(1, "call"), "1 call");
         assert_eq!(count(2, "call"), "2 calls");
         assert_eq!(count(0, "query"), "0 queries");
+    }
+
+    #[test]
+    fn long_queries_are_told_by_their_tables() {
+        let long = "SELECT id, name, price, weight, color FROM products WHERE id = ? LIMIT ?";
+        assert_eq!(statement("SELECT lines", &["lines"]), "SELECT lines");
+        assert_eq!(statement(long, &["products"]), "SELECT products");
+        assert_eq!(statement::<&str>(long, &[]), "SELECT id, name, price, weight, color FROM produc…");
     }
 
     #[test]

@@ -9,16 +9,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spanlint_graph::facts::{Parameters, histogram};
-use spanlint_graph::snapshot::{CallPattern, Operation};
+use spanlint_graph::facts::{Repetition, histogram};
+use spanlint_graph::snapshot::CallPattern;
+use spanlint_graph::span::EdgeKind;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
-use crate::finding::{Confidence, Evidence, Finding, Impact, Severity, Subject, Support, Undecided, Verdict};
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
+use crate::repetition::{self, Repeated};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
 use crate::support::Doubt;
-use crate::topology;
 use crate::wording;
 
 /// The rule.
@@ -54,11 +55,11 @@ static META: RuleMeta = RuleMeta {
         OptionMeta {
             name: "min_total_ms",
             default: 0.0,
-            help: "Time in which such a call was under way that a request needs, in milliseconds.",
+            help: "Time of such calls of one request that is needed, added up as the mean call takes, in milliseconds.",
         },
         OptionMeta { name: "error_from", default: 20.0, help: "Median of such calls from which it is an error." },
     ],
-    absorbs: &["chatty-services", "excessive-fan-out", "repeated-calls", "tight-coupling"],
+    absorbs: &["chatty-services", "excessive-fan-out", "repeated-calls", "serial-calls", "tight-coupling"],
 };
 
 impl Rule for NPlusOneCalls {
@@ -67,11 +68,17 @@ impl Rule for NPlusOneCalls {
     }
 
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
+        let min_calls = histogram::bucket(options.whole("min_calls"));
+        let min_total_ns = options.number("min_total_ms") * 1e6;
         let mut pairs: BTreeMap<(NodeIndex, NodeIndex), Vec<Repeated<'_>>> = BTreeMap::new();
         for pattern in graph.patterns.iter().filter(|pattern| is_call(graph, pattern)) {
-            let caller = graph.operation(pattern.caller);
-            if let Some(repeated) = Repeated::of(pattern, caller, options) {
-                pairs.entry((caller.node, pattern.callee)).or_default().push(repeated);
+            let one_ns = mean_ns(pattern);
+            let is_fault = |repetition: &Repetition| {
+                let total_ns = histogram::bucket_middle(repetition.distinct) as f64 * one_ns;
+                repetition.distinct >= min_calls && total_ns >= min_total_ns
+            };
+            if let Some(repeated) = Repeated::of(graph, pattern, options, is_fault) {
+                pairs.entry((repeated.caller.node, pattern.callee)).or_default().push(repeated);
             }
         }
         let mut verdict = Verdict::default();
@@ -88,83 +95,22 @@ impl Rule for NPlusOneCalls {
     }
 }
 
-/// Whether the pattern is calls of a known operation of another service or an external host.
+/// Whether the pattern is calls of a known operation of another service or an external host, which may have no name.
 fn is_call(graph: &CallGraph, pattern: &CallPattern) -> bool {
+    let is_remote = matches!(pattern.kind, EdgeKind::Http | EdgeKind::Rpc | EdgeKind::Graphql);
     let is_foreign = graph.operation(pattern.caller).node != pattern.callee;
     let is_callable = matches!(graph.node(pattern.callee).kind, NodeKind::Service | NodeKind::External);
-    is_foreign && is_callable && !pattern.template.is_empty()
+    !pattern.template.is_empty() && if pattern.is_callee_known { is_foreign && is_callable } else { is_remote }
 }
 
-/// A pattern that some request repeats often enough.
-struct Repeated<'a> {
-    pattern: &'a CallPattern,
-    caller: &'a Operation,
-    /// Requests that repeat it.
-    affected: u64,
-    /// Differing calls → requests that make so many, among the affected.
-    calls: BTreeMap<u64, u64>,
-    /// Time with such a call under way, in nanoseconds → requests, among the affected.
-    union_ns: BTreeMap<u64, u64>,
-    /// Whether the parameters of most affected requests are unknown.
-    is_unknown: bool,
-    severity: Severity,
-    support: Result<Support, String>,
+/// How long the mean call takes, in nanoseconds.
+fn mean_ns(pattern: &CallPattern) -> f64 {
+    let latency = &pattern.facts.latency;
+    latency.sum() as f64 / latency.count().max(1) as f64
 }
 
-impl<'a> Repeated<'a> {
-    fn of(pattern: &'a CallPattern, caller: &'a Operation, options: &Options<'_>) -> Option<Self> {
-        let min_calls = histogram::bucket(options.whole("min_calls"));
-        let min_union = histogram::bucket((options.number("min_total_ms") * 1e6) as u64);
-        let (mut affected, mut unknown) = (0, 0);
-        let (mut calls, mut union_ns) = (BTreeMap::new(), BTreeMap::new());
-        for (repetition, &requests) in &pattern.facts.repetitions {
-            let is_scatter = repetition.parameters == Parameters::Scattered;
-            if is_scatter || repetition.distinct < min_calls || repetition.union_ns < min_union {
-                continue;
-            }
-            affected += requests;
-            unknown += if repetition.parameters == Parameters::Unknown { requests } else { 0 };
-            *calls.entry(histogram::bucket_middle(repetition.distinct)).or_default() += requests;
-            *union_ns.entry(histogram::bucket_middle(repetition.union_ns)).or_default() += requests;
-        }
-        if affected == 0 {
-            return None;
-        }
-        let requests = caller.facts.requests.max(affected);
-        let support = options.required().proven(affected, requests);
-        let is_unknown = unknown * 2 > affected;
-        let mut repeated =
-            Self { pattern, caller, affected, calls, union_ns, is_unknown, severity: META.severity, support };
-        repeated.severity = repeated.severity(options);
-        Some(repeated)
-    }
-
-    fn severity(&self, options: &Options<'_>) -> Severity {
-        let is_error = self.median_calls() as f64 >= options.number("error_from");
-        let severity = if is_error { Severity::Error } else { META.severity };
-        severity.for_entries(&self.caller.facts.entries)
-    }
-
-    fn median_calls(&self) -> u64 {
-        quantile(&self.calls, 0.5)
-    }
-
-    /// What decides which pattern leads: severity, then the calls that could be saved, then the names.
-    fn weight(&self) -> (Severity, u64) {
-        (self.severity, self.median_calls() * self.affected)
-    }
-}
-
-/// The value at or under which the share `quantile` of the counted values lies.
-fn quantile(counts: &BTreeMap<u64, u64>, quantile: f64) -> u64 {
-    let total: u64 = counts.values().sum();
-    let rank = (total as f64 * quantile).ceil() as u64;
-    let mut seen = 0;
-    let reached = counts.iter().find(|(_, count)| {
-        seen += **count;
-        seen >= rank
-    });
-    reached.map_or(0, |(value, _)| *value)
+fn severity(repeated: &Repeated<'_>, options: &Options<'_>) -> Severity {
+    repeated.severity(META.severity, Severity::Error, options.number("error_from"))
 }
 
 fn judge(
@@ -173,43 +119,49 @@ fn judge(
     (caller, callee): (NodeIndex, NodeIndex),
     mut repeated: Vec<Repeated<'_>>,
 ) -> Result<Finding, Undecided> {
-    let case = Case::of_call(graph, options, (caller, callee));
+    let is_named = caller != callee;
+    let case =
+        if is_named { Case::of_call(graph, options, (caller, callee)) } else { Case::new(graph, options, [caller]) };
     // Stable, so that of two equal patterns the one with the smaller names leads.
-    repeated.sort_by_key(|each| std::cmp::Reverse((each.support.is_ok(), each.weight())));
+    repeated.sort_by_key(|each| each.weight(severity(each, options)));
     let lead = &repeated[0];
     let support = lead.support.clone().map_err(|missing| case.undecided(missing))?;
     let supported: Vec<_> = repeated.iter().filter(|each| each.support.is_ok()).collect();
-    let (caller_name, callee_name) = (&graph.node(caller).name, &graph.node(callee).name);
-    let asked = wording::operation(callee_name, &lead.pattern.template);
+    let (caller_name, template) = (&graph.node(caller).name, &lead.pattern.template);
+    let callee_name = if is_named { graph.node(callee).name.as_str() } else { "whoever answers it" };
+    let asked = if is_named { wording::operation(callee_name, template) } else { template.clone() };
     let median = lead.median_calls();
     case.finding(Draft {
-        severity: lead.severity,
+        severity: severity(lead, options),
         doubt: lead.is_unknown.then_some(Doubt::Parameters),
         title: format!("{caller_name} calls {asked} {median} times a request"),
         message: message(lead, &asked, caller_name, supported.len() - 1, options),
         fix: format!(
-            "Let {callee_name} answer {} for many keys at once and have {caller_name} ask once a request; or keep what \
-             {caller_name} needs of it in {caller_name}.",
-            lead.pattern.template
+            "Let {callee_name} answer {template} for many keys at once and have {caller_name} ask once a request; or keep \
+             what {caller_name} needs of it in {caller_name}."
         ),
         subject: Subject {
-            edges: vec![(graph.node(caller).id.clone(), graph.node(callee).id.clone())],
+            edges: is_named
+                .then(|| (graph.node(caller).id.clone(), graph.node(callee).id.clone()))
+                .into_iter()
+                .collect(),
             operations: operations(graph, &supported),
             ..Subject::default()
         },
         evidence: evidence(lead, options),
         support,
-        impact: Some(impact(graph, lead)),
-        traces: lead.pattern.facts.exemplars.proof(median),
+        impact: lead.impact(),
+        traces: lead.traces(),
+        locations: repetition::locations(supported.iter().map(|each| each.pattern)),
         ..case.draft()
     })
 }
 
 fn message(lead: &Repeated<'_>, asked: &str, caller: &str, others: usize, options: &Options<'_>) -> String {
-    let requests = wording::count(lead.caller.facts.requests.max(lead.affected), "request");
+    let requests = wording::count(lead.requests(), "request");
     let caller = wording::operation(caller, &lead.caller.name);
     let (min_calls, median) = (options.whole("min_calls"), lead.median_calls());
-    let time = wording::number(wording::milliseconds(quantile(&lead.union_ns, 0.5)));
+    let time = wording::number(lead.median_time_ms());
     let kind = if lead.is_unknown { "with unknown parameters" } else { "each time for something else" };
     let others = match others {
         0 => String::new(),
@@ -217,8 +169,9 @@ fn message(lead: &Repeated<'_>, asked: &str, caller: &str, others: usize, option
     };
     format!(
         "In {} of {requests} of {caller}, {asked} is called {min_calls} times or more, {kind}: {median} times in the \
-         median one, which takes {time} ms.{others}",
-        lead.affected
+         median one, which takes {time} ms, {} % of the request.{others}",
+        lead.affected,
+        lead.median_share(),
     )
 }
 
@@ -226,30 +179,21 @@ fn operations(graph: &CallGraph, supported: &[&Repeated<'_>]) -> Vec<String> {
     let named = supported.iter().flat_map(|each| {
         let caller = wording::operation(&graph.node(each.caller.node).name, &each.caller.name);
         let callee = wording::operation(&graph.node(each.pattern.callee).name, &each.pattern.template);
-        [caller, callee]
+        [Some(caller), each.pattern.is_callee_known.then_some(callee)]
     });
-    named.collect::<BTreeSet<_>>().into_iter().collect()
+    named.flatten().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn evidence(lead: &Repeated<'_>, options: &Options<'_>) -> Vec<Evidence> {
     let min_total_ms = options.number("min_total_ms");
-    let most = lead.calls.last_key_value().map_or(0, |(calls, _)| *calls);
-    let time = wording::milliseconds(quantile(&lead.union_ns, 0.5));
-    let time = Evidence::of("time_in_calls_ms_p50", time, "ms");
+    let total_ms = lead.median_calls() as f64 * mean_ns(lead.pattern) / 1e6;
+    let total = Evidence::of("total_ms_p50", total_ms, "ms");
     vec![
         Evidence::of("calls_per_request_p50", lead.median_calls() as f64, "calls").against(options.number("min_calls")),
-        Evidence::of("calls_per_request_max", most as f64, "calls"),
-        if min_total_ms > 0.0 { time.against(min_total_ms) } else { time },
+        Evidence::of("calls_per_request_max", lead.most_calls() as f64, "calls"),
+        Evidence::of("time_in_calls_ms_p50", lead.median_time_ms(), "ms"),
+        if min_total_ms > 0.0 { total.against(min_total_ms) } else { total },
     ]
-}
-
-/// What one call in place of many would save: the time with a call under way, less what a call on this edge takes.
-fn impact(graph: &CallGraph, lead: &Repeated<'_>) -> Impact {
-    let pattern = lead.pattern;
-    let edge = topology::edge(graph, lead.caller.node, pattern.callee, pattern.kind);
-    let one_call_ns = edge.map_or(0, |edge| edge.latency().quantile(0.5));
-    let saved = |share| wording::milliseconds(quantile(&lead.union_ns, share).saturating_sub(one_call_ns));
-    Impact { latency_ms_p50: saved(0.5), latency_ms_p95: saved(0.95) }
 }
 
 #[cfg(test)]

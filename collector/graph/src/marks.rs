@@ -23,6 +23,8 @@ impl Marks {
     pub const PUBLIC_CLIENT: Self = Self(1 << 5);
     /// The query sets up, migrates or locks; it is no repetition of anything.
     pub const SET_UP: Self = Self(1 << 6);
+    /// The call asks for one page of an answer: others like it ask for other pages.
+    pub const PAGE: Self = Self(1 << 7);
 
     /// Whether all flags of `other` are set.
     pub fn has(self, other: Self) -> bool {

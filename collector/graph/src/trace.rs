@@ -22,13 +22,15 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Makes a trace of spans that share one trace id. Of several spans with one (id, kind, service) the greatest
-    /// stays.
+    /// Makes a trace of spans that share one trace id. Of several spans with one (id, kind, service) that start at one
+    /// time and call one thing the greatest stays; others have only an id in common that their sender used twice.
     pub fn new(mut spans: Vec<Span>) -> Self {
         let id = spans.first().map(|span| span.trace_id).unwrap_or_default();
         let sent = spans.len();
-        spans.sort_unstable_by(|left, right| right.cmp(left));
-        spans.dedup_by_key(|span| (span.span_id, span.kind, span.service));
+        let called = |span: &Span| span.call.as_ref().map(|call| (call.peer, call.template, call.parameters));
+        let identity = |span: &Span| (span.span_id, span.kind, span.service, span.start_ns, called(span));
+        spans.sort_unstable_by(|left, right| identity(left).cmp(&identity(right)).then_with(|| right.cmp(left)));
+        spans.dedup_by_key(|span| identity(span));
         spans.sort_unstable_by_key(|span| (span.start_ns, span.span_id, span.kind, span.service));
         Self { id, duplicates: (sent - spans.len()) as u64, spans }
     }

@@ -78,6 +78,8 @@ pub const MAX_PATH_LENGTH: usize = 8;
 pub const MAX_SEQUENCE: usize = 8;
 /// The fewest rounds that make a sequence of statements.
 pub const MIN_ROUNDS: u64 = 3;
+/// The fewest calls of one whole trace that are kept as an example of many.
+pub const MIN_TRACE_CALLS: u64 = 16;
 /// The fewest distinct calls of one request that are worth folding into one.
 pub const MIN_REPEATED: u64 = 5;
 

@@ -89,8 +89,8 @@ pub struct OperationFacts {
     pub self_share: Histogram,
     /// Requests that make exactly one call, to a service or an external host, and touch no datastore and no topic.
     pub relays: u64,
-    /// Calls of a request to services and external hosts, attempts after a failure left out, divided by the messages
-    /// that a batch consumer took.
+    /// Calls of a request to services and external hosts, attempts after a failure left out, one question to each of
+    /// many shards counted once, divided by the messages that a batch consumer took.
     pub fan_out: Histogram,
     /// Calls and messages of a request, not statements, counted like `fan_out`.
     pub child_calls: Histogram,
@@ -98,6 +98,8 @@ pub struct OperationFacts {
     pub fanned: Exemplars,
     /// Calls to services and external hosts of this request and all that it caused; for requests without a caller.
     pub trace_calls: Histogram,
+    /// By that number, from [`MIN_TRACE_CALLS`](super::MIN_TRACE_CALLS) on.
+    pub spread: Exemplars,
     /// Services that this request and all that it caused touched, its own among them; for requests without a caller.
     pub services_touched: Histogram,
     /// The services on the longest synchronous way that starts here, less the first, each once; for requests that nobody
@@ -133,6 +135,7 @@ fold_fields!(OperationFacts {
     child_calls,
     fanned,
     trace_calls,
+    spread,
     services_touched,
     depth,
     deepest,

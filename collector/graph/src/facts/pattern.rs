@@ -106,8 +106,8 @@ pub struct PatternFacts {
     /// Time that one call instead of all would have saved, in nanoseconds: the union less the longest. Of requests with
     /// at least [`MIN_REPEATED`](super::MIN_REPEATED) distinct calls.
     pub saved: Histogram,
-    /// Number of calls with the same known parameters in one request, with no write to the callee in between, where two
-    /// or more.
+    /// Number of calls with the same known parameters in one request, with no write to the callee and no waiting for a new
+    /// answer in between, where two or more. Pages of one answer are different calls.
     pub repeats: Histogram,
     /// By that number.
     pub repeated: Exemplars,

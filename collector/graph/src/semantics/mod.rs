@@ -110,7 +110,7 @@ impl SpanVisitor for BatchBuilder {
         let Shape { kind, outcome, is_probe, mut marks, operation, mut call, location } =
             self.memory.shape(&inputs, self.resource_id, names);
         if let Some(call) = &mut call {
-            varying::complete(call, kind, &inputs);
+            marks.set(varying::complete(call, kind, &inputs), true);
         }
         let (client, is_public) = varying::client(kind, &known);
         marks.set(self.resource_marks, true);

@@ -9,13 +9,14 @@ use super::inputs::{Inputs, url_query};
 use super::sql::Statement;
 use super::url;
 use crate::name::Name;
-use crate::span::{Call, EdgeKind, SpanKind};
+use crate::span::{Call, EdgeKind, Marks, SpanKind};
 
-/// Puts what differs from call to call into a call of kind `kind`.
-pub(super) fn complete(call: &mut Call, kind: SpanKind, inputs: &Inputs<'_>) {
+/// Puts what differs from call to call into a call of kind `kind`, and tells whether it asks for a page.
+pub(super) fn complete(call: &mut Call, kind: SpanKind, inputs: &Inputs<'_>) -> Marks {
     let known = &inputs.known;
+    let mut marks = Marks::default();
     if kind == SpanKind::Server {
-        return;
+        return marks;
     }
     let batch = match call.kind {
         EdgeKind::Database => Field::DbBatchSize,
@@ -29,8 +30,20 @@ pub(super) fn complete(call: &mut Call, kind: SpanKind, inputs: &Inputs<'_>) {
     call.parameters = match call.kind {
         EdgeKind::Database => query_parameters(known, inputs.statement),
         EdgeKind::Messaging => None,
-        _ => request_parameters(known, &inputs.full_path),
+        kind => {
+            let query = url_query(known);
+            marks.set(Marks::PAGE, query.split('&').any(turns_page));
+            request_parameters(&inputs.full_path, &query).filter(|_| tells_all(kind, known))
+        }
     };
+    marks
+}
+
+/// Whether the URL alone tells what is asked for. What has a body asks for more than its URL tells.
+fn tells_all(kind: EdgeKind, known: &Known<'_>) -> bool {
+    let method = known.raw(Field::HttpMethod);
+    let has_body = ["POST", "PUT", "PATCH", "QUERY"].iter().any(|each| method.eq_ignore_ascii_case(each));
+    kind != EdgeKind::Graphql && kind != EdgeKind::Rpc && !has_body
 }
 
 /// Known where the text holds all of its literals, or where the parameters are recorded beside it. Truncated text and
@@ -50,17 +63,18 @@ fn query_parameters(known: &Known<'_>, statement: &Statement) -> Option<u64> {
 const PAGING_KEYS: [&str; 10] =
     ["page", "offset", "cursor", "limit", "after", "before", "start", "page_token", "pagetoken", "per_page"];
 
+/// Whether a part of a query, `key=value`, turns the page.
+fn turns_page(part: &str) -> bool {
+    let key = part.split('=').next().unwrap_or_default();
+    PAGING_KEYS.iter().any(|paging| key.eq_ignore_ascii_case(paging))
+}
+
 /// Path and query of a request; none where there is no path.
-fn request_parameters(known: &Known<'_>, path: &str) -> Option<u64> {
+fn request_parameters(path: &str, query: &str) -> Option<u64> {
     if path.is_empty() {
         return None;
     }
-    let query = url_query(known);
-    let is_paging = |part: &str| {
-        let key = part.split('=').next().unwrap_or_default();
-        PAGING_KEYS.iter().any(|paging| key.eq_ignore_ascii_case(paging))
-    };
-    let kept = query.split('&').filter(|part| !part.is_empty() && !is_paging(part));
+    let kept = query.split('&').filter(|part| !part.is_empty() && !turns_page(part));
     Some(kept.fold(xxh3_64(path.as_bytes()), |hash, part| xxh3_64_with_seed(part.as_bytes(), hash)))
 }
 

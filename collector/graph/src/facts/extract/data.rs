@@ -8,6 +8,9 @@ use crate::marks::Marks;
 use crate::name::Name;
 use crate::span::{Access, DatastoreKey, NodeKey};
 
+/// The most datastores, and the most topics, that one request is seen to write: those with the smallest keys.
+const MAX_WRITTEN: usize = 8;
+
 impl EnvironmentFacts {
     /// Adds everything about datastores.
     pub(super) fn add_data(&mut self, reading: &Reading<'_>) {
@@ -76,16 +79,20 @@ impl EnvironmentFacts {
         }
         datastores.sort_unstable();
         datastores.dedup();
-        let others = datastores[1..].iter().map(|&other| NodeKey::Datastore(other));
-        let mut others: Vec<NodeKey> = others.collect();
-        others.extend(own.iter().map(|call| call.callee).filter(|callee| matches!(callee, NodeKey::Topic(_))));
-        others.sort_unstable();
-        others.dedup();
+        datastores.truncate(MAX_WRITTEN);
+        let topics = own.iter().map(|call| call.callee).filter(|callee| matches!(callee, NodeKey::Topic(_)));
+        let mut topics: Vec<NodeKey> = topics.collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics.truncate(MAX_WRITTEN);
         let operation = reading.operation(request);
-        for other in others {
-            let facts = self.dual_writes.entry(DualWriteKey { operation, datastore: datastores[0], other });
-            facts.requests += 1;
-            facts.exemplars.offer(reading.opening(request).duration_ns(), reading.trace_id);
+        for (place, &datastore) in datastores.iter().enumerate() {
+            let others = datastores[place + 1..].iter().map(|&other| NodeKey::Datastore(other));
+            for other in others.chain(topics.iter().copied()) {
+                let facts = self.dual_writes.entry(DualWriteKey { operation, datastore, other });
+                facts.requests += 1;
+                facts.exemplars.offer(reading.opening(request).duration_ns(), reading.trace_id);
+            }
         }
     }
 

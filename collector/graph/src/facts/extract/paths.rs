@@ -2,7 +2,7 @@
 //! their time counts.
 
 use super::{Made, Reading};
-use crate::facts::{EdgeKey, EnvironmentFacts, FailureKey, LoopKey, MAX_PATH_LENGTH};
+use crate::facts::{EdgeKey, EnvironmentFacts, FailureKey, LoopKey, MAX_PATH_LENGTH, MIN_TRACE_CALLS};
 use crate::span::{NodeKey, ServiceKey};
 
 impl EnvironmentFacts {
@@ -21,6 +21,9 @@ impl EnvironmentFacts {
             let facts = self.operations.entry(reading.operation(root));
             facts.services_touched.record(below.services(root) as u64);
             facts.trace_calls.record(below.remote_calls[root]);
+            if below.remote_calls[root] >= MIN_TRACE_CALLS {
+                facts.spread.offer(below.remote_calls[root], reading.trace_id);
+            }
         }
         let requests = &reading.calls.requests;
         let is_start = |index: &usize| requests[*index].caller.is_none() || !requests[*index].is_synchronous;

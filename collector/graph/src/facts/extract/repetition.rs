@@ -14,6 +14,10 @@ use crate::span::{Access, EdgeKind, NodeKey, Span};
 const MAX_OPEN_FAILURES: usize = 256;
 /// How many sequences of statements are looked for in one place of a request.
 const MAX_SEQUENCES: usize = 16;
+/// The fewest calls of one request among which one for each of many like hosts is looked for.
+const MIN_FAN_OUT: u64 = 8;
+/// A pause between two calls to a service, in nanoseconds, after which the same question is asked for a new answer.
+const MIN_POLL_PAUSE_NS: u64 = 100_000_000;
 
 impl EnvironmentFacts {
     /// Adds what one request calls, and how often. `attempts` tells which requests belong to attempts at one thing.
@@ -39,6 +43,9 @@ impl EnvironmentFacts {
             if calls[0].callee != NodeKey::Unknown && calls[0].callee != calls[0].caller {
                 self.add_edge_of_request(reading, request, calls, &edge, attempts);
             }
+        }
+        if fan_out.remote >= MIN_FAN_OUT {
+            fan_out.remote -= scattered(reading, own);
         }
         self.add_fan_out(reading, request, span, &fan_out);
     }
@@ -125,7 +132,8 @@ impl EnvironmentFacts {
     fn add_sequences(&mut self, reading: &Reading<'_>, request: usize, own: &[&Made<'_>]) {
         let is_statement =
             |call: &&&Made<'_>| call.kind == EdgeKind::Database && !call.template.is_empty() && !call.is_asynchronous;
-        let mut statements: Vec<&Made<'_>> = own.iter().filter(is_statement).copied().collect();
+        let repeats = |call: &&&Made<'_>| is_statement(call) && !call.marks.has(Marks::SET_UP);
+        let mut statements: Vec<&Made<'_>> = own.iter().filter(repeats).copied().collect();
         if (statements.len() as u64) < 2 * MIN_ROUNDS {
             return;
         }
@@ -182,6 +190,27 @@ fn add_call(pattern: &mut PatternFacts, call: &Made<'_>, reading: &Reading<'_>) 
     if let Some(&location) = call.location {
         *pattern.locations.entry(location) += 1;
     }
+}
+
+/// Of the calls of one request, those that a scatter has too many: the same is asked of hosts whose names differ in
+/// digits alone, of each once. That is one question, whatever the number of shards.
+fn scattered(reading: &Reading<'_>, own: &[&Made<'_>]) -> u64 {
+    let text = |name| reading.vocabulary.names.text(name);
+    let host = |call: &Made<'_>| match call.callee {
+        NodeKey::Service(service) => text(service.name),
+        NodeKey::Peer(peer) => text(peer),
+        _ => text(call.host()),
+    };
+    let stem = |host: &str| host.chars().filter(|letter| !letter.is_ascii_digit()).collect::<String>();
+    let remote = own.iter().filter(|call| call.is_remote());
+    let mut asked: Vec<_> = remote
+        .map(|call| (call.kind, text(call.template), stem(host(call)), call.callee, call.host()))
+        .filter(|asked| !asked.1.is_empty() && !asked.2.is_empty())
+        .collect();
+    asked.sort_unstable();
+    let alike = asked.chunk_by(|left, right| (left.0, left.1, &left.2) == (right.0, right.1, &right.2));
+    let is_scatter = |group: &&[_]| group.windows(2).all(|pair| pair[0] != pair[1]);
+    alike.filter(is_scatter).map(|group| group.len() as u64 - 1).sum()
 }
 
 /// Calls of one request that are no attempts after a failure, by where they go.
@@ -280,11 +309,14 @@ fn are_scattered(calls: &[&Made<'_>]) -> bool {
     hosts.windows(2).all(|pair| pair[0] != pair[1])
 }
 
-/// The most calls of a group with the same known parameters and no write to the callee between two of them.
+/// The most calls of a group with the same known parameters, with no write to the callee and no pause between two of
+/// them: who waits before asking again waits for a change.
 fn same_parameters(group: &[&Made<'_>], is_retry: &[bool], on_edge: &[&Made<'_>]) -> u64 {
-    let kept = group.iter().zip(is_retry).filter(|(call, is_retry)| !**is_retry && !call.marks.has(Marks::SET_UP));
-    let mut known: Vec<(u64, u64)> =
-        kept.filter_map(|(call, _)| call.parameters().map(|parameters| (parameters, call.start_ns))).collect();
+    let differs = |call: &Made<'_>| call.marks.has(Marks::SET_UP) || call.marks.has(Marks::PAGE);
+    let kept = group.iter().zip(is_retry).filter(|(call, is_retry)| !**is_retry && !differs(call));
+    let mut known: Vec<(u64, u64, u64)> = kept
+        .filter_map(|(call, _)| call.parameters().map(|parameters| (parameters, call.start_ns, call.end_ns)))
+        .collect();
     if known.len() < 2 {
         return known.len() as u64;
     }
@@ -300,7 +332,8 @@ fn same_parameters(group: &[&Made<'_>], is_retry: &[bool], on_edge: &[&Made<'_>]
         let (earlier, later) = (pair[0].1, pair[1].1);
         let next = writes.partition_point(|&write| write < earlier);
         let is_written_between = writes.get(next).is_some_and(|&write| write < later);
-        run = if pair[0].0 == pair[1].0 && !is_written_between { run + 1 } else { 1 };
+        let is_polled = group[0].is_remote() && later.saturating_sub(pair[0].2) >= MIN_POLL_PAUSE_NS;
+        run = if pair[0].0 == pair[1].0 && !is_written_between && !is_polled { run + 1 } else { 1 };
         most = most.max(run);
     }
     most
