@@ -1,5 +1,6 @@
 //! A recording, read whole: its traces, regrouped by trace id across files, and the facts of all of them.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,8 +8,9 @@ use anyhow::bail;
 use spanlint_collector::limits::Limits;
 use spanlint_collector::read::{self, Input, ReadResult};
 use spanlint_graph::resolve::environments;
+use spanlint_graph::span::ServiceKey;
 use spanlint_graph::what_if::Change;
-use spanlint_graph::{CallGraph, Facts, Fold, Trace, TraceId, Vocabulary, Waterfall, resolve};
+use spanlint_graph::{CallGraph, Facts, Fold, LogLine, Trace, TraceId, Vocabulary, Waterfall, resolve};
 
 use crate::output;
 
@@ -17,6 +19,8 @@ use crate::output;
 pub(crate) struct Recording {
     /// Sorted by id.
     traces: Vec<Trace>,
+    /// Sorted by trace.
+    logs: Vec<LogLine>,
     vocabulary: Vocabulary,
     facts: Facts,
     /// The inputs as given.
@@ -45,6 +49,10 @@ impl Recording {
         for trace in &traces {
             facts.add_trace(trace, &vocabulary);
         }
+        let mut logs = result.batch.logs;
+        logs.sort_unstable();
+        let traced = traced_services(&facts);
+        add_silent_services(&mut facts, &traced, &logs, &vocabulary);
         for (index, snapshot) in result.snapshots.iter().enumerate() {
             // Snapshots add up where their traces are disjoint. That one is not given twice is all that can be told.
             if let Some(same) = result.snapshots[..index].iter().find(|other| other.facts == snapshot.facts) {
@@ -54,7 +62,7 @@ impl Recording {
             facts.fold(&snapshot.facts);
             vocabulary.names.merge(&snapshot.names);
         }
-        Ok(Self { traces, vocabulary, facts, sources, rejected_spans: result.batch.refused })
+        Ok(Self { traces, logs, vocabulary, facts, sources, rejected_spans: result.batch.refused })
     }
 
     /// The call graph of the named environment, else of the one with the most spans.
@@ -83,13 +91,32 @@ impl Recording {
         for trace in &self.traces {
             facts.add_trace(&change.apply(trace), &self.vocabulary);
         }
+        add_silent_services(&mut facts, &traced_services(&self.facts), &self.logs, &self.vocabulary);
         (facts, &self.vocabulary)
     }
 
     /// A trace as people look at it.
     pub(crate) fn waterfall(&self, id: TraceId) -> Option<Waterfall> {
         let place = self.traces.binary_search_by_key(&id, Trace::id).ok()?;
-        Some(self.traces[place].waterfall(&self.vocabulary))
+        let from = self.logs.partition_point(|line| line.trace_id < id);
+        let lines = self.logs[from..].iter().take_while(|line| line.trace_id == id);
+        Some(self.traces[place].waterfall(&self.vocabulary).with_logs(lines, &self.vocabulary))
+    }
+}
+
+/// The services that sent spans.
+fn traced_services(facts: &Facts) -> BTreeSet<ServiceKey> {
+    let services = facts.environments.values().flat_map(|environment| environment.services.sorted());
+    services.filter(|(_, service)| service.spans > 0).map(|(key, _)| key).collect()
+}
+
+/// Services of which nothing but log lines came are nodes without edges.
+fn add_silent_services(facts: &mut Facts, traced: &BTreeSet<ServiceKey>, logs: &[LogLine], vocabulary: &Vocabulary) {
+    for line in logs {
+        let resource = vocabulary.resource(line.resource);
+        if !traced.contains(&resource.service) {
+            facts.add_silent_service(&resource, line.time_ns);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 ///
 /// Sent spans are accepted, rejected or asked to come again, each exactly once per request; those under way make the
 /// difference, since their answer is read before they are. So is every request, by its answer.
-fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, u64); 31] {
+fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, u64); 32] {
     [
         ("accepted_spans_total", "Spans that are in.", received.accepted_spans.get()),
         ("rejected_spans_total", "Spans refused by name.", received.rejected_spans.get()),
@@ -35,6 +35,7 @@ fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, 
         ("misdated_traces_total", "Traces whose time was outside the window.", live.misdated_traces),
         ("dropped_names_total", "Names that the bound of the vocabulary turned away.", live.dropped_names),
         ("evicted_exemplars_total", "Traces thrown away that a graph cites or may cite.", live.evicted_exemplars),
+        ("forgotten_minutes_total", "Minutes that cannot be gone back to any more.", live.forgotten_minutes),
         ("log_lines_total", "Log lines taken.", live.log_lines),
         ("dropped_log_lines_total", "Log lines that the bounds turned away or aged out.", live.dropped_log_lines),
         ("measurements_total", "Points of standard metrics taken.", live.measurements),
