@@ -116,6 +116,10 @@ impl Outage {
                 usual_slices += 1;
             }
         }
+        // Without a usual rate and price nothing can be kept, and how long a stream lasts is no price.
+        if usual_slices == 0 || usual.busy_ns == 0 {
+            return None;
+        }
         // The first and the last slice are hardly ever whole.
         let usual_rate = usual.calls as f64 / usual_slices.max(1) as f64;
         let rate = during.calls as f64 / longest.len() as f64;
@@ -211,5 +215,10 @@ mod tests {
     fn a_few_failures_are_no_outage() {
         check(&[(10, 4, 30); 12], &[]);
         check(&[[(3, 0, 0); 6], [(3, 3, 30); 6]].concat(), &[]);
+    }
+
+    #[test]
+    fn what_never_worked_has_no_usual_rate_to_keep() {
+        check(&[(10, 10, 30); 12], &[]);
     }
 }

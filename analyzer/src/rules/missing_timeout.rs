@@ -3,9 +3,9 @@
 //! The signal is a longest call far beyond the usual one on an edge that never timed out. Streams and long polls are meant
 //! to last and are left out.
 
-use spanlint_graph::CallGraph;
 use spanlint_graph::snapshot::Edge;
 use spanlint_graph::span::Outcome;
+use spanlint_graph::{CallGraph, NodeKind};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
@@ -57,7 +57,8 @@ impl Rule for MissingTimeout {
 
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let mut verdict = Verdict::default();
-        let is_waited_for = |edge: &&Edge| !edge.is_derived && edge.is_synchronous();
+        let is_waited_for =
+            |edge: &&Edge| !edge.is_derived && edge.is_synchronous() && graph.node(edge.from).kind == NodeKind::Service;
         for edge in graph.edges.iter().filter(is_waited_for) {
             let latency = &edge.facts.caller_latency;
             let longest_ns = edge.facts.slow.worst().map_or(0, |(ns, _)| ns);
