@@ -109,6 +109,10 @@ pub(crate) struct ReceiverArguments {
     #[arg(long, value_name = "ADDRESS", env = "SPANLINT_ZIPKIN", num_args = 0..=1, default_missing_value = "127.0.0.1:9411")]
     pub(crate) zipkin: Option<SocketAddr>,
 
+    /// Drop these attributes before anything reads or stores them; `*` stands for any text, as in `enduser.*`
+    #[arg(long, value_name = "KEY", env = "SPANLINT_REDACT", value_delimiter = ',', conflicts_with = "data_dir")]
+    pub(crate) redact: Vec<String>,
+
     /// Answer the API here
     #[arg(long, value_name = "ADDRESS", env = "SPANLINT_API", default_value = "127.0.0.1:4319")]
     pub(crate) api: SocketAddr,

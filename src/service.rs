@@ -11,6 +11,7 @@ use spanlint_collector::durable::{Recovery, Retention};
 use spanlint_collector::live::LiveSettings;
 use spanlint_collector::{Collector, CollectorConfig};
 use spanlint_demo_shop::Switches;
+use spanlint_graph::Redaction;
 use spanlint_graph::Window;
 use spanlint_tui::{Endpoint, Options, Source};
 use tokio::runtime::{self, Runtime};
@@ -34,6 +35,7 @@ pub(crate) fn collector_config(arguments: &ReceiverArguments, window: Window) ->
     let live = LiveSettings { window, ..config.live.within(arguments.memory_limit << 20) };
     Ok(CollectorConfig {
         zipkin: arguments.zipkin,
+        redaction: Arc::new(Redaction::new(arguments.redact.iter().cloned())),
         api: Some(arguments.api),
         live,
         data_dir: arguments.data_dir.clone(),

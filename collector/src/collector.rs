@@ -100,6 +100,7 @@ impl Collector {
             limits,
             tap: config.tap,
             token: token.clone(),
+            redaction: config.redaction,
         };
         let shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();

@@ -104,6 +104,7 @@ async fn a_full_disk_is_answered_with_retry_later_and_counts_nothing_in() {
         limits: Limits::default(),
         tap: None,
         token: None,
+        redaction: Arc::default(),
     };
     let router = receiver::router(receiver);
     let send = async || {

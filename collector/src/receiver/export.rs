@@ -23,7 +23,7 @@ impl Receiver {
         mut request: Admitted,
     ) -> Result<PartialSuccess, Problem> {
         let limit = self.limits.request_records;
-        let mut meter = Meter::new(&mut request.grant, limit);
+        let mut meter = Meter::new(&self.redaction, &mut request.grant, limit);
         let decoded = decode(signal, encoding, &request.bytes, &mut meter)
             .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
         let Metered { kept, spans } = meter.finish();

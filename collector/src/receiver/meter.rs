@@ -3,12 +3,13 @@
 //! The price errs upward; what a batch really takes is known when it is whole. Every span is counted, kept or not.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use spanlint_graph::log::LogView;
 use spanlint_graph::measurement::PointView;
 use spanlint_graph::span::{Attribute, Refusal, Span, SpanView, SpanVisitor, Value};
 use spanlint_graph::text::MAX_VALUE_BYTES;
-use spanlint_graph::{BatchBuilder, SpanBatch};
+use spanlint_graph::{BatchBuilder, Redaction, SpanBatch};
 
 use super::body::admission;
 use super::problem::Problem;
@@ -24,14 +25,16 @@ const TEXT_COPIES: usize = 2;
 const STEP_BYTES: usize = 64 << 10;
 
 thread_local! {
-    /// The builder of this thread's last request: what it has learned serves the next one.
-    static BUILDER: Cell<BatchBuilder> = Cell::default();
+    /// The builder of this thread's last request: what it has learned serves the next one of the same collector.
+    static BUILDER: Cell<Option<(Arc<Redaction>, BatchBuilder)>> = const { Cell::new(None) };
 }
 
 /// A builder that is paid for.
 #[derive(Debug)]
 pub(super) struct Meter<'a> {
     builder: BatchBuilder,
+    /// What the builder drops.
+    redaction: Arc<Redaction>,
     /// That of the whole request.
     grant: &'a mut Grant,
     /// Paid for this.
@@ -53,16 +56,20 @@ pub(super) struct Metered {
 }
 
 impl<'a> Meter<'a> {
-    /// Builds for at most `limit` spans.
-    pub(super) fn new(grant: &'a mut Grant, limit: u64) -> Self {
-        Self { builder: BUILDER.take(), grant, paid: 0, ahead: 0, limit, spans: 0, exceeded: None }
+    /// Builds for at most `limit` spans, and drops what `redaction` names.
+    pub(super) fn new(redaction: &Arc<Redaction>, grant: &'a mut Grant, limit: u64) -> Self {
+        let builder = match BUILDER.take() {
+            Some((of, builder)) if Arc::ptr_eq(&of, redaction) => builder,
+            _ => BatchBuilder::with_redaction(Arc::clone(redaction)),
+        };
+        Self { builder, redaction: Arc::clone(redaction), grant, paid: 0, ahead: 0, limit, spans: 0, exceeded: None }
     }
 
     /// The spans.
     pub(super) fn finish(self) -> Metered {
-        let Self { mut builder, grant, paid, limit, spans, exceeded, .. } = self;
+        let Self { mut builder, redaction, grant, paid, limit, spans, exceeded, .. } = self;
         let batch = builder.take();
-        BUILDER.set(builder);
+        BUILDER.set(Some((redaction, builder)));
         let kept = match exceeded {
             _ if spans > limit => Err(too_many(spans, limit)),
             Some(exceeded) => Err(admission(exceeded)),
@@ -153,7 +160,7 @@ mod tests {
 
     fn metered(bytes: usize, limit: u64, spans: usize) -> Metered {
         let mut grant = Budget::new(bytes).grant();
-        let mut meter = Meter::new(&mut grant, limit);
+        let mut meter = Meter::new(&Arc::default(), &mut grant, limit);
         meter.resource(&[("service.name".into(), Value::Text("shop".into()))]);
         let long = "x".repeat(1000);
         let attributes = [("key".into(), Value::Text(long.as_str().into()))];

@@ -31,6 +31,8 @@ pub(crate) use export::decode_kept;
 pub use listen::{BindError, bind, serve, serve_router};
 pub use tap::{MAX_TAPPED_BYTES, MAX_TAPPED_REQUESTS, Tap, TapEncoding, Tapped};
 
+use spanlint_graph::Redaction;
+
 use self::counters::OpenRequest;
 use self::problem::Problem;
 use crate::access::Token;
@@ -53,6 +55,8 @@ pub struct Receiver {
     pub tap: Option<Tap>,
     /// What senders must show, if anything.
     pub token: Option<Token>,
+    /// Attributes that are dropped before anything reads them.
+    pub redaction: Arc<Redaction>,
 }
 
 /// The routes of an OTLP port.

@@ -33,7 +33,8 @@ const TRACE_SERVICE: &str = "/opentelemetry.proto.collector.trace.v1.TraceServic
 /// A receiver whose spans end up in a queue that nobody empties but the test.
 fn receiver(limits: Limits) -> (Receiver, mpsc::Receiver<Queued>) {
     let (intake, queued) = queue(LiveSettings::default().request_bytes);
-    (Receiver { intake, durable: None, counters: Arc::default(), limits, tap: None, token: None }, queued)
+    let redaction = Arc::new(Redaction::new(["http.*"]));
+    (Receiver { intake, durable: None, counters: Arc::default(), limits, tap: None, token: None, redaction }, queued)
 }
 
 /// A receiver whose collector takes nothing any more.
@@ -211,6 +212,19 @@ async fn memory_is_asked_for_before_it_is_spent() {
     assert_eq!(budget.used(), 0);
     let counters = &receiver.counters;
     assert_eq!((counters.requests.get(), counters.retry_requests.get(), counters.accepted_requests.get()), (4, 3, 1));
+}
+
+#[tokio::test]
+async fn what_is_redacted_is_never_stored() {
+    let (receiver, mut queued) = receiver(Limits::default());
+    let attributes =
+        ["http.secret", "color"].map(|key| format!(r#"{{"key":"{key}","value":{{"stringValue":"red"}}}}"#));
+    let span = r#""traceId":"000102030405060708090a0b0c0d0e0f","spanId":"0001020304050607","name":"a""#;
+    let span = format!(r#"{{{span},"attributes":[{}]}}"#, attributes.join(","));
+    let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#);
+    assert_eq!(post(&receiver, "/v1/traces", JSON, body).await.status(), StatusCode::OK);
+    let batch = queued.try_recv().unwrap().batch;
+    assert_eq!(batch.spans[0].detail.attributes().collect::<Vec<_>>(), [("color", "red")]);
 }
 
 #[tokio::test]
