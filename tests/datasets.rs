@@ -13,7 +13,7 @@ fn known_rules() -> Vec<String> {
     listed.stdout.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/datasets"));
     if folder.is_dir() {
         return Some(folder);

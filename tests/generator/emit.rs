@@ -1,0 +1,210 @@
+//! Writes spans as OTLP/JSON lines, as a real fleet sends them: shuffled, some lost, clocks apart, under current or old
+//! attribute names.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+
+use super::model::{Attributes, MS, System, Value};
+use super::random::Random;
+use super::simulate::{CLIENT, PRODUCER, SERVER, Span};
+
+/// The beginning of every simulation: 2026-01-01.
+const EPOCH: u64 = 1_767_225_600_000_000_000;
+/// How far a host's clock may be off.
+const SKEW: u64 = 20 * MS;
+
+/// What a recording is like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    /// Share of the spans that never arrive.
+    pub(super) dropped: f64,
+    pub(super) is_skewed: bool,
+    /// Attribute names before the semantic conventions were stable.
+    pub(super) is_old: bool,
+}
+
+/// The recording, one OTLP request a line.
+pub(super) fn emit(system: &System, mut spans: Vec<Span>, style: Style, seed: u64) -> String {
+    let mut random = Random::new(seed ^ 0x0e31);
+    drop_some(&mut spans, system, style.dropped, &mut random);
+    random.shuffle(&mut spans);
+    let skews: Vec<u64> = (0..system.hosts).map(|_| random.between((0, 2 * SKEW))).collect();
+    let mut lines = String::new();
+    for request in spans.chunks(200) {
+        let mut resources: BTreeMap<_, Vec<&Span>> = BTreeMap::new();
+        for span in request {
+            let versions = &system.services[span.service].versions;
+            let version = versions.iter().rposition(|(from, _)| *from <= span.start).unwrap_or(0);
+            resources.entry((span.service, span.instance, version)).or_default().push(span);
+        }
+        lines.push_str(r#"{"resourceSpans":["#);
+        for (place, ((service, instance, version), spans)) in resources.into_iter().enumerate() {
+            lines.push_str(if place > 0 { "," } else { "" });
+            lines.push_str(r#"{"resource":{"attributes":"#);
+            attributes(&resource(system, service, instance, version, style), &mut lines);
+            lines.push_str(r#"},"scopeSpans":[{"scope":{"name":"generated"},"spans":["#);
+            let host = system.services[service].instances[instance];
+            let skew = if style.is_skewed { skews[host] } else { 0 };
+            for (place, span) in spans.into_iter().enumerate() {
+                lines.push_str(if place > 0 { "," } else { "" });
+                write_span(span, skew, style, &mut lines);
+            }
+            lines.push_str("]}]}");
+        }
+        lines.push_str("]}\n");
+    }
+    lines
+}
+
+/// Loses spans, evenly: no service loses so many that its traces could not be trusted any more.
+fn drop_some(spans: &mut Vec<Span>, system: &System, share: f64, random: &mut Random) {
+    let mut children: HashMap<u64, Vec<usize>> = HashMap::new();
+    let mut below = vec![0_u64; system.services.len()];
+    for span in spans.iter().filter(|span| span.parent != 0) {
+        children.entry(span.parent).or_default().push(span.service);
+        below[span.service] += 1;
+    }
+    let mut orphans = vec![0_u64; system.services.len()];
+    spans.retain(|span| {
+        if !random.chance(share) {
+            return true;
+        }
+        let lost = children.get(&span.id).map_or(&[][..], Vec::as_slice);
+        if lost.iter().any(|&service| (orphans[service] + 8) * 33 > below[service]) {
+            return true;
+        }
+        lost.iter().for_each(|&service| orphans[service] += 1);
+        false
+    });
+}
+
+fn resource(system: &System, service: usize, instance: usize, version: usize, style: Style) -> Attributes {
+    let service = &system.services[service];
+    let environment = if style.is_old { "deployment.environment" } else { "deployment.environment.name" };
+    let mut attributes: Attributes = vec![
+        (environment, "production".into()),
+        ("service.namespace", service.namespace.clone().into()),
+        ("service.version", service.versions[version].1.clone().into()),
+        ("service.instance.id", format!("{}-{instance}", service.name).into()),
+        ("host.name", format!("node-{}", service.instances[instance]).into()),
+        ("telemetry.sdk.language", "java".into()),
+    ];
+    if !service.name.is_empty() {
+        attributes.push(("service.name", service.name.clone().into()));
+    }
+    attributes.extend(service.owner.iter().map(|owner| ("service.owner", owner.clone().into())));
+    attributes.extend(service.resource.iter().cloned());
+    attributes
+}
+
+fn write_span(span: &Span, skew: u64, style: Style, out: &mut String) {
+    let (start, end) = (EPOCH + span.start + skew, EPOCH + span.end + skew);
+    let _ = write!(out, r#"{{"traceId":"{:032x}","spanId":"{:016x}","#, span.trace, span.id);
+    if span.parent != 0 {
+        let _ = write!(out, r#""parentSpanId":"{:016x}","#, span.parent);
+    }
+    out.push_str(r#""name":"#);
+    quote(&span.name, out);
+    let _ =
+        write!(out, r#","kind":{},"startTimeUnixNano":"{start}","endTimeUnixNano":"{end}","attributes":"#, span.kind);
+    if style.is_old {
+        attributes(&old(span), out);
+    } else {
+        attributes(&span.attributes, out);
+    }
+    if !span.links.is_empty() {
+        out.push_str(r#","links":["#);
+        for (place, (trace, id)) in span.links.iter().enumerate() {
+            out.push_str(if place > 0 { "," } else { "" });
+            let _ = write!(out, r#"{{"traceId":"{trace:032x}","spanId":"{id:016x}"}}"#);
+        }
+        out.push(']');
+    }
+    out.push_str(if span.is_error { r#","status":{"code":2}}"# } else { r#","status":{}}"# });
+}
+
+/// The attributes under the names that they had before.
+fn old(span: &Span) -> Attributes {
+    let has = |name: &str| span.attributes.iter().any(|(key, _)| *key == name);
+    let system = span.attributes.iter().find(|(key, _)| *key == "db.system.name").map(|(_, value)| value.clone());
+    let is_of = |name: &str| system == Some(Value::from(name));
+    let mut attributes = Attributes::new();
+    for (key, value) in &span.attributes {
+        let key = match *key {
+            "http.request.method" => "http.method",
+            "http.response.status_code" => "http.status_code",
+            "url.full" => "http.url",
+            "url.path" => "http.target",
+            "url.scheme" => "http.scheme",
+            "user_agent.original" => "http.user_agent",
+            "client.address" => "http.client_ip",
+            "network.peer.address" => "net.sock.peer.addr",
+            "network.peer.port" => "net.sock.peer.port",
+            "server.address" if span.kind == SERVER => "net.host.name",
+            "server.port" if span.kind == SERVER => "net.host.port",
+            "server.address" if matches!(span.kind, CLIENT | PRODUCER) => "net.peer.name",
+            "server.port" if matches!(span.kind, CLIENT | PRODUCER) => "net.peer.port",
+            "db.system.name" => "db.system",
+            "db.namespace" if is_of("redis") => "db.redis.database_index",
+            "db.namespace" => "db.name",
+            "db.collection.name" if is_of("mongodb") => "db.mongodb.collection",
+            "db.collection.name" => "db.sql.table",
+            "db.operation.name" => "db.operation",
+            "db.query.text" => "db.statement",
+            "messaging.destination.name" => "messaging.destination",
+            "messaging.operation.type" => "messaging.operation",
+            "messaging.consumer.group.name" => "messaging.kafka.consumer.group",
+            "messaging.operation.name" => continue,
+            "rpc.system.name" => "rpc.system",
+            "rpc.response.status_code" => "rpc.grpc.status_code",
+            "service.peer.name" => "peer.service",
+            "error.type" if !has("rpc.method") => continue,
+            other => other,
+        };
+        match (key, value) {
+            ("rpc.method", Value::Text(method)) => {
+                let (service, method) = method.split_once('/').unwrap_or(("", method));
+                attributes.push(("rpc.service", service.into()));
+                attributes.push(("rpc.method", method.into()));
+            }
+            ("rpc.grpc.status_code", Value::Text(status)) => {
+                let codes =
+                    [("OK", 0), ("DEADLINE_EXCEEDED", 4), ("NOT_FOUND", 5), ("INTERNAL", 13), ("UNAVAILABLE", 14)];
+                let code = codes.iter().find(|(name, _)| name == status).map_or(2, |(_, code)| *code);
+                attributes.push((key, Value::Number(code)));
+            }
+            ("messaging.operation", Value::Text(kind)) if kind == "send" => attributes.push((key, "publish".into())),
+            ("db.redis.database_index", _) => attributes.push((key, Value::Number(0))),
+            _ => attributes.push((key, value.clone())),
+        }
+    }
+    attributes
+}
+
+fn attributes(attributes: &Attributes, out: &mut String) {
+    out.push('[');
+    for (place, (key, value)) in attributes.iter().enumerate() {
+        out.push_str(if place > 0 { "," } else { "" });
+        let _ = write!(out, r#"{{"key":"{key}","value":"#);
+        match value {
+            Value::Text(text) => {
+                out.push_str(r#"{"stringValue":"#);
+                quote(text, out);
+            }
+            Value::Number(number) => drop(write!(out, r#"{{"intValue":"{number}""#)),
+        }
+        out.push_str("}}");
+    }
+    out.push(']');
+}
+
+fn quote(text: &str, out: &mut String) {
+    out.push('"');
+    for letter in text.chars() {
+        if matches!(letter, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(letter);
+    }
+    out.push('"');
+}

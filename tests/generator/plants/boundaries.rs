@@ -1,0 +1,255 @@
+//! Boundaries: who depends on whom, and what stands together.
+
+use super::super::land::Land;
+use super::super::model::{Call, Key, MINUTE, Protocol, Publish, Step};
+use super::chatter::sql_service;
+use super::{Plan, Planted};
+
+fn serve(land: &mut Land, service: usize, steps: Vec<Step>) -> usize {
+    let operation = land.operation(service, steps);
+    land.front(operation);
+    operation
+}
+
+/// A ring of services, each of which calls the next on the way of one request.
+fn ring(land: &mut Land, services: &[usize]) {
+    let mut called = land.operation(services[0], Vec::new());
+    for &service in services.iter().rev() {
+        let call = land.call(called);
+        called = land.operation(service, vec![call]);
+    }
+    land.front(called);
+}
+
+pub(super) fn cycle(land: &mut Land) -> Planted {
+    let services = land.services::<4>();
+    let services = &services[..3 + land.random.below(2)];
+    ring(land, services);
+    let unused: Vec<usize> = services.to_vec();
+    Planted::of(land, &unused).may(&["ping-pong"])
+}
+
+pub(super) const LIKE_CYCLE: &[(&str, Plan)] = &[
+    ("asynchronous edges", |land| {
+        let [left, right] = land.services();
+        let topic = land.topic();
+        serve(land, left, vec![Step::Publish(Publish { topic, creates: 0 })]);
+        let status = land.operation(left, Vec::new());
+        let call = land.call(status);
+        land.consumer(topic, right, 1, vec![call]);
+        Planted::of(land, &[left, right])
+    }),
+    ("browser redirects", |land| {
+        let [login, data] = land.services();
+        for (from, to) in [(login, data), (data, login)] {
+            for service in [from, to] {
+                land.system.services[service].is_grpc = false;
+            }
+            let target = land.operation(to, Vec::new());
+            let call = Call { is_browser_redirect: true, ..land.plain_call(target) };
+            let first = land.operation(from, vec![Step::Call(call)]);
+            land.system.operations[first].redirects = true;
+            land.front(first);
+        }
+        // The browser does come past the gateway, on the way that it was sent.
+        Planted::of(land, &[login, data]).may(&["gateway-bypass"])
+    }),
+    ("callbacks of a configuration service", |land| {
+        let number = super::super::land::words(land.system.services.len());
+        let config = land.named(&format!("settings-{number}"), "edge");
+        land.system.roles.push(("config", land.name_of(config)));
+        let service = land.service();
+        let read = land.operation(config, Vec::new());
+        let call = land.call(read);
+        let state = serve(land, service, vec![call]);
+        let call = land.call(state);
+        serve(land, config, vec![call]);
+        Planted::of(land, &[config, service])
+    }),
+];
+
+pub(super) fn hub(land: &mut Land) -> Planted {
+    let services = land.services::<9>();
+    let (hub, around) = (services[8], &services[..8]);
+    let called: Vec<Step> = around[..4]
+        .iter()
+        .map(|&service| {
+            let operation = land.operation(service, Vec::new());
+            land.call(operation)
+        })
+        .collect();
+    let operations: Vec<usize> = (0..4).map(|place| land.operation(hub, vec![called[place].clone()])).collect();
+    for (place, &service) in around[4..].iter().enumerate() {
+        let call = land.call(operations[place]);
+        serve(land, service, vec![call]);
+    }
+    Planted::of(land, &[hub]).beside(land, around)
+}
+
+pub(super) const LIKE_HUB: &[(&str, Plan)] = &[("a service that checks tokens for all", |land| {
+    let auth = land.named("auth-of-all", "edge");
+    land.system.roles.push(("auth", "auth-of-all".to_owned()));
+    let check = land.operation(auth, Vec::new());
+    for service in land.services::<8>() {
+        let call = land.call(check);
+        serve(land, service, vec![call]);
+    }
+    Planted::of(land, &[auth])
+})];
+
+pub(super) fn god(land: &mut Land) -> Planted {
+    let god = land.service();
+    for _ in 0..16 {
+        let operation = land.operation(god, Vec::new());
+        land.front_times(operation, 15);
+    }
+    Planted::of(land, &[god])
+}
+
+pub(super) const LIKE_GOD: &[(&str, Plan)] = &[("ids in names", |land| {
+    let service = land.service();
+    land.system.services[service].is_grpc = false;
+    let operation = serve(land, service, Vec::new());
+    land.system.operations[operation].is_raw = true;
+    let table = land.system.services[service].table.clone();
+    land.system.operations[operation].protocol =
+        Protocol::Http { method: "GET", route: format!("/v1/{table}/{{id}}/items/{{id}}") };
+    Planted::of(land, &[service])
+})];
+
+pub(super) fn tight(land: &mut Land) -> Planted {
+    let [from, to] = land.services();
+    let called = [(); 2].map(|()| land.operation(to, Vec::new()));
+    let steps = called.map(|called| Step::Repeat {
+        times: (3, 4),
+        at_once: false,
+        gap_ms: 0,
+        steps: vec![land.call_of_round(called)],
+    });
+    let operation = land.operation(from, steps.to_vec());
+    land.front_times(operation, 130);
+    // The callee can do something else, too, which is rarely wanted.
+    let other = land.operation(to, Vec::new());
+    land.front_times(other, 2);
+    Planted::of(land, &[from, to]).may(&["chatty-services"])
+}
+
+pub(super) const LIKE_TIGHT: &[(&str, Plan)] = &[
+    ("always together, once", |land| {
+        let [from, to] = land.services();
+        let called = land.operation(to, Vec::new());
+        let call = land.call(called);
+        serve(land, from, vec![call]);
+        Planted::of(land, &[from, to])
+    }),
+    ("four calls of one consumer", |land| {
+        let [from, to] = land.services();
+        let called = land.operation(to, Vec::new());
+        let call = land.call_of_round(called);
+        serve(land, from, vec![Step::Repeat { times: (4, 4), at_once: false, gap_ms: 0, steps: vec![call] }]);
+        Planted::of(land, &[from, to])
+    }),
+];
+
+pub(super) fn wrong_cut(land: &mut Land) -> Planted {
+    let foreign: [usize; 2] = [(); 2].map(|()| land.service_in("aisles"));
+    let service = land.service_in("yards");
+    let home = land.service_in("yards");
+    let near = land.operation(home, Vec::new());
+    let near = land.call(near);
+    let calls: Vec<Step> = foreign
+        .iter()
+        .flat_map(|&service| {
+            let called = [(); 2].map(|()| land.operation(service, Vec::new()));
+            called.map(|called| land.call(called))
+        })
+        .collect();
+    let operation = land.operation(service, [vec![Step::Maybe(0.4, vec![near])], calls].concat());
+    land.front_times(operation, 90);
+    Planted::of(land, &[service]).beside(land, &[foreign[0], foreign[1], home])
+}
+
+pub(super) const LIKE_WRONG_CUT: &[(&str, Plan)] = &[("a platform for all", |land| {
+    let platform = land.named("translations", "platform");
+    land.system.roles.push(("config", "translations".to_owned()));
+    let called = land.operation(platform, Vec::new());
+    for service in land.services::<3>() {
+        let call = land.call(called);
+        let operation = land.operation(service, vec![call]);
+        land.front_times(operation, 60);
+    }
+    Planted::of(land, &[platform]).may(&["hub-service"])
+})];
+
+pub(super) fn low_cohesion(land: &mut Land) -> Planted {
+    let [service, left, right] = land.services();
+    super::chatter::into_sql(land, service);
+    let store = land.system.services[service].store;
+    for (table, callee) in [("stamps", left), ("coins", right)] {
+        let called = land.operation(callee, Vec::new());
+        for verb in ["SELECT", "UPDATE"] {
+            let access = land.access(store, verb, table, Key::Request);
+            let call = land.call(called);
+            let operation = land.storeless(service, vec![access, call]);
+            land.front(operation);
+        }
+    }
+    Planted::of(land, &[service]).beside(land, &[left, right])
+}
+
+pub(super) const LIKE_LOW_COHESION: &[(&str, Plan)] = &[
+    ("two sides of one table", |land| {
+        let service = sql_service(land);
+        let store = land.system.services[service].store;
+        for table in ["stamps", "coins"] {
+            for verb in ["SELECT", "UPDATE"] {
+                let access = land.access(store, verb, table, Key::Request);
+                serve(land, service, vec![access]);
+            }
+        }
+        Planted::of(land, &[service])
+    }),
+    ("a page composer", |land| {
+        let number = super::super::land::words(land.system.services.len());
+        let composer = land.named(&format!("web-bff-{number}"), "edge");
+        land.system.roles.push(("bff", land.name_of(composer)));
+        for service in land.services::<2>() {
+            let called = [(); 2].map(|()| land.operation(service, Vec::new()));
+            for _ in 0..2 {
+                let calls = called.map(|called| land.call(called));
+                let operation = land.storeless(composer, calls.to_vec());
+                land.front(operation);
+            }
+        }
+        Planted::of(land, &[composer])
+    }),
+];
+
+/// Versions of a service that change at these minutes.
+fn deploy(land: &mut Land, service: usize, minutes: &[u64]) {
+    let versions = minutes.iter().enumerate().map(|(number, minute)| (minute * MINUTE, format!("2.{number}.0")));
+    land.system.services[service].versions = [(0, "1.9.0".to_owned())].into_iter().chain(versions).collect();
+}
+
+pub(super) fn lockstep(land: &mut Land) -> Planted {
+    land.system.duration = 130 * MINUTE;
+    let [from, to] = land.services();
+    let called = land.operation(to, Vec::new());
+    let call = land.call(called);
+    let operation = land.operation(from, vec![call]);
+    land.front_times(operation, 400);
+    deploy(land, from, &[25, 60, 95]);
+    deploy(land, to, &[27, 63, 96]);
+    Planted::of(land, &[from, to])
+}
+
+pub(super) const LIKE_LOCKSTEP: &[(&str, Plan)] = &[("each in its own time", |land| {
+    let [from, to] = land.services();
+    let called = land.operation(to, Vec::new());
+    let call = land.call(called);
+    let operation = land.operation(from, vec![call]);
+    land.front_times(operation, 400);
+    deploy(land, from, &[10, 45, 80]);
+    deploy(land, to, &[30, 62, 110]);
+    Planted::of(land, &[from, to])
+})];

@@ -1,0 +1,205 @@
+//! Resilience and performance: what failures and slowness do to others.
+
+use super::super::land::Land;
+use super::super::model::{Access, Call, Key, MINUTE, S, Step};
+use super::chatter::into_sql;
+use super::{Plan, Planted};
+
+/// A service that calls another, as `change` says, so many times.
+fn calling(land: &mut Land, requests: u64, change: fn(&mut Call)) -> [usize; 3] {
+    let [from, to] = land.services();
+    let called = land.operation(to, Vec::new());
+    let mut call = land.plain_call(called);
+    change(&mut call);
+    let operation = land.operation(from, vec![Step::Call(call)]);
+    land.front_times(operation, requests);
+    [from, to, called]
+}
+
+pub(super) fn retries(land: &mut Land) -> Planted {
+    let [from, to, _] = calling(land, 70, |call| {
+        call.failing = 0.3;
+        call.retries = 3;
+    });
+    Planted::of(land, &[from, to])
+}
+
+pub(super) const LIKE_RETRIES: &[(&str, Plan)] = &[
+    ("a retry now and then", |land| {
+        let [from, to, _] = calling(land, 80, |call| {
+            call.failing = 0.02;
+            call.retries = 2;
+        });
+        Planted::of(land, &[from, to])
+    }),
+    ("failures without retries", |land| {
+        let [from, to, _] = calling(land, 60, |call| call.failing = 0.1);
+        Planted::of(land, &[from, to])
+    }),
+];
+
+pub(super) fn abandoned(land: &mut Land) -> Planted {
+    let [from, to, called] = calling(land, 60, |call| {
+        call.stalls = (0.3, 600);
+        call.timeout = Some(S / 4);
+    });
+    let _ = called;
+    Planted::of(land, &[from, to])
+}
+
+pub(super) const LIKE_ABANDONED: &[(&str, Plan)] = &[
+    ("work after the answer", |land| {
+        let [from, to, called] = calling(land, 50, |_| {});
+        let wait = Step::Internal("index".to_owned(), vec![Step::Wait { ms: (200, 400) }]);
+        land.system.operations[called].steps.push(Step::Afterwards(vec![wait]));
+        Planted::of(land, &[from, to])
+    }),
+    ("a callee that stops in time", |land| {
+        let [from, to, _] = calling(land, 50, |call| {
+            call.stalls = (0.2, 260);
+            call.timeout = Some(S / 4);
+        });
+        Planted::of(land, &[from, to])
+    }),
+];
+
+pub(super) fn no_timeout(land: &mut Land) -> Planted {
+    let [from, to, _] = calling(land, 1_150, |call| call.stalls = (0.006, 34_000));
+    let gateway = land.system.gateway;
+    Planted::of(land, &[from, to]).beside(land, &[gateway]).may(&["missing-timeout"])
+}
+
+pub(super) const LIKE_NO_TIMEOUT: &[(&str, Plan)] = &[("a timeout that holds", |land| {
+    let [from, to, _] = calling(land, 200, |call| {
+        call.stalls = (0.02, 45_000);
+        call.timeout = Some(2 * S);
+    });
+    Planted::of(land, &[from, to]).may(&["abandoned-work"])
+})];
+
+/// An outage of two minutes at the callee; one call in `breaker` is still made then.
+fn out(land: &mut Land, breaker: u64) -> [usize; 2] {
+    let [from, to] = land.services();
+    let called = land.operation(to, Vec::new());
+    let call = Call { breaker, ..land.plain_call(called) };
+    let operation = land.operation(from, vec![Step::Call(call)]);
+    land.front_times(operation, 260);
+    land.system.operations[called].outage = Some((3 * MINUTE, 5 * MINUTE + 10 * S));
+    land.system.operations[called].work_us = (40_000, 60_000);
+    [from, to]
+}
+
+pub(super) fn no_breaker(land: &mut Land) -> Planted {
+    let services = out(land, 1);
+    Planted::of(land, &services)
+}
+
+pub(super) const LIKE_NO_BREAKER: &[(&str, Plan)] = &[("a breaker that opens", |land| {
+    let services = out(land, 12);
+    Planted::of(land, &services)
+})];
+
+/// A chain of three behind the gateway, whose last fails so often.
+fn chain(land: &mut Land, degrades: bool, failing: f64, refusing: f64) -> [usize; 3] {
+    let [first, second, last] = land.services();
+    let called = land.operation(last, Vec::new());
+    land.system.operations[called].failing = failing;
+    land.system.operations[called].refusing = refusing;
+    let call = Step::Call(Call { degrades, ..land.plain_call(called) });
+    let middle = land.operation(second, vec![call]);
+    let call = Step::Call(Call { degrades, ..land.plain_call(middle) });
+    let operation = land.operation(first, vec![call]);
+    let call = Step::Call(Call { degrades, ..land.plain_call(operation) });
+    land.front_steps(vec![call], 100);
+    [first, second, last]
+}
+
+pub(super) fn cascade(land: &mut Land) -> Planted {
+    let services = chain(land, false, 0.25, 0.0);
+    let gateway = land.system.gateway;
+    Planted::of(land, &services).beside(land, &[gateway])
+}
+
+pub(super) const LIKE_CASCADE: &[(&str, Plan)] = &[
+    ("failures that are caught", |land| {
+        let services = chain(land, true, 0.25, 0.0);
+        Planted::of(land, &services)
+    }),
+    ("refusals", |land| {
+        let services = chain(land, false, 0.0, 0.3);
+        Planted::of(land, &services)
+    }),
+];
+
+pub(super) fn single_point(land: &mut Land) -> Planted {
+    land.system.duration = 75 * MINUTE;
+    let point = land.service();
+    land.system.services[point].instances.truncate(1);
+    let called = land.operation(point, Vec::new());
+    let gateway = land.system.gateway;
+    let call = land.call(called);
+    for operation in &mut land.system.operations {
+        if operation.service == gateway && !operation.steps.is_empty() {
+            operation.steps.push(call.clone());
+        }
+    }
+    Planted::of(land, &[point]).beside(land, &[gateway]).may(&["single-point-of-failure", "hub-service"])
+}
+
+pub(super) const LIKE_SINGLE_POINT: &[(&str, Plan)] = &[];
+
+/// A service with a query of this kind.
+fn querying(land: &mut Land, requests: u64, change: fn(&mut Access)) -> usize {
+    let service = land.service();
+    into_sql(land, service);
+    let store = land.system.services[service].store;
+    let mut access = land.plain_access(store, "SELECT", "reports", Key::Request);
+    change(&mut access);
+    let operation = land.operation(service, vec![Step::Access(access)]);
+    land.front_times(operation, requests);
+    service
+}
+
+pub(super) fn slow_query(land: &mut Land) -> Planted {
+    let service = querying(land, 45, |access| access.slow = (0.4, 700_000));
+    Planted::of(land, &[service])
+}
+
+pub(super) const LIKE_SLOW_QUERY: &[(&str, Plan)] = &[
+    ("one slow query in a hundred", |land| {
+        let service = querying(land, 100, |access| access.slow = (0.01, 800_000));
+        Planted::of(land, &[service])
+    }),
+    ("queries that stay below", |land| {
+        let service = querying(land, 45, |access| access.work_us = (150_000, 350_000));
+        Planted::of(land, &[service])
+    }),
+];
+
+/// Requests that come in bursts, to a service of one instance.
+fn bursts(land: &mut Land, queues: bool) -> usize {
+    let service = querying(land, 0, |access| access.work_us = (60_000, 90_000));
+    let entry = land.system.entries.last_mut().expect("an entry");
+    (entry.requests, entry.burst) = (20 * 40, 20);
+    // Quiet ones in between, to compare with.
+    let quiet = super::super::model::Entry { requests: 60, burst: 1, ..entry.clone() };
+    land.system.entries.push(quiet);
+    land.system.services[service].instances.truncate(1);
+    let operation = land.system.operations.iter_mut().rfind(|operation| operation.service == service);
+    for step in &mut operation.expect("it was just made").steps {
+        if let Step::Access(access) = step {
+            access.queues = queues;
+        }
+    }
+    service
+}
+
+pub(super) fn pool(land: &mut Land) -> Planted {
+    let service = bursts(land, true);
+    Planted::of(land, &[service]).may(&["slow-query"])
+}
+
+pub(super) const LIKE_POOL: &[(&str, Plan)] = &[("many at once, as quick as ever", |land| {
+    let service = bursts(land, false);
+    Planted::of(land, &[service])
+})];
