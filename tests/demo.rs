@@ -30,7 +30,10 @@ fn a_healthy_shop_has_no_finding() {
         let ran = demo(seed, None);
         assert_eq!((ran.code, ran.findings()), (0, vec![]), "{}", ran.stderr);
         let report = ran.report();
-        assert_eq!(report["undecided"], serde_json::json!([]), "seed {seed}");
+        // A minute of a shop cannot tell what takes an hour to see; of its services nothing may stay open.
+        let undecided = report["undecided"].as_array().unwrap();
+        let open = undecided.iter().filter(|open| open["services"] != serde_json::json!([])).collect::<Vec<_>>();
+        assert!(open.is_empty(), "seed {seed}: {open:?}");
         let count = |kind: &str| {
             let nodes = report["graph"]["nodes"].as_array().unwrap();
             nodes.iter().filter(|node| node["kind"] == kind).count()

@@ -74,6 +74,11 @@ impl<'a> Made<'a> {
         self.call.map_or(&[], |call| &call.tables)
     }
 
+    /// Tables that a writing statement reads besides.
+    pub(super) fn also_read(&self) -> &'a [Name] {
+        self.call.map_or(&[], |call| &call.also_read)
+    }
+
     /// How many messages or statements it carries.
     pub(super) fn batch(&self) -> u32 {
         self.call.map_or(1, |call| call.batch)

@@ -83,7 +83,9 @@ mod tests {
             .map(|(index, &(parent, start, end))| span(index as u64 + 1, parent, start, end))
             .collect();
         let mut fates = vec![Fate::default(); spans.len()];
-        gone.iter().for_each(|&index| fates[index].is_gone = true);
+        for &index in gone {
+            fates[index].is_gone = true;
+        }
         assert_eq!(times(&spans, &Tree::of(&spans), &fates), expected);
     }
 

@@ -35,6 +35,8 @@ impl EnvironmentFacts {
             let tables = if call.tables().is_empty() { &[Name::EMPTY] } else { call.tables() };
             let key = |&table| (UsageKey { datastore, service, table }, call.access(), is_scheduled);
             uses.extend(tables.iter().map(key));
+            let read = |&table| (UsageKey { datastore, service, table }, Access::Read, is_scheduled);
+            uses.extend(call.also_read().iter().map(read));
         }
         uses.sort_unstable();
         for group in uses.chunk_by(|left, right| left.0 == right.0) {
