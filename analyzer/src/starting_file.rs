@@ -102,7 +102,7 @@ fn quoted(text: &str) -> String {
         match letter {
             '"' | '\\' => quoted.extend(['\\', letter]),
             control if control.is_control() => {
-                write!(quoted, "\\u{:04X}", u32::from(control)).expect("writing to a string never fails")
+                write!(quoted, "\\u{:04X}", u32::from(control)).expect("writing to a string never fails");
             }
             plain => quoted.push(plain),
         }

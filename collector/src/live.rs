@@ -170,7 +170,7 @@ impl FactsReader {
     pub async fn snapshot(&self, view: View) -> Result<Vec<u8>, ViewError> {
         match view.until_ns {
             None => self.ask(|reply| Question::Snapshot(view.window, reply)).await,
-            Some(until_ns) => self.past(view.window, until_ns, |facts, names| file::write(facts, names)).await,
+            Some(until_ns) => self.past(view.window, until_ns, file::write).await,
         }
     }
 

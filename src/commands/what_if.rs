@@ -66,17 +66,14 @@ fn change(wanted: &WhatIfChange, graph: &CallGraph, vocabulary: &mut Vocabulary)
 /// The service that the graph shows under this name.
 fn service(graph: &CallGraph, name: &str) -> anyhow::Result<ServiceKey> {
     let services = || graph.nodes.iter().filter_map(|node| Some((node, node.service.as_ref()?)));
-    match services().find(|(node, service)| node.name == name || service.name == name) {
-        Some((_, found)) => Ok(ServiceKey { namespace: Name::of(&found.namespace), name: Name::of(&found.name) }),
-        None => {
-            let known: Vec<&str> = services().map(|(node, _)| node.name.as_str()).collect();
-            let nearest = known
-                .iter()
-                .max_by(|left, right| strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name)));
-            let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"));
-            bail!("no service `{name}` in the recording, which has {}{hint}", known.join(", "))
-        }
+    if let Some((_, found)) = services().find(|(node, service)| node.name == name || service.name == name) {
+        return Ok(ServiceKey { namespace: Name::of(&found.namespace), name: Name::of(&found.name) });
     }
+    let known: Vec<&str> = services().map(|(node, _)| node.name.as_str()).collect();
+    let likeness = |other: &str| strsim::jaro_winkler(other, name);
+    let nearest = known.iter().max_by(|left, right| likeness(left).total_cmp(&likeness(right)));
+    let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"));
+    bail!("no service `{name}` in the recording, which has {}{hint}", known.join(", "))
 }
 
 fn assumptions(change: Change) -> Vec<String> {

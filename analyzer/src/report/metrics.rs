@@ -151,9 +151,12 @@ fn usage_cohesion(graph: &CallGraph) -> BTreeMap<NodeIndex, f64> {
     uses.into_iter().map(cohesion).collect()
 }
 
+/// Tables, each with its datastore.
+type Tables<'a> = BTreeSet<(NodeIndex, &'a str)>;
+
 /// Pairs of operations with a table in common, over all pairs of operations that touch tables.
 fn data_cohesion(graph: &CallGraph) -> BTreeMap<NodeIndex, f64> {
-    let mut touched: BTreeMap<NodeIndex, BTreeMap<u32, BTreeSet<(NodeIndex, &str)>>> = BTreeMap::new();
+    let mut touched: BTreeMap<NodeIndex, BTreeMap<u32, Tables<'_>>> = BTreeMap::new();
     for pattern in graph.patterns.iter().filter(|pattern| !pattern.tables.is_empty()) {
         let tables = pattern.tables.iter().map(|table| (pattern.callee, table.as_str()));
         let of_service = touched.entry(graph.operation(pattern.caller).node).or_default();

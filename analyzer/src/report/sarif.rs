@@ -3,6 +3,8 @@
 //! A finding is about services, not about lines, so it always has logical locations, and a physical one where spans say
 //! where in the code they were made.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::Report;
@@ -127,7 +129,7 @@ fn uri(path: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' | b':' | b'@' | b'+' => {
                 uri.push(char::from(byte));
             }
-            other => uri.push_str(&format!("%{other:02X}")),
+            other => write!(uri, "%{other:02X}").expect("a string takes all"),
         }
     }
     uri

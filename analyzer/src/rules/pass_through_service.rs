@@ -96,7 +96,9 @@ impl<'a> Relay<'a> {
         let requests: u64 = operations.iter().map(|operation| operation.facts.requests).sum();
         let relays: u64 = operations.iter().map(|operation| operation.facts.relays).sum();
         let mut self_share = Histogram::default();
-        operations.iter().for_each(|operation| self_share.fold(&operation.facts.self_share));
+        for operation in operations {
+            self_share.fold(&operation.facts.self_share);
+        }
         let self_percent = self_share.quantile(0.5);
         let is_relay = requests > 0
             && relays as f64 * 100.0 >= requests as f64 * options.number("min_relay_percent")

@@ -154,7 +154,7 @@ fn is_link_local(host: &str) -> bool {
 fn is_public_name(host: &str) -> bool {
     let host = host.trim_end_matches('.');
     let zone = host.rsplit_once('.').map(|(_, zone)| zone.to_ascii_lowercase());
-    let is_inner = |zone: &str| INNER_ZONES.contains(&zone) || !zone.chars().all(|letter| letter.is_alphanumeric());
+    let is_inner = |zone: &str| INNER_ZONES.contains(&zone) || !zone.chars().all(char::is_alphanumeric);
     // The short form of a name within a cluster, `cart.shop.svc`, ends in an inner zone as well.
     address(host).is_none() && !host.contains(".svc.") && zone.is_some_and(|zone| !zone.is_empty() && !is_inner(&zone))
 }

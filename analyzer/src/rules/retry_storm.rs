@@ -105,9 +105,10 @@ impl<'a> Storm<'a> {
         let affected = facts.attempts.count();
         let requests = facts.requests.max(affected);
         // The share of calls and the number of requests are the rule's own; layers alone must be no accident.
-        let support = match self.is_frequent {
-            true => options.required().sighting(affected, requests),
-            false => options.required().proven(facts.layered_retries, requests),
+        let support = if self.is_frequent {
+            options.required().sighting(affected, requests)
+        } else {
+            options.required().proven(facts.layered_retries, requests)
         };
         let support = support.map_err(|missing| case.undecided(missing))?;
         let attempts = facts.attempts.quantile(0.5);
@@ -122,10 +123,7 @@ impl<'a> Storm<'a> {
         };
         case.finding(Draft {
             severity: if is_layered { Severity::Error } else { META.severity },
-            title: match is_layered {
-                true => format!("{caller} asks {callee} again while it is itself asked again"),
-                false => format!("{caller} keeps asking {callee} after failures"),
-            },
+            title: if is_layered { format!("{caller} asks {callee} again while it is itself asked again") } else { format!("{caller} keeps asking {callee} after failures") },
             message: format!(
                 "{} of {} of {caller} to {callee} are attempts after a failure; {} have them, {attempts} attempts at one \
                  thing in the median one. That makes the load {} times as large.{layers}",

@@ -7,7 +7,10 @@ use tokio::sync::Mutex;
 
 /// The latest answer, for the snapshot of one moment seen through one view.
 #[derive(Debug, Clone)]
-pub(super) struct Cached<T>(Arc<Mutex<Option<((u64, View), T)>>>);
+pub(super) struct Cached<T>(Arc<Mutex<Option<Made<T>>>>);
+
+/// The answer, with what it was made for: when the snapshot was published, and the view.
+type Made<T> = ((u64, View), T);
 
 impl<T> Default for Cached<T> {
     fn default() -> Self {
