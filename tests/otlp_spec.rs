@@ -141,7 +141,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn span(fields: Value) -> Value {
+fn span(fields: &Value) -> Value {
     let mut span = json!({"traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "EEE19B7EC3C1B174", "name": "work",
         "kind": 2, "startTimeUnixNano": "1544712660000000000", "endTimeUnixNano": 1_544_712_661_000_000_000_u64});
     for (name, value) in fields.as_object().unwrap() {
@@ -160,12 +160,12 @@ fn protobuf(request: &Value) -> Vec<u8> {
 }
 
 fn good() -> Value {
-    request(&[span(json!({}))])
+    request(&[span(&json!({}))])
 }
 
 /// One good span, one with an id of the wrong length.
 fn mixed() -> Value {
-    request(&[span(json!({})), span(json!({"spanId": "EEE1"}))])
+    request(&[span(&json!({})), span(&json!({"spanId": "EEE1"}))])
 }
 
 /// A collector that takes no request of more than a hundred bytes.
@@ -273,7 +273,7 @@ async fn answers_have_the_content_type_of_their_request() {
 #[tokio::test]
 async fn unknown_fields_are_ignored() {
     let unknown = json!({"droppedSomethingCount": 7, "deep": [{"unknown": [null, {}]}], "4": "x"});
-    let mut body = request(&[span(unknown.clone())]);
+    let mut body = request(&[span(&unknown)]);
     body["unknown"] = unknown;
     assert_eq!(Port::new().json(&body).await.json(), json!({}));
     let with_unknown = [&protobuf(&good())[..], b"\xfa\x7f\x03abc\xf0\x7f\x01"].concat();
@@ -284,7 +284,7 @@ async fn unknown_fields_are_ignored() {
 /// "Values of enum fields MUST be encoded as integer values."
 #[tokio::test]
 async fn enumerations_are_integers() {
-    let body = request(&[span(json!({"kind": 3, "status": {"code": 2}})), span(json!({"kind": 99}))]);
+    let body = request(&[span(&json!({"kind": 3, "status": {"code": 2}})), span(&json!({"kind": 99}))]);
     assert_eq!(Port::new().json(&body).await.json(), json!({}));
 }
 
@@ -293,9 +293,9 @@ async fn enumerations_are_integers() {
 /// or strings are accepted when decoding."
 #[tokio::test]
 async fn ids_are_hexadecimal_in_either_case_and_numbers_come_in_both_forms() {
-    let lower = span(json!({"traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174"}));
-    assert_eq!(Port::new().json(&request(&[lower, span(json!({}))])).await.json(), json!({}));
-    let base64 = span(json!({"traceId": "W47/95gDgQPSabYzgT/GDA=="}));
+    let lower = span(&json!({"traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174"}));
+    assert_eq!(Port::new().json(&request(&[lower, span(&json!({}))])).await.json(), json!({}));
+    let base64 = span(&json!({"traceId": "W47/95gDgQPSabYzgT/GDA=="}));
     assert_eq!(Port::new().json(&request(&[base64])).await.json()["partialSuccess"]["rejectedSpans"], 1);
 }
 

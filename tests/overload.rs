@@ -68,7 +68,7 @@ impl Answer {
 
 fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
+    stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout can be set");
     stream
 }
 
