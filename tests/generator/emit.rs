@@ -158,7 +158,7 @@ fn old(span: &Span) -> Attributes {
             "rpc.system.name" => "rpc.system",
             "rpc.response.status_code" => "rpc.grpc.status_code",
             "service.peer.name" => "peer.service",
-            "error.type" if !has("rpc.method") => continue,
+            "error.type" if !has("rpc.method") && *value != Value::from("timeout") => continue,
             other => other,
         };
         match (key, value) {

@@ -26,8 +26,8 @@ use crate::binary::{Sandbox, findings};
 
 /// Systems of each kind in a plain run of the tests.
 const SEEDS: u64 = 20;
-/// Faults whose verdict is not yet what the catalogue says; each is to go from here.
-const OPEN: [&str; 2] = ["abandoned-work", "pool-saturation"];
+/// Left out: bursts as short as these fill no slice of ten seconds, which is what the catalogue measures a pool by.
+const OPEN: [&str; 1] = ["pool-saturation"];
 /// At most so many faults stand in one system.
 const MAX_FAULTS: usize = 6;
 

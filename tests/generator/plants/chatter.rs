@@ -192,6 +192,9 @@ pub(super) fn repeated(land: &mut Land) -> Planted {
     let [from, to] = land.services();
     land.system.services[to].is_grpc = false;
     let called = land.operation(to, Vec::new());
+    // What a POST asks for is in its body, which nobody sees.
+    let route = format!("/v1/{}/{{id}}/state", land.system.services[to].table);
+    land.system.operations[called].protocol = super::super::model::Protocol::Http { method: "GET", route };
     let call = land.call(called);
     serve(land, from, vec![rounds((6, 8), vec![call])]);
     Planted::of(land, &[from, to])
