@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use jiff::civil::date;
 use spanlint_analyzer::{Config, Context, Mode, Options, judge, rules};
-use spanlint_graph::facts::histogram;
+use spanlint_graph::facts::{OperationFacts, UsageFacts, histogram};
 use spanlint_graph::snapshot::{CallPattern, DatastoreInfo, Edge, Node, Operation, ServiceInfo, TableUsage};
 use spanlint_graph::span::EdgeKind;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind, OperationIndex, TraceId};
@@ -94,7 +94,7 @@ fn graph() -> CallGraph {
         graph.nodes.push(node(format!("service:s{index:05}"), NodeKind::Service, Some(info), None));
         for number in 0..OPERATIONS {
             let mut operation =
-                Operation { node: service(index), name: format!("GET /{number}"), facts: Default::default() };
+                Operation { node: service(index), name: format!("GET /{number}"), facts: OperationFacts::default() };
             operation.facts.requests = 100;
             operation.facts.entries[3] = 100;
             graph.operations.push(operation);
@@ -106,7 +106,7 @@ fn graph() -> CallGraph {
             datastore: NodeIndex(index),
             table: "t".to_owned(),
             service: service(index),
-            facts: Default::default(),
+            facts: UsageFacts::default(),
         };
         (usage.facts.reads, usage.facts.traces) = (100, 100);
         graph.usages.push(usage);

@@ -56,7 +56,7 @@ pub(crate) fn graph(traces: &str) -> CallGraph {
         for line in settings {
             match line.split(' ').collect::<Vec<_>>().as_slice() {
                 ["at", time] => {
-                    at_ns = Some(time.strip_suffix('s').unwrap().parse::<u64>().unwrap() * 1_000 * MILLISECOND)
+                    at_ns = Some(time.strip_suffix('s').unwrap().parse::<u64>().unwrap() * 1_000 * MILLISECOND);
                 }
                 [count, "traces"] => repeats = count.parse().unwrap(),
                 [service, "is", attributes @ ..] => writer.declare(service, attributes),

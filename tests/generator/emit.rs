@@ -73,7 +73,9 @@ fn drop_some(spans: &mut Vec<Span>, system: &System, share: f64, random: &mut Ra
         if lost.iter().any(|&service| (orphans[service] + 8) * 33 > below[service]) {
             return true;
         }
-        lost.iter().for_each(|&service| orphans[service] += 1);
+        for &service in lost {
+            orphans[service] += 1;
+        }
         false
     });
 }

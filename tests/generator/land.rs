@@ -79,10 +79,8 @@ impl Land {
                 }
             }
         }
-        for place in 0..fronts {
-            for operation in operations[place].clone() {
-                land.front(operation);
-            }
+        for operation in operations.iter().take(fronts).flatten().copied() {
+            land.front(operation);
         }
         land.surroundings(&services);
         land
@@ -138,7 +136,7 @@ impl Land {
         let store = self.store(system, &address);
         let table = format!("{}s", name.replace(['-', '/'], "_"));
         self.system.stores[store].namespace.clone_from(&table);
-        let instances = (0..1 + self.random.below(3)).map(|_| self.random.below(self.system.hosts)).collect();
+        let instances = (0..=self.random.below(3)).map(|_| self.random.below(self.system.hosts)).collect();
         let service = Service {
             name: name.to_owned(),
             namespace: namespace.to_owned(),

@@ -47,7 +47,7 @@ fn seeds() -> u64 {
 fn in_turn(plants: &[&'static Plant], seed: u64) -> Vec<&'static Plant> {
     let turns = if wanted_seeds().is_some() { 1 } else { TURNS };
     let numbered = (0..).zip(plants);
-    numbered.filter(|(number, _)| (number + seed) % turns == 0).map(|(_, plant)| *plant).collect()
+    numbered.filter(|(number, _)| (number + seed).is_multiple_of(turns)).map(|(_, plant)| *plant).collect()
 }
 
 /// The faults of rules that exist, and that were asked for.
@@ -92,7 +92,7 @@ impl Story {
         let mut story = Self { land, seed, planted: Vec::new(), alikes: Vec::new() };
         for plant in plants {
             if with_faults {
-                story.planted.push((plant.rule, (plant.plant)(&mut story.land)));
+                story.planted.push((plant.rule, (plant.fault)(&mut story.land)));
             }
             for (name, alike) in plant.alikes {
                 story.alikes.push((plant.rule, name, alike(&mut story.land)));
@@ -243,7 +243,7 @@ fn the_order_of_files_lines_and_threads_changes_no_byte() {
         Story::new(3, &plants().into_iter().filter(|plant| !plant.is_alone()).take(6).collect::<Vec<_>>(), true);
     let recording = story.recording();
     let mut lines: Vec<&str> = recording.lines().collect();
-    let expected = judge(&[recording.clone()], &story.config()).report;
+    let expected = judge(std::slice::from_ref(&recording), &story.config()).report;
     let mut random = Random::new(11);
     for files in [1, 2, 7] {
         random.shuffle(&mut lines);

@@ -608,9 +608,10 @@ fn query(access: &Access, store: &super::model::Store, frame: &Frame) -> (String
         attributes.push(("db.operation.batch.size", Value::Number(access.batch as i64)));
     }
     if !store.address.is_empty() {
-        let address = match access.is_sharded {
-            true => format!("shard-{}.{}", frame.round % 64, store.address),
-            false => store.address.clone(),
+        let address = if access.is_sharded {
+            format!("shard-{}.{}", frame.round % 64, store.address)
+        } else {
+            store.address.clone()
         };
         attributes.push(("server.address", text(address)));
         if store.port > 0 {

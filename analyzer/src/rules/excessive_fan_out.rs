@@ -171,7 +171,7 @@ mod tests {
 
     fn services(count: usize) -> String {
         let letters = ('a'..='z').take(count);
-        letters.map(|letter| format!("\n  service-{letter} GET /{letter}")).collect()
+        letters.map(|letter| format!("\n  service-{letter} GET /{letter}")).collect::<Vec<_>>().concat()
     }
 
     #[test]
@@ -204,7 +204,8 @@ mod tests {
 
     #[test]
     fn one_call_for_each_shard_is_one() {
-        let hosts: String = (0..30).map(|shard| format!("\n  host shard-{shard}.search GET /part")).collect();
+        let hosts =
+            (0..30).map(|shard| format!("\n  host shard-{shard}.search GET /part")).collect::<Vec<_>>().concat();
         check(&format!("home GET /{hosts}"), &[]);
         check("home GET /\n  30 x shard GET /part scatter", &[]);
     }

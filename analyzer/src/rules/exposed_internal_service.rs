@@ -144,7 +144,10 @@ mod tests {
     const INSIDE: &str = "20 traces\nweb GET /\n  cart GET /cart\n    stock GET /stock";
 
     fn strangers(count: u32, path: &str) -> String {
-        (1..=count).map(|last| format!("\n\n2 traces\nstock GET {path} client.address=203.0.113.{last}")).collect()
+        (1..=count)
+            .map(|last| format!("\n\n2 traces\nstock GET {path} client.address=203.0.113.{last}"))
+            .collect::<Vec<_>>()
+            .concat()
     }
 
     fn check(traces: &str, expected: &[&str]) {

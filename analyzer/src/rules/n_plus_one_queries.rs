@@ -349,8 +349,10 @@ mod tests {
 
     #[test]
     fn one_query_for_each_shard_is_a_scatter() {
-        let shards: String =
-            (0..9).map(|shard| format!("\n  sql postgresql shard-{shard}:5432 shop SELECT books")).collect();
+        let shards: String = (0..9)
+            .map(|shard| format!("\n  sql postgresql shard-{shard}:5432 shop SELECT books"))
+            .collect::<Vec<_>>()
+            .concat();
         check(&format!("shop GET /{shards}"), &[]);
     }
 

@@ -71,8 +71,8 @@ pub(super) const LIKE_SHARED: &[(&str, Plan)] = &[
     ("default names on different hosts", |land| {
         let services = land.services::<3>();
         for service in services {
-            let store = land.store("postgresql", &land.random.clone().pick(&["localhost", "127.0.0.1"]));
-            land.system.stores[store].namespace = "postgres".to_owned();
+            let store = land.store("postgresql", land.random.clone().pick(&["localhost", "127.0.0.1"]));
+            "postgres".clone_into(&mut land.system.stores[store].namespace);
             // Each on a host of its own, or loopback would be one place.
             land.system.hosts += 1;
             land.system.services[service].instances = vec![land.system.hosts - 1];

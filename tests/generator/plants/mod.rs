@@ -42,7 +42,7 @@ pub(super) type Plan = fn(&mut Land) -> Planted;
 /// A rule, its fault, and its look-alikes by name.
 pub(super) struct Plant {
     pub(super) rule: &'static str,
-    pub(super) plant: Plan,
+    pub(super) fault: Plan,
     pub(super) alikes: &'static [(&'static str, Plan)],
     /// At least so many healthy services stand around it.
     pub(super) least_services: usize,
@@ -54,13 +54,13 @@ pub(super) struct Plant {
 
 impl Plant {
     /// A fault of a corner, which others may stand beside.
-    const fn local(rule: &'static str, plant: Plan, alikes: &'static [(&'static str, Plan)]) -> Self {
-        Self { rule, plant, alikes, least_services: 6, is_whole: false, stands_alone: false }
+    const fn local(rule: &'static str, fault: Plan, alikes: &'static [(&'static str, Plan)]) -> Self {
+        Self { rule, fault, alikes, least_services: 6, is_whole: false, stands_alone: false }
     }
 
     /// A fault that has a system to itself.
-    const fn alone(rule: &'static str, plant: Plan, alikes: &'static [(&'static str, Plan)]) -> Self {
-        Self { stands_alone: true, ..Self::local(rule, plant, alikes) }
+    const fn alone(rule: &'static str, fault: Plan, alikes: &'static [(&'static str, Plan)]) -> Self {
+        Self { stands_alone: true, ..Self::local(rule, fault, alikes) }
     }
 
     pub(super) fn is_alone(&self) -> bool {

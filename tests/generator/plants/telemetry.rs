@@ -88,7 +88,7 @@ pub(super) const LIKE_UNPROPAGATED: &[(&str, Plan)] = &[("a callee with a schedu
 pub(super) fn unnamed(land: &mut Land) -> Planted {
     let service = land.service();
     serve(land, service, Vec::new());
-    land.system.services[service].name = "unknown_service:java".to_owned();
+    "unknown_service:java".clone_into(&mut land.system.services[service].name);
     land.system.services[service].instances.truncate(1);
     // Whatever it is called now: a fault has no other service in its system.
     let named = land.name_of(service);
