@@ -164,7 +164,7 @@ fn a_callee_that_goes_on_after_its_caller_gave_up_is_abandoned() {
     };
     let timed_out = call("error.type=timeout", 280);
     assert_eq!(only(&timed_out.abandoned), bucket_middle(bucket(200_000_000)));
-    assert_eq!((timed_out.abandoned_exemplars.worst().unwrap().1, timed_out.skewed_calls), (TraceId(1), 0));
+    assert_eq!((timed_out.abandoned_exemplars.worst().unwrap().1, timed_out.skew.count()), (TraceId(1), 0));
     assert_eq!(call("", 280).abandoned.count(), 0);
 }
 
@@ -173,7 +173,7 @@ fn clocks_differ_only_between_hosts() {
     let skewed = |callee: &str| {
         let trace =
             format!("a server \"x\" 0+99 host=one\n  a client \"y\" 10+50 host=one\n    b server \"y\" 5+20 {callee}");
-        edge(&graph(&trace), "a", "b").facts.skewed_calls
+        edge(&graph(&trace), "a", "b").facts.skew.count()
     };
     assert_eq!(["host=two", "host=one", ""].map(skewed), [1, 0, 0]);
 }

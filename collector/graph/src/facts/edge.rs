@@ -59,8 +59,9 @@ pub struct EdgeFacts {
     pub items: u64,
     /// Calls that overlap another call of the same request on this edge.
     pub overlapping_calls: u64,
-    /// Calls whose callee lies outside of the caller's time, on another host: clocks differ.
-    pub skewed_calls: u64,
+    /// How far the callee lies outside of the caller's time where it is on another host, in nanoseconds: so far do clocks
+    /// differ. Of calls that were not given up, and, of those that were, how much earlier the callee began.
+    pub skew: Histogram,
     /// Calls to a service that was already on the synchronous path.
     pub revisits: u64,
     /// Calls that could be read on their way.
@@ -128,7 +129,7 @@ fold_fields!(EdgeFacts {
     streams,
     items,
     overlapping_calls,
-    skewed_calls,
+    skew,
     revisits,
     plain_calls,
     encrypted_calls,

@@ -21,7 +21,7 @@ pub struct ServiceFacts {
     pub orphaned: Exemplars,
     /// Spans of a proxy that stands alone, as an edge proxy does; a sidecar's count as its service's.
     pub proxy_spans: u64,
-    /// Traces it sent spans of.
+    /// Traces in which it took a request; health checks do not count.
     pub traces: u64,
     /// By spans it sent of the trace.
     pub exemplars: Exemplars,

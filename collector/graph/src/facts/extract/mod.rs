@@ -13,7 +13,7 @@ use super::{
 };
 use crate::marks::{Marks, Transport};
 use crate::name::Name;
-use crate::span::{NodeKey, Outcome, Resource, Span, SpanId, TraceId, Vocabulary};
+use crate::span::{NodeKey, Outcome, Resource, ServiceKey, Span, SpanId, TraceId, Vocabulary};
 use crate::trace::{Trace, Tree};
 
 impl Facts {
@@ -77,6 +77,15 @@ impl<'a> Reading<'a> {
         &self.spans[self.calls.requests[request].span]
     }
 
+    /// The services that took a request which counts, sorted: health checks alone are no use of a service.
+    fn asked_services(&self) -> Vec<ServiceKey> {
+        let counts = self.calls.requests.iter().filter(|request| !request.is_probe);
+        let mut services: Vec<ServiceKey> = counts.map(|request| self.spans[request.span].service).collect();
+        services.sort_unstable();
+        services.dedup();
+        services
+    }
+
     fn operation(&self, request: usize) -> OperationKey {
         let span = self.opening(request);
         OperationKey { service: span.service, operation: span.operation }
@@ -103,6 +112,7 @@ impl EnvironmentFacts {
         let key = |&index: &usize| (reading.spans[index].service, reading.spans[index].resource);
         let mut order: Vec<usize> = (0..reading.spans.len()).collect();
         order.sort_unstable_by_key(key);
+        let asked = reading.asked_services();
         for of_service in order.chunk_by(|left, right| key(left).0 == key(right).0) {
             let orphans = of_service.iter().filter(|index| orphan(**index)).count() as u64;
             self.counts.orphan_spans += orphans;
@@ -119,10 +129,11 @@ impl EnvironmentFacts {
             if devices > 0 {
                 continue;
             }
+            let counts = asked.binary_search(&key(&of_service[0]).0).is_ok();
             let service = self.services.entry(key(&of_service[0]).0);
             service.spans += of_service.len() as u64;
             service.orphan_spans += orphans;
-            service.traces += 1;
+            service.traces += u64::from(counts);
             service.exemplars.offer(of_service.len() as u64, reading.trace_id);
             if orphans > 0 {
                 service.orphaned.offer(orphans, reading.trace_id);
@@ -264,15 +275,17 @@ fn add_latency(edge: &mut EdgeFacts, call: &Made<'_>, reading: &Reading<'_>) {
 
 /// Where the callee's time does not lie within the caller's: clocks that differ, or work that nobody waits for.
 fn add_mismatch(edge: &mut EdgeFacts, call: &Made<'_>, callee: &Span, reading: &Reading<'_>) {
-    let is_before = callee.start_ns < call.start_ns;
+    let before_ns = call.start_ns.saturating_sub(callee.start_ns);
     let beyond_ns = callee.end_ns.saturating_sub(call.end_ns);
     let has_given_up = matches!(call.outcome, Outcome::TimedOut | Outcome::Cancelled);
-    if is_before || beyond_ns > 0 && !has_given_up && !call.is_asynchronous {
-        let host = |span: &Span| reading.vocabulary.resource(span.resource).host;
-        let caller_host = host(reading.opening(call.request));
-        let are_known = !caller_host.is_empty() && !host(callee).is_empty();
-        edge.skewed_calls += u64::from(are_known && caller_host != host(callee));
-    } else if beyond_ns > 0 && has_given_up {
+    let skew_ns = if has_given_up { before_ns } else { before_ns.max(beyond_ns) };
+    let host = |span: &Span| reading.vocabulary.resource(span.resource).host;
+    let caller_host = host(reading.opening(call.request));
+    let are_known = !caller_host.is_empty() && !host(callee).is_empty();
+    if skew_ns > 0 && are_known && caller_host != host(callee) && !call.is_asynchronous {
+        edge.skew.record(skew_ns);
+    }
+    if beyond_ns > 0 && has_given_up {
         edge.abandoned.record(beyond_ns);
         edge.abandoned_exemplars.offer(beyond_ns, reading.trace_id);
     }

@@ -314,9 +314,10 @@ fn are_scattered(calls: &[&Made<'_>]) -> bool {
 fn same_parameters(group: &[&Made<'_>], is_retry: &[bool], on_edge: &[&Made<'_>]) -> u64 {
     let differs = |call: &Made<'_>| call.marks.has(Marks::SET_UP) || call.marks.has(Marks::PAGE);
     let kept = group.iter().zip(is_retry).filter(|(call, is_retry)| !**is_retry && !differs(call));
-    let mut known: Vec<(u64, u64, u64)> = kept
-        .filter_map(|(call, _)| call.parameters().map(|parameters| (parameters, call.start_ns, call.end_ns)))
-        .collect();
+    // The same question to two hosts is two questions, as to the shards of one service.
+    let asked = |call: &Made<'_>| call.parameters().map(|parameters| (parameters, call.host()));
+    let mut known: Vec<((u64, Name), u64, u64)> =
+        kept.filter_map(|(call, _)| asked(call).map(|asked| (asked, call.start_ns, call.end_ns))).collect();
     if known.len() < 2 {
         return known.len() as u64;
     }
