@@ -29,7 +29,8 @@ static META: RuleMeta = RuleMeta {
     why: "A call without a timeout holds a thread, a connection and its caller's patience for as long as the callee is stuck, \
           so one stuck service stops all that stand before it.",
     how: "On an edge with `min_calls` calls or more, the longest one is held against `min_longest_ms` and against \
-          `min_ratio` times the median. The pattern holds where both are reached and no call ever ended in a timeout.",
+          `min_ratio` times the median. The pattern holds where both are reached and no call ever ended in a \
+          timeout or was cancelled.",
     fix: "Set a timeout on every call, a little above the slowest answer that is still worth having, and pass what is left of \
           it on to the next service.",
     limits: "A timeout longer than what was seen looks like none. Streams and long polls are exempt.",
@@ -66,6 +67,7 @@ impl Rule for MissingTimeout {
             let is_long = longest_ns as f64 >= options.number("min_longest_ms") * 1e6
                 && ratio >= options.number("min_ratio")
                 && edge.facts.outcomes[Outcome::TimedOut.index()] == 0
+                && edge.facts.outcomes[Outcome::Cancelled.index()] == 0
                 && latency.count() > 0;
             if !is_long {
                 continue;
@@ -146,8 +148,9 @@ mod tests {
     }
 
     #[test]
-    fn one_timeout_shows_that_there_is_one() {
+    fn whatever_ended_one_call_ends_others() {
         check(1000, 6, |edge| edge.facts.outcomes[Outcome::TimedOut.index()] = 1, &[]);
+        check(1000, 6, |edge| edge.facts.outcomes[Outcome::Cancelled.index()] = 1, &[]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::{topology, wording};
 /// The share of an edge's calls that arrive without their trace from which on it is no accident.
 const MIN_UNPAIRED_SHARE: f64 = 0.5;
 
+/// The id of the node of the outside world.
+const CLIENT: &str = "client";
+
 /// The rule.
 pub(super) struct UnpropagatedContext;
 
@@ -94,7 +97,8 @@ fn judge(graph: &CallGraph, options: &Options<'_>, edge: &Edge, lost: u64, roots
             "Let {caller} send the W3C `traceparent` header with its calls, and {callee} read it; look at what stands between \
              the two."
         ),
-        subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
+        // What seems to come from outside to the callee is what was lost on the way.
+        subject: Subject { edges: vec![(from.id.clone(), to.id.clone()), (CLIENT.to_owned(), to.id.clone())], ..Subject::default() },
         evidence: vec![
             Evidence::of("calls_without_callee", lost as f64, "calls").against(options.number("min_calls")),
             Evidence::of("traces_started_by_callee", roots as f64, "traces").against(options.number("min_calls")),
