@@ -245,3 +245,13 @@ pub struct Verdict {
     /// What could not be decided.
     pub undecided: Vec<Undecided>,
 }
+
+impl Verdict {
+    /// Takes what became of one suspicion.
+    pub(crate) fn take(&mut self, judged: Result<Finding, Undecided>) {
+        match judged {
+            Ok(finding) => self.findings.push(finding),
+            Err(undecided) => self.undecided.push(undecided),
+        }
+    }
+}

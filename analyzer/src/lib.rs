@@ -13,6 +13,7 @@ mod communities;
 pub mod comparison;
 pub mod config;
 pub mod context;
+mod contract;
 pub mod coverage;
 mod datastore;
 pub mod explain;

@@ -63,10 +63,7 @@ impl Rule for AbandonedWork {
             if affected == 0 {
                 continue;
             }
-            match judge(graph, options, edge, affected) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, edge, affected));
         }
         verdict
     }

@@ -59,10 +59,7 @@ impl Rule for BrokenTrace {
             if orphans == 0 || orphans as f64 <= children as f64 * options.number("max_share") {
                 continue;
             }
-            match judge(graph, options, index, service) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, index, service));
         }
         verdict
     }

@@ -56,12 +56,10 @@ impl Rule for CallBudgetExceeded {
                 if !budget.arrow.covers(graph, options.groups(), ends) {
                     continue;
                 }
-                for judged in [calls(graph, options, edge, budget), latency(graph, options, edge, budget)] {
-                    match judged {
-                        Some(Ok(finding)) => verdict.findings.push(finding),
-                        Some(Err(undecided)) => verdict.undecided.push(undecided),
-                        None => {}
-                    }
+                for judged in
+                    [calls(graph, options, edge, budget), latency(graph, options, edge, budget)].into_iter().flatten()
+                {
+                    verdict.take(judged);
                 }
             }
         }

@@ -81,10 +81,7 @@ impl Rule for CascadingFailure {
         }
         let mut verdict = Verdict::default();
         for (origin, cascade) in worst {
-            match cascade.judge(graph, options, origin) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(cascade.judge(graph, options, origin));
         }
         verdict
     }

@@ -89,10 +89,7 @@ impl Rule for ChattyServices {
             verdict.undecided.push(Undecided::of_input(&META, "no calls between services were seen"));
         }
         for found in chatty.into_values() {
-            match found.judge(graph, options) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(found.judge(graph, options));
         }
         verdict
     }

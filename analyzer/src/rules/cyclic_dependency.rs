@@ -105,10 +105,7 @@ fn search(graph: &CallGraph, options: &Options<'_>, edges: &[&Edge], way: Way, v
             verdict.undecided.push(component.case(graph, options).undecided(format!("{from} to {to}: {missing}")));
         }
         for part in parts {
-            match part.judge(graph, options, way) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(part.judge(graph, options, way));
         }
     }
 }

@@ -70,10 +70,7 @@ impl Rule for DataMonolith {
             return verdict;
         }
         for monolith in Monolith::all(graph, options) {
-            match monolith.judge(graph, options) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(monolith.judge(graph, options));
         }
         verdict
     }

@@ -60,10 +60,7 @@ impl Rule for DeepCallChain {
         for operation in &graph.operations {
             let hops = operation.facts.depth.quantile(0.95);
             if hops >= min_hops {
-                match judge(graph, options, operation, hops) {
-                    Ok(finding) => verdict.findings.push(finding),
-                    Err(undecided) => verdict.undecided.push(undecided),
-                }
+                verdict.take(judge(graph, options, operation, hops));
             }
         }
         verdict

@@ -80,10 +80,7 @@ impl Rule for DistributedMonolith {
         }
         let symptoms = Symptoms::of(graph, options);
         if symptoms.evidence.len() >= MIN_SYMPTOMS {
-            match symptoms.judge(graph, options, requests) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(symptoms.judge(graph, options, requests));
         }
         verdict
     }

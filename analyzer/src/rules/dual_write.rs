@@ -69,10 +69,7 @@ impl Rule for DualWriteRule {
         for (_, mut writes) in groups {
             // Stable, so that of two equal operations the one with the smaller name leads.
             writes.sort_by_key(|write| Reverse(write.facts.requests));
-            match judge(graph, options, &writes) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, &writes));
         }
         verdict
     }

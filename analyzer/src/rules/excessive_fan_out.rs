@@ -66,10 +66,7 @@ impl Rule for ExcessiveFanOut {
             |operation: &&Operation| options.roles().has_any(graph, operation.node, &[Role::Gateway, Role::Bff]);
         for operation in graph.operations.iter().filter(|operation| !gathers(operation)) {
             let Some(wide) = Wide::of(operation, options) else { continue };
-            match wide.judge(graph, options) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(wide.judge(graph, options));
         }
         verdict
     }

@@ -72,10 +72,8 @@ impl Rule for ExposedInternalService {
             if is_front || options.calls().callers(service).is_empty() {
                 continue;
             }
-            match judge(graph, options, service) {
-                Some(Ok(finding)) => verdict.findings.push(finding),
-                Some(Err(undecided)) => verdict.undecided.push(undecided),
-                None => {}
+            if let Some(judged) = judge(graph, options, service) {
+                verdict.take(judged);
             }
         }
         verdict

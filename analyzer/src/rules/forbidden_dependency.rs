@@ -6,11 +6,10 @@ use spanlint_graph::CallGraph;
 use spanlint_graph::snapshot::Edge;
 
 use crate::architecture::{self, Arrow};
-use crate::case::{Case, Draft};
 use crate::context::Options;
-use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
+use crate::contract::{self, Words};
+use crate::finding::{Confidence, Finding, Severity, Undecided, Verdict};
 use crate::rule::{Category, Rule, RuleMeta, Status};
-use crate::wording;
 
 /// The rule.
 pub(super) struct ForbiddenDependency;
@@ -54,37 +53,20 @@ impl Rule for ForbiddenDependency {
         for edge in architecture::dependencies(graph) {
             let covers = |arrow: &&Arrow| arrow.covers(graph, options.groups(), (edge.from, edge.to));
             let Some(arrow) = forbidden.iter().find(covers) else { continue };
-            match judge(graph, options, edge, arrow) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, edge, arrow));
         }
         verdict
     }
 }
 
 fn judge(graph: &CallGraph, options: &Options<'_>, edge: &Edge, arrow: &Arrow) -> Result<Finding, Undecided> {
-    let case = Case::new(graph, options, [edge.from, edge.to]);
-    let (from, to) = (graph.node(edge.from), graph.node(edge.to));
-    let [caller, callee] = [from, to].map(architecture::called);
-    let requests = from.service.as_ref().map_or(edge.facts.requests, |service| service.requests);
-    let affected = edge.facts.requests.max(1);
-    let support = options.required().sighting(affected, requests).map_err(|missing| case.undecided(missing))?;
-    case.finding(Draft {
+    contract::broken(graph, options, edge, |caller, callee, calls| Words {
         title: format!("{caller} uses {callee}, which is forbidden"),
         message: format!(
-            "{} from {} to {} were seen, and the configuration forbids `{}`.",
-            wording::count(edge.facts.calls, "call"),
-            caller,
-            callee,
+            "{calls} from {caller} to {callee} were seen, and the configuration forbids `{}`.",
             arrow.text
         ),
         fix: format!("Take the calls from {caller} to {callee} out, or change what is declared and say why."),
-        subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
-        evidence: vec![Evidence::of("calls", edge.facts.calls as f64, "calls").against(0.0)],
-        support,
-        traces: edge.facts.slow.proof(edge.latency().quantile(0.5)),
-        ..case.draft()
     })
 }
 

@@ -74,10 +74,8 @@ impl Rule for GatewayBypass {
         }
         for service in topology::services(graph).filter(|&index| !faces(index, &[Role::Gateway, Role::Bff])) {
             let Some(gateway) = is_behind[service.0 as usize] else { continue };
-            match judge(graph, options, gateway, service) {
-                Some(Ok(finding)) => verdict.findings.push(finding),
-                Some(Err(undecided)) => verdict.undecided.push(undecided),
-                None => {}
+            if let Some(judged) = judge(graph, options, gateway, service) {
+                verdict.take(judged);
             }
         }
         verdict

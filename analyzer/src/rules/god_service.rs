@@ -82,10 +82,7 @@ impl Rule for GodService {
         let limits = Limits::of(offered.iter().map(|(_, operations)| operations.len()).collect());
         for (service, operations) in &offered {
             if limits.are_exceeded(operations.len(), options) {
-                match judge(graph, options, *service, operations, &limits) {
-                    Ok(finding) => verdict.findings.push(finding),
-                    Err(undecided) => verdict.undecided.push(undecided),
-                }
+                verdict.take(judge(graph, options, *service, operations, &limits));
             }
         }
         verdict

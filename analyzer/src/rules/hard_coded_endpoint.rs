@@ -60,10 +60,7 @@ impl Rule for HardCodedEndpoint {
             graph.edges.iter().filter(|edge| !edge.is_derived && graph.node(edge.from).kind == NodeKind::Service);
         for edge in of_services {
             let (Some(address), Some((name, caller))) = (fixed(edge), &names[edge.to.0 as usize]) else { continue };
-            match judge(graph, options, edge, address, (name, caller)) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, edge, address, (name, caller)));
         }
         verdict
     }

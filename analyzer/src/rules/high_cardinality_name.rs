@@ -54,10 +54,7 @@ impl Rule for HighCardinalityName {
             if names <= max || names * 1000 <= max * service.facts.spans {
                 continue;
             }
-            match judge(graph, options, index, service, names) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, index, service, names));
         }
         verdict
     }

@@ -77,10 +77,7 @@ impl Rule for HubService {
         let mut sizes: Vec<_> = judged.iter().map(Neighbourhood::size).collect();
         sizes.sort_unstable();
         for hub in judged.iter().filter(|each| each.is_hub(options) && each.stands_out(&sizes)) {
-            match hub.judge(graph, options) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(hub.judge(graph, options));
         }
         verdict
     }

@@ -82,10 +82,8 @@ impl Rule for LockstepDeployment {
                 continue;
             }
             let pair = Pair { ends: (from, to), deployments: &deployments, versioned: &versioned };
-            match pair.judge(graph, options) {
-                Some(Ok(finding)) => verdict.findings.push(finding),
-                Some(Err(undecided)) => verdict.undecided.push(undecided),
-                None => {}
+            if let Some(judged) = pair.judge(graph, options) {
+                verdict.take(judged);
             }
         }
         verdict

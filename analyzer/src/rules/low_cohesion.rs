@@ -72,10 +72,7 @@ impl Rule for LowCohesion {
             if (parts.len() as u64) < options.whole("min_parts").max(2) || interface.is_administration() {
                 continue;
             }
-            match interface.judge(graph, options, &parts) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(interface.judge(graph, options, &parts));
         }
         verdict
     }

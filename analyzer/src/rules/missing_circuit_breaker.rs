@@ -73,10 +73,7 @@ impl Rule for MissingCircuitBreaker {
         };
         for edge in graph.edges.iter().filter(is_call) {
             let Some(outage) = Outage::of(edge, options) else { continue };
-            match outage.judge(graph, options, edge) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(outage.judge(graph, options, edge));
         }
         verdict
     }

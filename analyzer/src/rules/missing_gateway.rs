@@ -70,10 +70,7 @@ impl Rule for MissingGateway {
         let most = entries.iter().map(|entry| entry.requests).max().unwrap_or_default();
         let is_fronted = most as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE;
         if !is_fronted && entries.len() as u64 >= options.whole("min_services") {
-            match judge(graph, options, &entries, (most, all)) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, &entries, (most, all)));
         }
         verdict
     }

@@ -59,10 +59,7 @@ impl Rule for MissingOwner {
             return verdict;
         }
         for (index, service) in services.into_iter().filter(|(_, service)| service.owners.len() != 1) {
-            match judge(graph, options, index, service, share) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, index, service, share));
         }
         verdict
     }

@@ -72,10 +72,7 @@ impl Rule for MissingTimeout {
             if !is_long {
                 continue;
             }
-            match judge(graph, options, edge, longest_ns, ratio) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, edge, longest_ns, ratio));
         }
         verdict
     }

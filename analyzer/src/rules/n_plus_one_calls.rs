@@ -86,10 +86,7 @@ impl Rule for NPlusOneCalls {
             verdict.undecided.push(Undecided::of_input(&META, "no calls to services or externals were seen"));
         }
         for ((caller, callee), repeated) in pairs {
-            match judge(graph, options, (caller, callee), repeated) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, (caller, callee), repeated));
         }
         verdict
     }

@@ -69,10 +69,7 @@ impl Rule for NPlusOneMessages {
         for mut repeated in groups.into_values() {
             // Stable, so that of two equal operations the one with the smaller name leads.
             repeated.sort_by_key(|each| each.weight(severity(each, options)));
-            match judge(graph, options, &repeated) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, &repeated));
         }
         verdict
     }

@@ -101,10 +101,7 @@ impl Rule for NPlusOneQueries {
             verdict.undecided.push(Undecided::of_input(&META, "no queries were seen"));
         }
         for ((_, datastore), found) in groups {
-            match judge(graph, options, datastore, found) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, datastore, found));
         }
         verdict
     }

@@ -63,10 +63,7 @@ impl Rule for NanoService {
         }
         for (service, _) in graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Service) {
             let Some(nano) = Nano::of(graph, service, options) else { continue };
-            match nano.judge(graph, options) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(nano.judge(graph, options));
         }
         verdict
     }

@@ -71,10 +71,7 @@ impl Rule for PassThroughService {
         }
         for (service, node) in graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Service) {
             let Some(relay) = Relay::of(graph, service, options) else { continue };
-            match relay.judge(graph, service, &node.name, options) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(relay.judge(graph, service, &node.name, options));
         }
         verdict
     }

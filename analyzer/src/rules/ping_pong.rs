@@ -78,10 +78,7 @@ impl Rule for PingPong {
             if affected == 0 || is_meant(graph, options, first, other) {
                 continue;
             }
-            match judge(graph, options, each, (first, other), affected) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, each, (first, other), affected));
         }
         verdict
     }

@@ -82,10 +82,7 @@ impl Rule for PlaintextTraffic {
                 continue;
             }
             if leaves(graph, edge) {
-                match outside(graph, options, edge) {
-                    Ok(finding) => verdict.findings.push(finding),
-                    Err(undecided) => verdict.undecided.push(undecided),
-                }
+                verdict.take(outside(graph, options, edge));
             } else {
                 inside.push(edge);
             }
@@ -94,10 +91,7 @@ impl Rule for PlaintextTraffic {
             verdict.undecided.push(Undecided::of_input(&META, "no span tells how its call travelled"));
         }
         if !inside.is_empty() {
-            match within(graph, options, &inside) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(within(graph, options, &inside));
         }
         verdict
     }

@@ -77,10 +77,7 @@ impl Rule for PoolSaturation {
             }
         }
         for (_, pool, load) in worst {
-            match judge(graph, options, pool, &load) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, pool, &load));
         }
         verdict
     }

@@ -76,10 +76,7 @@ impl Rule for RepeatedCalls {
         for ((operation, _), mut repeated) in groups {
             // Stable, so that of two equal calls the one with the smaller name leads.
             repeated.sort_by_key(|each| Reverse(each.affected * each.median));
-            match judge(graph, options, graph.operation(operation), &repeated) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, graph.operation(operation), &repeated));
         }
         verdict
     }

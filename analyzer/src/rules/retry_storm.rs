@@ -60,10 +60,8 @@ impl Rule for RetryStorm {
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let mut verdict = Verdict::default();
         for edge in graph.edges.iter().filter(|edge| !edge.is_derived && edge.facts.retries > 0) {
-            match Storm::of(graph, edge, options).map(|storm| storm.judge(graph, options)) {
-                Some(Ok(finding)) => verdict.findings.push(finding),
-                Some(Err(undecided)) => verdict.undecided.push(undecided),
-                None => {}
+            if let Some(judged) = Storm::of(graph, edge, options).map(|storm| storm.judge(graph, options)) {
+                verdict.take(judged);
             }
         }
         verdict

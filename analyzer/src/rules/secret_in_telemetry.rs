@@ -57,10 +57,7 @@ impl Rule for SecretInTelemetry {
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let mut verdict = Verdict::default();
         for uses in graph.secrets.chunk_by(|left, right| left.service == right.service) {
-            match judge(graph, options, uses[0].service, uses) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, uses[0].service, uses));
         }
         verdict
     }

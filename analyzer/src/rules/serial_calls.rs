@@ -73,10 +73,7 @@ impl Rule for SerialCalls {
             let requests = operation.facts.requests.max(serial.affected);
             // Where it happens now and then, calls were slow and the order of calls is not to blame.
             let Ok(support) = options.required().proven(serial.affected, requests) else { continue };
-            match serial.judge(graph, options, place, support) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(serial.judge(graph, options, place, support));
         }
         verdict
     }

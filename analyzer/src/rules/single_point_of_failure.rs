@@ -79,10 +79,7 @@ impl Rule for SinglePointOfFailure {
             let share = operations.len() as f64 / entries.count.max(1) as f64;
             let instances = graph.node(*service).service.as_ref().map_or(0, |service| service.instances.len());
             if instances == 1 && share >= options.number("min_share") {
-                match entries.judge(graph, options, *service, operations) {
-                    Ok(finding) => verdict.findings.push(finding),
-                    Err(undecided) => verdict.undecided.push(undecided),
-                }
+                verdict.take(entries.judge(graph, options, *service, operations));
             }
         }
         verdict

@@ -63,10 +63,7 @@ impl Rule for SlowCall {
             if !is_judged(graph, edge, options) || wording::milliseconds(edge.latency().quantile(0.95)) <= budget_ms {
                 continue;
             }
-            match judge(graph, options, edge, budget_ms) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, edge, budget_ms));
         }
         verdict
     }

@@ -96,10 +96,8 @@ impl Rule for SlowQuery {
                 true => query.judge_single(graph, options, (service, datastore), template),
                 false => query.judge(graph, options, (service, datastore), template),
             };
-            match judged {
-                Some(Ok(finding)) => verdict.findings.push(finding),
-                Some(Err(undecided)) => verdict.undecided.push(undecided),
-                None => {}
+            if let Some(judged) = judged {
+                verdict.take(judged);
             }
         }
         verdict

@@ -78,10 +78,7 @@ impl Rule for TightCoupling {
                 continue;
             }
             let Some(pair) = Pair::of(graph, options, (from, to), is_mutual) else { continue };
-            match pair.judge(graph, options) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(pair.judge(graph, options));
         }
         verdict
     }

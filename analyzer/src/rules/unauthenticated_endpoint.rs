@@ -146,10 +146,7 @@ fn judge(
         verdict.undecided.push(case.undecided(format!("{seen} without identity seen, {needed} needed")));
         return;
     }
-    match finding(graph, &case, options, service, &many, (asking, siblings)) {
-        Ok(finding) => verdict.findings.push(finding),
-        Err(undecided) => verdict.undecided.push(undecided),
-    }
+    verdict.take(finding(graph, &case, options, service, &many, (asking, siblings)));
 }
 
 fn finding(

@@ -7,11 +7,10 @@ use spanlint_graph::snapshot::Edge;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
 use crate::architecture::{self, Architecture};
-use crate::case::{Case, Draft};
 use crate::context::Options;
-use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
+use crate::contract::{self, Words};
+use crate::finding::{Confidence, Finding, Severity, Undecided, Verdict};
 use crate::rule::{Category, Rule, RuleMeta, Status};
-use crate::wording;
 
 /// The rule.
 pub(super) struct UndeclaredDependency;
@@ -57,10 +56,7 @@ impl Rule for UndeclaredDependency {
         let spoken_of = kinds_spoken_of(graph, options);
         for edge in architecture::dependencies(graph) {
             let Some(reason) = undeclared(graph, options, edge, &spoken_of) else { continue };
-            match judge(graph, options, edge, &reason) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, edge, &reason));
         }
         verdict
     }
@@ -96,26 +92,10 @@ fn undeclared(graph: &CallGraph, options: &Options<'_>, edge: &Edge, kinds: &[No
 }
 
 fn judge(graph: &CallGraph, options: &Options<'_>, edge: &Edge, reason: &str) -> Result<Finding, Undecided> {
-    let case = Case::new(graph, options, [edge.from, edge.to]);
-    let (from, to) = (graph.node(edge.from), graph.node(edge.to));
-    let [caller, callee] = [from, to].map(architecture::called);
-    let requests = from.service.as_ref().map_or(edge.facts.requests, |service| service.requests);
-    let affected = edge.facts.requests.max(1);
-    let support = options.required().sighting(affected, requests).map_err(|missing| case.undecided(missing))?;
-    case.finding(Draft {
+    contract::broken(graph, options, edge, |caller, callee, calls| Words {
         title: format!("{caller} uses {callee}, which is not declared"),
-        message: format!(
-            "{} from {} to {} were seen; {reason}.",
-            wording::count(edge.facts.calls, "call"),
-            caller,
-            callee
-        ),
+        message: format!("{calls} from {caller} to {callee} were seen; {reason}."),
         fix: format!("Declare that {caller} uses {callee}, or take the calls out."),
-        subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
-        evidence: vec![Evidence::of("calls", edge.facts.calls as f64, "calls").against(0.0)],
-        support,
-        traces: edge.facts.slow.proof(edge.latency().quantile(0.5)),
-        ..case.draft()
     })
 }
 

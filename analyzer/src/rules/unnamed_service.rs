@@ -75,10 +75,7 @@ impl Rule for UnnamedService {
                 ..case.draft()
             })
         };
-        match judge() {
-            Ok(finding) => verdict.findings.push(finding),
-            Err(undecided) => verdict.undecided.push(undecided),
-        }
+        verdict.take(judge());
         verdict
     }
 }

@@ -65,10 +65,7 @@ impl Rule for UnpropagatedContext {
             if !is_many || roots < options.whole("min_calls") {
                 continue;
             }
-            match judge(graph, options, edge, lost, roots) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, edge, lost, roots));
         }
         verdict
     }

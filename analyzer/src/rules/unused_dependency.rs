@@ -52,10 +52,7 @@ impl Rule for UnusedDependency {
             let caller = topology::services(graph).find(|&service| arrow.from.has(graph, options.groups(), service));
             // A caller that was not seen at all says nothing of its calls.
             let Some(caller) = caller else { continue };
-            match judge(graph, options, caller, arrow) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, caller, arrow));
         }
         verdict
     }

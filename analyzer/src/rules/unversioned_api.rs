@@ -80,10 +80,7 @@ impl Rule for UnversionedApi {
             .iter()
             .filter(|(_, operations)| operations.len() as u64 >= min_operations && !versioned(operations));
         for (service, operations) in lacking {
-            match judge(graph, options, *service, operations, share) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(judge(graph, options, *service, operations, share));
         }
         verdict
     }

@@ -81,10 +81,7 @@ impl Rule for WrongCut {
         let cut = Cut::of(graph, options, source);
         for service in topology::services(graph) {
             let Some(suspicion) = cut.suspicion(graph, options, service) else { continue };
-            match suspicion.judge(graph, options, &cut) {
-                Ok(finding) => verdict.findings.push(finding),
-                Err(undecided) => verdict.undecided.push(undecided),
-            }
+            verdict.take(suspicion.judge(graph, options, &cut));
         }
         verdict
     }
