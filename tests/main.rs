@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod binary;
+mod clients;
 mod datasets;
 mod demo;
 mod dependencies;

@@ -98,7 +98,7 @@ fn every_form_of_a_recording_is_read_back() {
 }
 
 /// `spanlint record` on ports that the system chose, with their addresses.
-fn record(sandbox: &Sandbox, file: &str) -> (Child, BufReader<std::process::ChildStderr>, Vec<String>) {
+pub(crate) fn record(sandbox: &Sandbox, file: &str) -> (Child, BufReader<std::process::ChildStderr>, Vec<String>) {
     let mut command = sandbox.command(&["record", "-o", file, "--otlp-grpc", FREE, "--otlp-http", FREE]);
     let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
     let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
