@@ -138,7 +138,7 @@ fn free_port() -> String {
     address.port().to_string()
 }
 
-/// Two FastAPI services: a page that asks for each of its twelve items, an item that does not exist, and a cache and a
+/// Two services in Python: a page that asks for each of its twelve items, an item that does not exist, and a cache and a
 /// broker that are down.
 fn run_fastapi(sender: Sender<'_>) -> bool {
     let Some((folder, installed)) = folder("fastapi", "app.py", "venv/bin/opentelemetry-instrument") else {
@@ -169,7 +169,7 @@ fn run_fastapi(sender: Sender<'_>) -> bool {
     true
 }
 
-/// Two Express services: a list that asks for each of its twelve items, and an operation that fails.
+/// Two services in JavaScript: a list that asks for each of its twelve items, and an operation that fails.
 fn run_express(sender: Sender<'_>) -> bool {
     let Some((folder, installed)) = folder("express", "app.js", "node_modules/express") else { return false };
     let modules = installed.join("node_modules");

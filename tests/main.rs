@@ -12,6 +12,7 @@ mod documents;
 mod durable;
 mod fixtures;
 mod generator;
+mod h2spec;
 mod init;
 mod live;
 mod otlp_spec;
