@@ -1,6 +1,9 @@
 //! A random healthy system, and the tools to build on its land: services with a store of their own, operations,
 //! calls. Everything here keeps clear of every rule of the catalogue.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use super::model::{
     Access, Address, Call, Consumer, Entry, Key, MINUTE, Operation, Protocol, Publish, Service, Source, Step, Store,
     System, Topic,
@@ -261,7 +264,7 @@ impl Land {
     }
 
     pub(super) fn entry(&mut self, operation: usize, requests: u64, source: Source) {
-        self.system.entries.push(Entry { operation, requests, source, burst: 1 });
+        self.system.entries.push(Entry { operation, requests, source, burst: 1, within: None });
     }
 
     pub(super) fn call(&self, operation: usize) -> Step {
@@ -320,6 +323,38 @@ impl Land {
             batch: 1,
             queues: false,
         }
+    }
+
+    /// What the team of this system wrote into its configuration.
+    pub(super) fn config(&self) -> String {
+        let mut config = String::from("[roles]\n");
+        let mut roles: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        for (role, service) in &self.system.roles {
+            roles.entry(*role).or_default().push(format!("{service:?}"));
+        }
+        for (role, services) in roles {
+            let _ = writeln!(config, "{role} = [{}]", services.join(", "));
+        }
+        let settings = &self.system.settings;
+        for (rule, option, value) in &settings.thresholds {
+            let _ = writeln!(config, "[rules.{rule}]\n{option} = {value:.1}");
+        }
+        let quoted = |texts: &[String]| texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(config, "[architecture]\nforbidden = [{}]", quoted(&settings.forbidden));
+        if let Some(undeclared) = settings.undeclared {
+            let declared = self.system.calls().into_iter().filter(|&(from, to)| from != to && (from, to) != undeclared);
+            let arrows = declared.map(|(from, to)| format!("{} -> {}", self.name_of(from), self.name_of(to)));
+            let allowed: Vec<String> = arrows.chain(settings.allowed.iter().cloned()).collect();
+            let _ = writeln!(config, "allowed = [{}]", quoted(&allowed));
+        } else if !settings.allowed.is_empty() {
+            let allowed = [settings.allowed.as_slice(), &["* -> *".to_owned()]].concat();
+            let _ = writeln!(config, "allowed = [{}]", quoted(&allowed));
+        }
+        config.push_str("[architecture.budgets]\n");
+        for (arrow, budget) in &settings.budgets {
+            let _ = writeln!(config, "{arrow:?} = {{ {budget} }}");
+        }
+        config
     }
 }
 

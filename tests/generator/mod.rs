@@ -13,7 +13,6 @@ mod random;
 mod simulate;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
 
 use emit::Style;
@@ -26,9 +25,6 @@ use crate::binary::{Sandbox, findings};
 
 /// Systems of each kind in a plain run of the tests.
 const SEEDS: u64 = 20;
-/// Left out until mended: bursts as short as these fill no slice of ten seconds, which is what the catalogue measures a
-/// pool by.
-const OPEN: [&str; 1] = ["pool-saturation"];
 /// At most so many faults stand in one system.
 const MAX_FAULTS: usize = 6;
 
@@ -59,8 +55,7 @@ fn plants() -> Vec<&'static Plant> {
     if !unknown.is_empty() {
         say(&format!("not judged, since the rules are not there yet: {}", unknown.join(", ")));
     }
-    let known = known.into_iter().filter(|plant| wanted.is_some() || !OPEN.contains(&plant.rule));
-    known.filter(|plant| wanted.as_deref().is_none_or(|wanted| plant.rule == wanted)).collect()
+    known.into_iter().filter(|plant| wanted.as_deref().is_none_or(|wanted| plant.rule == wanted)).collect()
 }
 
 /// The test runner shows what a failing test prints; this shows what a passing one says.
@@ -111,18 +106,6 @@ impl Story {
             std::fs::write(name, &recording).expect("recordings can be kept");
         }
         recording
-    }
-
-    fn config(&self) -> String {
-        let mut roles: BTreeMap<_, Vec<String>> = BTreeMap::new();
-        for (role, service) in &self.land.system.roles {
-            roles.entry(*role).or_default().push(format!("{service:?}"));
-        }
-        let mut config = String::from("[roles]\n");
-        for (role, services) in roles {
-            let _ = writeln!(config, "{role} = [{}]", services.join(", "));
-        }
-        config
     }
 
     /// What is wrong with a verdict.
@@ -179,7 +162,7 @@ struct Tally {
 
 impl Tally {
     fn take(&mut self, story: &Story, kind: &str) {
-        let judged = judge(&[story.recording()], &story.config());
+        let judged = judge(&[story.recording()], &story.land.config());
         let rules: Vec<_> = story.planted.iter().map(|(rule, _)| *rule).collect();
         for (rule, planted) in &story.planted {
             let (fired, all) = self.planted.entry(rule).or_default();
@@ -228,10 +211,10 @@ fn the_binary_says_what_the_library_says() {
     let shared: Vec<_> = plants().into_iter().filter(|plant| !plant.is_alone()).take(4).collect();
     let story = Story::new(7, &shared, true);
     let sandbox = Sandbox::new();
-    sandbox.file("spanlint.toml", story.config());
+    sandbox.file("spanlint.toml", story.land.config());
     sandbox.file("recording.jsonl", story.recording());
     let ran = sandbox.run(&["check", "--format", "json", "recording.jsonl"]);
-    let judged = judge(&[story.recording()], &story.config());
+    let judged = judge(&[story.recording()], &story.land.config());
     let said: Vec<_> = judged.findings.iter().map(|said| (said.rule.clone(), said.services.join(","))).collect();
     assert_eq!(findings(&ran.report(), "note"), said);
     assert_eq!(ran.code, i32::from(judged.findings.iter().any(|said| said.is_loud)));
@@ -243,12 +226,12 @@ fn the_order_of_files_lines_and_threads_changes_no_byte() {
         Story::new(3, &plants().into_iter().filter(|plant| !plant.is_alone()).take(6).collect::<Vec<_>>(), true);
     let recording = story.recording();
     let mut lines: Vec<&str> = recording.lines().collect();
-    let expected = judge(std::slice::from_ref(&recording), &story.config()).report;
+    let expected = judge(std::slice::from_ref(&recording), &story.land.config()).report;
     let mut random = Random::new(11);
     for files in [1, 2, 7] {
         random.shuffle(&mut lines);
         let files: Vec<String> = lines.chunks(lines.len().div_ceil(files)).map(|lines| lines.join("\n")).collect();
-        let report = judge(&files, &story.config()).report;
+        let report = judge(&files, &story.land.config()).report;
         assert!(report == expected, "{} files give another report", files.len());
     }
 }

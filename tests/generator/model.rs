@@ -234,6 +234,22 @@ pub(super) struct Entry {
     pub(super) source: Source,
     /// This many start at once.
     pub(super) burst: u64,
+    /// Only between these, instead of throughout.
+    pub(super) within: Option<(u64, u64)>,
+}
+
+/// What a team configured.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    /// Rule, option and value.
+    pub(super) thresholds: Vec<(&'static str, &'static str, f64)>,
+    pub(super) forbidden: Vec<String>,
+    /// Every call between services is declared, but those between these.
+    pub(super) undeclared: Option<(usize, usize)>,
+    /// Declared, beside what is called.
+    pub(super) allowed: Vec<String>,
+    /// An arrow and what it may cost.
+    pub(super) budgets: Vec<(String, String)>,
 }
 
 /// A whole system.
@@ -254,4 +270,32 @@ pub(super) struct System {
     pub(super) names_taken: usize,
     /// Calls inside are encrypted.
     pub(super) is_encrypted: bool,
+    pub(super) settings: Settings,
+}
+
+impl System {
+    /// Every pair of services of which one calls the other, sorted.
+    pub(super) fn calls(&self) -> Vec<(usize, usize)> {
+        let mut pairs = Vec::new();
+        for operation in &self.operations {
+            self.calls_of(operation.service, &operation.steps, &mut pairs);
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs
+    }
+
+    fn calls_of(&self, from: usize, steps: &[Step], pairs: &mut Vec<(usize, usize)>) {
+        for step in steps {
+            match step {
+                Step::Call(call) => pairs.push((from, self.operations[call.operation].service)),
+                Step::Internal(_, steps)
+                | Step::Repeat { steps, .. }
+                | Step::Maybe(_, steps)
+                | Step::AtOnce(steps)
+                | Step::Afterwards(steps) => self.calls_of(from, steps, pairs),
+                Step::Access(_) | Step::Publish(_) | Step::External { .. } | Step::Wait { .. } => {}
+            }
+        }
+    }
 }

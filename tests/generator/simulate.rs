@@ -106,10 +106,11 @@ impl<'s> Simulation<'s> {
     fn enter(&mut self, entry: &'s Entry) {
         let mut left = entry.requests;
         let mut rounds = 0;
+        let (from, to) = entry.within.unwrap_or((0, self.system.duration));
         while left > 0 {
             let slots = entry.requests.div_ceil(entry.burst);
-            let width = self.system.duration / slots;
-            let at = rounds * width + self.random.between((0, width * 9 / 10));
+            let width = (to - from) / slots;
+            let at = from + rounds * width + self.random.between((0, width * 9 / 10));
             for _ in 0..entry.burst.min(left) {
                 self.request(entry, at);
             }

@@ -2,6 +2,7 @@
 
 mod boundaries;
 mod chatter;
+mod contract;
 mod data;
 mod granularity;
 mod resilience;
@@ -104,7 +105,8 @@ pub(super) static PLANTS: &[Plant] = &[
     Plant::local("cascading-failure", resilience::cascade, resilience::LIKE_CASCADE),
     Plant::alone("single-point-of-failure", resilience::single_point, resilience::LIKE_SINGLE_POINT),
     Plant::local("slow-query", resilience::slow_query, resilience::LIKE_SLOW_QUERY),
-    Plant::local("pool-saturation", resilience::pool, resilience::LIKE_POOL),
+    Plant::alone("slow-call", resilience::slow_call, resilience::LIKE_SLOW_CALL),
+    Plant::alone("pool-saturation", resilience::pool, resilience::LIKE_POOL),
     Plant::local("hard-coded-endpoint", telemetry::hard_coded, telemetry::LIKE_HARD_CODED),
     Plant::alone("unversioned-api", telemetry::unversioned, telemetry::LIKE_UNVERSIONED),
     Plant::alone("missing-owner", telemetry::ownerless, &[]),
@@ -112,4 +114,8 @@ pub(super) static PLANTS: &[Plant] = &[
     Plant::local("unpropagated-context", telemetry::unpropagated, telemetry::LIKE_UNPROPAGATED),
     Plant::alone("unnamed-service", telemetry::unnamed, &[]),
     Plant::alone("high-cardinality-name", telemetry::many_names, telemetry::LIKE_MANY_NAMES),
+    Plant::local("forbidden-dependency", contract::forbidden, contract::LIKE_FORBIDDEN),
+    Plant::alone("undeclared-dependency", contract::undeclared, contract::LIKE_UNDECLARED),
+    Plant::alone("unused-dependency", contract::unused, contract::LIKE_UNUSED),
+    Plant::local("call-budget-exceeded", contract::over_budget, contract::LIKE_OVER_BUDGET),
 ];

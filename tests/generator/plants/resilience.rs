@@ -1,7 +1,7 @@
 //! Resilience and performance: what failures and slowness do to others.
 
 use super::super::land::Land;
-use super::super::model::{Access, Call, Key, MINUTE, S, Step};
+use super::super::model::{Access, Call, Entry, Key, MINUTE, S, Step};
 use super::chatter::into_sql;
 use super::{Plan, Planted};
 
@@ -176,30 +176,46 @@ pub(super) const LIKE_SLOW_QUERY: &[(&str, Plan)] = &[
     }),
 ];
 
-/// Requests that come in bursts, to a service of one instance.
-fn bursts(land: &mut Land, queues: bool) -> usize {
-    let service = querying(land, 0, |access| access.work_us = (60_000, 90_000));
+/// Half a minute of load with so many requests a second, in which an instance runs some fifteen queries at once, between quiet minutes.
+fn loaded(land: &mut Land, requests: u64, change: fn(&mut Access)) -> usize {
+    let service = querying(land, 60, change);
     let entry = land.system.entries.last_mut().expect("an entry");
-    (entry.requests, entry.burst) = (20 * 40, 20);
-    // Quiet ones in between, to compare with.
-    let quiet = super::super::model::Entry { requests: 60, burst: 1, ..entry.clone() };
-    land.system.entries.push(quiet);
+    let from = 3 * MINUTE + S / 2;
+    let load = Entry { requests: 32 * requests, within: Some((from, from + 32 * S)), ..entry.clone() };
+    land.system.entries.push(load);
     land.system.services[service].instances.truncate(1);
-    let operation = land.system.operations.iter_mut().rfind(|operation| operation.service == service);
-    for step in &mut operation.expect("it was just made").steps {
-        if let Step::Access(access) = step {
-            access.queues = queues;
-        }
-    }
     service
 }
 
 pub(super) fn pool(land: &mut Land) -> Planted {
-    let service = bursts(land, true);
+    let service = loaded(land, 48, |access| {
+        access.work_us = (60_000, 90_000);
+        access.queues = true;
+    });
     Planted::of(land, &[service]).may(&["slow-query"])
 }
 
-pub(super) const LIKE_POOL: &[(&str, Plan)] = &[("many at once, as quick as ever", |land| {
-    let service = bursts(land, false);
-    Planted::of(land, &[service])
+pub(super) const LIKE_POOL: &[(&str, Plan)] = &[
+    ("many at once, as quick as ever", |land| {
+        let service = loaded(land, 90, |access| access.work_us = (120_000, 160_000));
+        Planted::of(land, &[service])
+    }),
+    ("queries that are slow whatever the load", |land| {
+        let service = querying(land, 400, |access| access.work_us = (350_000, 420_000));
+        Planted::of(land, &[service])
+    }),
+];
+
+pub(super) fn slow_call(land: &mut Land) -> Planted {
+    let [from, to, called] = calling(land, 60, |_| {});
+    land.system.operations[called].steps.push(Step::Wait { ms: (600, 800) });
+    // Whatever calls the slow one is slow itself.
+    land.system.settings.thresholds.push(("slow-call", "budget_ms", 500.0));
+    let gateway = land.system.gateway;
+    Planted::of(land, &[from, to]).beside(land, &[gateway]).may(&["slow-call"])
+}
+
+pub(super) const LIKE_SLOW_CALL: &[(&str, Plan)] = &[("a call that is slow once in a hundred times", |land| {
+    let [from, to, _] = calling(land, 200, |call| call.stalls = (0.01, 900));
+    Planted::of(land, &[from, to])
 })];
