@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use leiden_rs::{GraphDataBuilder, Leiden, LeidenConfig};
+use spanlint_graph::snapshot::Edge;
 use spanlint_graph::{CallGraph, NodeIndex};
 
 use crate::topology;
@@ -13,43 +14,45 @@ use crate::topology;
 /// Decides ties; any number would do, as long as it stays.
 const SEED: u64 = 1;
 
-/// Pairs of services with the calls between them, in either direction; the smaller index first.
-pub(crate) type Traffic = BTreeMap<(NodeIndex, NodeIndex), u64>;
+/// Pairs of services with the calls between them, in either direction; the smaller index first. Sorted, each pair once.
+pub(crate) type Traffic = Vec<((NodeIndex, NodeIndex), u64)>;
 
 /// How much services talk to each other.
 pub(crate) fn traffic(graph: &CallGraph) -> Traffic {
-    let mut traffic = Traffic::new();
-    for edge in graph.edges.iter().filter(|edge| !edge.is_derived && topology::joins_services(graph, edge)) {
-        *traffic.entry((edge.from.min(edge.to), edge.from.max(edge.to))).or_default() += edge.facts.calls;
-    }
+    let calls = graph.edges.iter().filter(|edge| !edge.is_derived && topology::joins_services(graph, edge));
+    let pair = |edge: &Edge| (edge.from.min(edge.to), edge.from.max(edge.to));
+    let mut traffic: Traffic = calls.map(|edge| (pair(edge), edge.facts.calls)).collect();
+    traffic.sort_unstable();
+    traffic.dedup_by(|(pair, calls), (known, sum)| {
+        let is_same = pair == known;
+        *sum += if is_same { *calls } else { 0 };
+        is_same
+    });
     traffic
 }
 
 /// The community of each node that talks to another.
 pub(crate) fn detect(traffic: &Traffic) -> BTreeMap<NodeIndex, usize> {
-    let mut numbers: BTreeMap<NodeIndex, usize> = BTreeMap::new();
-    for end in traffic.keys().flat_map(|&(left, right)| [left, right]) {
-        let next = numbers.len();
-        numbers.entry(end).or_insert(next);
-    }
-    let mut builder = GraphDataBuilder::new(numbers.len());
-    for (&(left, right), &calls) in traffic {
-        builder
-            .add_edge(numbers[&left], numbers[&right], calls as f64)
-            .expect("both ends are numbered, calls are finite");
+    let mut ends: Vec<NodeIndex> = traffic.iter().flat_map(|&((left, right), _)| [left, right]).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let number = |end: NodeIndex| ends.binary_search(&end).expect("every end is among them");
+    let mut builder = GraphDataBuilder::new(ends.len());
+    for &((left, right), calls) in traffic {
+        builder.add_edge(number(left), number(right), calls as f64).expect("both ends are numbered, calls are finite");
     }
     let config = LeidenConfig { seed: Some(SEED), ..LeidenConfig::default() };
     let found = builder.build().and_then(|graph| Leiden::new(config).run(&graph));
     // It refuses graphs without edges: nobody talks, nobody belongs together.
     let Ok(found) = found else { return BTreeMap::new() };
-    numbers.into_iter().map(|(node, number)| (node, found.partition.community_of(number))).collect()
+    ends.iter().enumerate().map(|(number, end)| (*end, found.partition.community_of(number))).collect()
 }
 
 /// How much more of the traffic stays within parts than chance would have it; none without any traffic.
 ///
 /// Newman, Girvan: Finding and evaluating community structure in networks, Physical Review E 69, 2004.
 pub(crate) fn modularity<P: Ord>(traffic: &Traffic, part_of: impl Fn(NodeIndex) -> Option<P>) -> Option<f64> {
-    let all: u64 = traffic.values().sum();
+    let all: u64 = traffic.iter().map(|(_, calls)| calls).sum();
     if all == 0 {
         return None;
     }
@@ -57,7 +60,7 @@ pub(crate) fn modularity<P: Ord>(traffic: &Traffic, part_of: impl Fn(NodeIndex) 
     // Services without a part are each a part of their own, and never together with another.
     let mut alone = 0.0;
     let mut of_alone: BTreeMap<NodeIndex, u64> = BTreeMap::new();
-    for (&(left, right), &calls) in traffic {
+    for &((left, right), calls) in traffic {
         let parts = [part_of(left), part_of(right)];
         if parts[0].is_some() && parts[0] == parts[1] {
             within += calls;

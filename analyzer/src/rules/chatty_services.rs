@@ -68,16 +68,10 @@ impl Rule for ChattyServices {
     }
 
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
-        let mut callers: BTreeMap<(NodeIndex, NodeIndex), Vec<&CallPattern>> = BTreeMap::new();
-        for pattern in &graph.patterns {
-            callers.entry((graph.operation(pattern.caller).node, pattern.callee)).or_default().push(pattern);
-        }
         let mut chatty: BTreeMap<(NodeIndex, NodeIndex), Chatty<'_>> = BTreeMap::new();
         for edge in graph.edges.iter().filter(|edge| is_judged(graph, edge, options)) {
             let pair = (edge.from, edge.to);
-            let Some(found) = Chatty::of(graph, edge, callers.get(&pair).map_or(&[], Vec::as_slice), options) else {
-                continue;
-            };
+            let Some(found) = Chatty::of(graph, edge, options) else { continue };
             // Two protocols between the same two services are one subject; the chattier one stands for both.
             let stands = chatty.get(&pair).is_some_and(|known| known.calls >= found.calls);
             if !stands {
@@ -103,7 +97,7 @@ fn is_judged(graph: &CallGraph, edge: &Edge, options: &Options<'_>) -> bool {
 /// An edge over which the median request makes too many calls.
 struct Chatty<'a> {
     edge: &'a Edge,
-    patterns: &'a [&'a CallPattern],
+    patterns: Vec<&'a CallPattern>,
     /// Median calls a request.
     calls: u64,
     /// Median operations a request.
@@ -118,7 +112,7 @@ struct Chatty<'a> {
 }
 
 impl<'a> Chatty<'a> {
-    fn of(graph: &CallGraph, edge: &'a Edge, patterns: &'a [&'a CallPattern], options: &Options<'_>) -> Option<Self> {
+    fn of(graph: &'a CallGraph, edge: &'a Edge, options: &Options<'_>) -> Option<Self> {
         let (min_calls, min_operations) = (options.whole("min_calls"), options.whole("min_operations"));
         let min_total_calls = options.whole("min_total_calls");
         let is_many =
@@ -132,6 +126,8 @@ impl<'a> Chatty<'a> {
         });
         let affected = cells.filter(|cell| is_many(cell.0, cell.1)).map(|cell| cell.2).sum();
 
+        let of_caller = topology::patterns_of(graph, edge.from).iter();
+        let patterns: Vec<_> = of_caller.filter(|pattern| pattern.callee == edge.to).collect();
         let callers: BTreeSet<_> = patterns.iter().map(|pattern| pattern.caller).collect();
         let (mut requests, mut entries) = (0, [0; 5]);
         for operation in callers.into_iter().map(|caller| graph.operation(caller)) {

@@ -61,8 +61,11 @@ impl Rule for UnpropagatedContext {
             let lost = edge.facts.calls.saturating_sub(edge.facts.traced_calls);
             let is_many =
                 lost >= options.whole("min_calls") && lost as f64 >= edge.facts.calls as f64 * MIN_UNPAIRED_SHARE;
+            if !is_many {
+                continue;
+            }
             let roots = roots(topology::operations_of(graph, edge.to));
-            if !is_many || roots < options.whole("min_calls") {
+            if roots < options.whole("min_calls") {
                 continue;
             }
             verdict.take(judge(graph, options, edge, lost, roots));

@@ -165,13 +165,13 @@ impl<'a> Cut<'a> {
     fn calls_by_group(&self, graph: &CallGraph, options: &Options<'a>, service: NodeIndex) -> BTreeMap<&'a str, u64> {
         let asked_by_all = [Role::Auth, Role::Config, Role::Discovery, Role::Broker];
         let mut calls = BTreeMap::new();
-        for &callee in options.calls().callees(service) {
-            let Some(group) = options.groups().get(callee) else { continue };
-            if self.platforms.contains(group) || options.roles().has_any(graph, callee, &asked_by_all) {
+        let edges = topology::edges_from(graph, service).iter();
+        for edge in edges.filter(|edge| topology::is_synchronous_call(graph, edge)) {
+            let Some(group) = options.groups().get(edge.to) else { continue };
+            if self.platforms.contains(group) || options.roles().has_any(graph, edge.to, &asked_by_all) {
                 continue;
             }
-            let edges = topology::edges_between(graph, service, callee).iter();
-            *calls.entry(group).or_default() += edges.map(|edge| edge.facts.calls).sum::<u64>();
+            *calls.entry(group).or_default() += edge.facts.calls;
         }
         calls
     }
