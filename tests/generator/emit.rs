@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
+use super::dialect::{Kinds, Language, restrict, translate};
 use super::model::{Attributes, MS, System, Value};
 use super::random::Random;
 use super::simulate::{CLIENT, PRODUCER, SERVER, Span};
@@ -13,19 +14,49 @@ const EPOCH: u64 = 1_767_225_600_000_000_000;
 /// How far a host's clock may be off.
 const SKEW: u64 = 20 * MS;
 
+/// Which generation of attribute names a service speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Generation {
+    Current,
+    /// Before the semantic conventions were stable.
+    Old,
+    /// While a fleet moves from one to the other.
+    Both,
+}
+
+/// What resources say of where a service runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Hosts,
+    Kubernetes,
+    /// Nothing but the name of the service.
+    Bare,
+}
+
 /// What a recording is like.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Style {
     /// Share of the spans that never arrive.
     pub(super) dropped: f64,
     pub(super) is_skewed: bool,
-    /// Attribute names before the semantic conventions were stable.
-    pub(super) is_old: bool,
+    /// Of each service in turn.
+    pub(super) generations: Vec<Generation>,
+    /// Of each service in turn.
+    pub(super) languages: Vec<Language>,
+    pub(super) place: Place,
+    pub(super) kinds: Kinds,
+}
+
+impl Style {
+    fn of<T: Copy>(each: &[T], service: usize) -> T {
+        each[service % each.len()]
+    }
 }
 
 /// The recording, one OTLP request a line.
-pub(super) fn emit(system: &System, mut spans: Vec<Span>, style: Style, seed: u64) -> String {
+pub(super) fn emit(system: &System, spans: Vec<Span>, style: &Style, seed: u64) -> String {
     let mut random = Random::new(seed ^ 0x0e31);
+    let mut spans = translate(restrict(spans, style.kinds), &style.languages, seed);
     drop_some(&mut spans, system, style.dropped, &mut random);
     random.shuffle(&mut spans);
     let skews: Vec<u64> = (0..system.hosts).map(|_| random.between((0, 2 * SKEW))).collect();
@@ -42,12 +73,14 @@ pub(super) fn emit(system: &System, mut spans: Vec<Span>, style: Style, seed: u6
             lines.push_str(if place > 0 { "," } else { "" });
             lines.push_str(r#"{"resource":{"attributes":"#);
             attributes(&resource(system, service, instance, version, style), &mut lines);
-            lines.push_str(r#"},"scopeSpans":[{"scope":{"name":"generated"},"spans":["#);
+            let (language, generation) = (Style::of(&style.languages, service), Style::of(&style.generations, service));
+            let scope = language.scope(spans[0].kind);
+            let _ = write!(lines, r#"}},"scopeSpans":[{{"scope":{{"name":"{scope}"}},"spans":["#);
             let host = system.services[service].instances[instance];
             let skew = if style.is_skewed { skews[host] } else { 0 };
             for (place, span) in spans.into_iter().enumerate() {
                 lines.push_str(if place > 0 { "," } else { "" });
-                write_span(span, skew, style, &mut lines);
+                write_span(span, skew, generation, &mut lines);
             }
             lines.push_str("]}]}");
         }
@@ -80,26 +113,45 @@ fn drop_some(spans: &mut Vec<Span>, system: &System, share: f64, random: &mut Ra
     });
 }
 
-fn resource(system: &System, service: usize, instance: usize, version: usize, style: Style) -> Attributes {
+fn resource(system: &System, service: usize, instance: usize, version: usize, style: &Style) -> Attributes {
+    let language = Style::of(&style.languages, service);
+    let generation = Style::of(&style.generations, service);
     let service = &system.services[service];
-    let environment = if style.is_old { "deployment.environment" } else { "deployment.environment.name" };
-    let mut attributes: Attributes = vec![
+    let mut attributes: Attributes = vec![("telemetry.sdk.language", language.name().into())];
+    if !service.name.is_empty() {
+        attributes.push(("service.name", service.name.clone().into()));
+    }
+    if style.place == Place::Bare {
+        return attributes;
+    }
+    let environment =
+        if generation == Generation::Old { "deployment.environment" } else { "deployment.environment.name" };
+    let instance_id = format!("{}-{instance}", service.name);
+    let node = format!("node-{}", service.instances[instance]);
+    attributes.extend([
         (environment, "production".into()),
         ("service.namespace", service.namespace.clone().into()),
         ("service.version", service.versions[version].1.clone().into()),
-        ("service.instance.id", format!("{}-{instance}", service.name).into()),
-        ("host.name", format!("node-{}", service.instances[instance]).into()),
-        ("telemetry.sdk.language", "java".into()),
-    ];
-    if !service.name.is_empty() {
-        attributes.push(("service.name", service.name.clone().into()));
+        ("service.instance.id", instance_id.clone().into()),
+    ]);
+    if style.place == Place::Kubernetes {
+        attributes.extend([
+            ("k8s.cluster.name", "blue".into()),
+            ("k8s.namespace.name", service.namespace.clone().into()),
+            ("k8s.deployment.name", service.name.clone().into()),
+            ("k8s.pod.name", instance_id.clone().into()),
+            ("k8s.node.name", node.into()),
+            ("host.name", instance_id.into()),
+        ]);
+    } else {
+        attributes.push(("host.name", node.into()));
     }
     attributes.extend(service.owner.iter().map(|owner| ("service.owner", owner.clone().into())));
     attributes.extend(service.resource.iter().cloned());
     attributes
 }
 
-fn write_span(span: &Span, skew: u64, style: Style, out: &mut String) {
+fn write_span(span: &Span, skew: u64, generation: Generation, out: &mut String) {
     let (start, end) = (EPOCH + span.start + skew, EPOCH + span.end + skew);
     let _ = write!(out, r#"{{"traceId":"{:032x}","spanId":"{:016x}","#, span.trace, span.id);
     if span.parent != 0 {
@@ -109,10 +161,14 @@ fn write_span(span: &Span, skew: u64, style: Style, out: &mut String) {
     quote(&span.name, out);
     let _ =
         write!(out, r#","kind":{},"startTimeUnixNano":"{start}","endTimeUnixNano":"{end}","attributes":"#, span.kind);
-    if style.is_old {
-        attributes(&old(span), out);
-    } else {
-        attributes(&span.attributes, out);
+    match generation {
+        Generation::Current => attributes(&span.attributes, out),
+        Generation::Old => attributes(&old(span), out),
+        Generation::Both => {
+            let mut both = span.attributes.clone();
+            both.extend(old(span).into_iter().filter(|(key, _)| span.attributes.iter().all(|(known, _)| known != key)));
+            attributes(&both, out);
+        }
     }
     if !span.links.is_empty() {
         out.push_str(r#","links":["#);

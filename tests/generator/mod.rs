@@ -4,6 +4,7 @@
 //! also plants every fault under every seed;
 //! `SPANLINT_RULE=name` plants the faults of one rule only, each system's recording is kept with `SPANLINT_KEEP=folder`.
 
+mod dialect;
 mod emit;
 pub(crate) mod judged;
 mod land;
@@ -15,7 +16,8 @@ mod simulate;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use emit::Style;
+use dialect::{Kinds, Language};
+use emit::{Generation, Place, Style};
 use judged::{Judged, Said, judge};
 use land::Land;
 use plants::{PLANTS, Plant, Planted};
@@ -63,9 +65,34 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-fn style(seed: u64) -> Style {
+/// Rules that need more of a resource than the name of its service.
+const NEED_RESOURCES: [&str; 6] = [
+    "lockstep-deployment",
+    "missing-owner",
+    "pool-saturation",
+    "single-point-of-failure",
+    "unnamed-service",
+    "wrong-cut",
+];
+
+/// How the services of a system are instrumented: half of the fleets speak one tongue throughout, the others many.
+fn style(seed: u64, rules: &[&str]) -> Style {
     let mut random = Random::new(seed ^ 0x57);
-    Style { dropped: random.pick(&[0.0, 0.01]), is_skewed: random.chance(0.7), is_old: random.chance(0.5) }
+    let (dropped, is_skewed) = (random.pick(&[0.0, 0.01]), random.chance(0.7));
+    let generation = random.pick(&[Generation::Current, Generation::Old, Generation::Both]);
+    let generations = if random.chance(0.3) {
+        vec![Generation::Old, Generation::Current, Generation::Both, Generation::Current]
+    } else {
+        vec![generation]
+    };
+    let mut languages = Language::ALL.to_vec();
+    random.shuffle(&mut languages);
+    if random.chance(0.5) {
+        languages.truncate(1);
+    }
+    let place = random.pick(&[Place::Hosts, Place::Kubernetes, Place::Bare]);
+    let place = if rules.iter().any(|rule| NEED_RESOURCES.contains(rule)) { Place::Hosts } else { place };
+    Style { dropped, is_skewed, generations, languages, place, kinds: Kinds::All }
 }
 
 /// A system with what was put into it.
@@ -75,6 +102,9 @@ struct Story {
     planted: Vec<(&'static str, Planted)>,
     /// Look-alikes, with the rule that they look like a fault of.
     alikes: Vec<(&'static str, &'static str, Planted)>,
+    /// Whose faults and look-alikes these are.
+    rules: Vec<&'static str>,
+    kinds: Kinds,
 }
 
 impl Story {
@@ -84,7 +114,8 @@ impl Story {
         let size = least + random.below(4) + if random.chance(0.1) { 8 } else { 0 };
         let land =
             if plants.iter().any(|plant| plant.is_whole) { Land::empty(seed) } else { Land::healthy(seed, size) };
-        let mut story = Self { land, seed, planted: Vec::new(), alikes: Vec::new() };
+        let rules = plants.iter().map(|plant| plant.rule).collect();
+        let mut story = Self { land, seed, planted: Vec::new(), alikes: Vec::new(), rules, kinds: Kinds::All };
         for plant in plants {
             if with_faults {
                 story.planted.push((plant.rule, (plant.fault)(&mut story.land)));
@@ -98,11 +129,13 @@ impl Story {
 
     fn recording(&self) -> String {
         let spans = simulate::simulate(&self.land.system, self.seed);
-        let recording = emit::emit(&self.land.system, spans, style(self.seed), self.seed);
+        let style = style(self.seed, &self.rules);
+        // Where nobody tells of the calls it makes, only clocks tell a call from what a browser does later.
+        let is_skewed = style.is_skewed && self.kinds != Kinds::Servers;
+        let style = Style { kinds: self.kinds, is_skewed, ..style };
+        let recording = emit::emit(&self.land.system, spans, &style, self.seed);
         if let Ok(folder) = std::env::var("SPANLINT_KEEP") {
-            let rules: Vec<_> =
-                self.planted.iter().map(|(rule, _)| *rule).chain(self.alikes.iter().map(|each| each.1)).collect();
-            let name = format!("{folder}/{}-{}.jsonl", self.seed, rules.first().unwrap_or(&"healthy"));
+            let name = format!("{folder}/{}-{}.jsonl", self.seed, self.rules.first().unwrap_or(&"healthy"));
             std::fs::write(name, &recording).expect("recordings can be kept");
         }
         recording
@@ -198,7 +231,9 @@ fn healthy_systems_and_look_alikes_alone_are_silent() {
     let plants = plants();
     let mut tally = Tally::default();
     for seed in 1_000..1_000 + seeds().div_ceil(4) {
-        tally.take(&Story::new(seed, &[], false), "healthy");
+        for kinds in [Kinds::All, Kinds::Servers, Kinds::None] {
+            tally.take(&Story { kinds, ..Story::new(seed, &[], false) }, &format!("healthy, {kinds:?}"));
+        }
         for chunk in packed(&in_turn(&plants, seed), seed) {
             tally.take(&Story::new(seed, &chunk, false), "look-alikes");
         }

@@ -63,12 +63,17 @@ impl Rule for LowCohesion {
         for pattern in graph.patterns.iter().filter(|pattern| graph.node(pattern.callee).kind == NodeKind::Service) {
             incoming.entry(pattern.callee).or_default().push(pattern);
         }
+        let min_operations = options.whole("min_operations").max(1) as usize;
         for service in topology::services(graph) {
+            // Two parts need twice as many operations as one.
+            if topology::operations_of(graph, service).len() < 2 * min_operations {
+                continue;
+            }
             if options.roles().has_any(graph, service, &[Role::Gateway, Role::Bff]) {
                 continue;
             }
             let interface = Interface::of(graph, options, service, incoming.get(&service).map_or(&[], Vec::as_slice));
-            let parts = interface.parts(options.whole("min_operations") as usize);
+            let parts = interface.parts(min_operations);
             if (parts.len() as u64) < options.whole("min_parts").max(2) || interface.is_administration() {
                 continue;
             }
@@ -95,7 +100,10 @@ struct Interface<'a> {
 impl<'a> Interface<'a> {
     fn of(graph: &'a CallGraph, options: &Options<'_>, service: NodeIndex, incoming: &[&'a CallPattern]) -> Self {
         let mut operations: BTreeMap<&str, BTreeSet<Shared<'_>>> = BTreeMap::new();
-        for pattern in topology::patterns_of(graph, service).iter().filter(|pattern| pattern.callee != service) {
+        // Connecting to a datastore is no use of what is in it.
+        let is_use =
+            |pattern: &&CallPattern| pattern.callee != service && pattern.facts.set_up_calls < pattern.facts.calls;
+        for pattern in topology::patterns_of(graph, service).iter().filter(is_use) {
             let shared = operations.entry(&graph.operation(pattern.caller).name).or_default();
             // A statement whose tables nobody knows may touch any of them.
             if graph.node(pattern.callee).kind == NodeKind::Datastore && !pattern.tables.is_empty() {
@@ -129,7 +137,7 @@ impl<'a> Interface<'a> {
             parts = apart;
             parts.push((all, names));
         }
-        let large = parts.into_iter().map(|(_, names)| names).filter(|names| names.len() >= min_operations.max(1));
+        let large = parts.into_iter().map(|(_, names)| names).filter(|names| names.len() >= min_operations);
         let sorted = |mut names: Vec<&'a str>| {
             names.sort_unstable();
             names

@@ -111,7 +111,14 @@ fn a_browser_redirect_is_no_call() {
         "login server \"GET /login\" 0+10\n  data server \"GET /home\" 20+10",
         &["client -> data other 1", "client -> login other 1"],
     );
-    check("a server \"x\" 0+10\n  b server \"y\" 2+5", &["client -> a other 1", "a -> b other 1"]);
+    check(
+        "login server \"GET /login\" 0+10\n  login internal \"handler\" 0+9\n    data server \"GET /home\" 20+10",
+        &["client -> data other 1", "client -> login other 1"],
+    );
+    let called = ["client -> a other 1", "a -> b other 1"];
+    check("a server \"x\" 0+10\n  b server \"y\" 2+5", &called);
+    // Clocks that are apart.
+    check("a server \"x\" 10+10\n  b server \"y\" 7+5", &called);
 }
 
 #[test]
@@ -131,6 +138,19 @@ fn an_orphan_keeps_its_node_without_a_caller() {
     assert_eq!(notation::edges(&graph), "");
     assert_eq!(graph.nodes.len(), 1);
     assert_eq!((graph.counts.orphan_spans, graph.operations[0].facts.entries), (1, [0, 0, 0, 0, 1]));
+}
+
+#[test]
+fn what_is_left_of_a_request_that_was_lost_is_one_request_of_an_unknown_operation() {
+    let below = |service: &str, parent: u64| format!("{service} internal \"receive\" 0+1 parent={parent}");
+    let call = "a client \"GET\" 1+5 parent=77 peer.service=b\n  b server \"y\" 2+3";
+    let graph = notation::graph(&[below("a", 77), call.to_owned(), below("a", 77), below("a", 78)].join("\n"));
+    assert_eq!(notation::edges(&graph), "a -> b other 1");
+    let requests = |node: u32| {
+        let of_node = graph.operations.iter().filter(move |operation| operation.node.0 == node);
+        of_node.map(|operation| (operation.name.as_str(), operation.facts.requests)).collect::<Vec<_>>()
+    };
+    assert_eq!([requests(0), requests(1)], [vec![("", 2)], vec![("y", 1)]]);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Who called whom in one trace: its requests, and the calls that each of them makes.
 
 use crate::facts::Entry;
+use crate::hash::HashMap;
 use crate::name::Name;
-use crate::span::{Access, Call, EdgeKind, Location, Marks, NodeKey, Outcome, Span, SpanId, SpanKind, Transport};
+use crate::span::{
+    Access, Call, EdgeKind, Location, Marks, NodeKey, Outcome, ServiceKey, Span, SpanId, SpanKind, Transport,
+};
 use crate::trace::Tree;
 
 /// The longest chain of callers that is walked, in requests.
@@ -22,6 +25,8 @@ pub(super) struct Request {
     pub(super) is_probe: bool,
     /// Whether a browser, a phone or a desktop makes it: its calls count, as calls of the outside world.
     pub(super) is_outside: bool,
+    /// Whether the span that opened it never came, so that nobody knows what was asked.
+    pub(super) is_lost: bool,
 }
 
 /// One call of a request, or one delivery of a message to it.
@@ -108,8 +113,9 @@ pub(super) struct Calls<'a> {
 
 impl<'a> Calls<'a> {
     pub(super) fn of(spans: &'a [Span], tree: &Tree) -> Self {
-        let mut reader =
-            Reader { spans, tree, request_of: vec![0; spans.len()], requests: Vec::new(), made: Vec::new() };
+        let request_of = vec![0; spans.len()];
+        let (requests, made, lost) = (Vec::new(), Vec::new(), HashMap::default());
+        let mut reader = Reader { spans, tree, request_of, requests, made, lost };
         for &index in &tree.order {
             reader.place(index);
         }
@@ -173,6 +179,8 @@ struct Reader<'a, 't> {
     request_of: Vec<usize>,
     requests: Vec<Request>,
     made: Vec<Made<'a>>,
+    /// The requests whose opening span never came, by its id and service.
+    lost: HashMap<(SpanId, ServiceKey), usize>,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -184,6 +192,15 @@ impl<'a> Reader<'a, '_> {
         if !opens {
             self.request_of[index] = self.request_of[parent.expect("a root opens a request")];
             return;
+        }
+        // What a request did is told by its spans, also where the one that opened it was lost on the way.
+        let is_lost = self.tree.is_orphan[index] && !matches!(span.kind, SpanKind::Server | SpanKind::Consumer);
+        if is_lost {
+            let request = *self.lost.entry((span.parent_id, span.service)).or_insert(self.requests.len());
+            if request < self.requests.len() {
+                self.request_of[index] = request;
+                return;
+            }
         }
         let is_outside = |span: &Span| span.marks.has(Marks::DEVICE);
         let above = parent.filter(|&parent| calls(&self.spans[parent], span));
@@ -207,6 +224,7 @@ impl<'a> Reader<'a, '_> {
             is_synchronous: !is_message,
             is_probe: span.is_probe,
             is_outside: is_outside(span),
+            is_lost,
         });
     }
 
@@ -375,9 +393,10 @@ fn opens_request(parent: &Span, span: &Span) -> bool {
             )
 }
 
-/// Whether a span that opens a request was called by its parent. A server directly under a server is only within its
-/// parent's time: a browser that follows a redirect carries the context on, too.
+/// Whether a span that opens a request was called by its parent. Without a client span between them, a server is only
+/// where it begins before its parent ends: a browser that follows a redirect carries the context on, too, but later. That
+/// it begins before its parent, or outlasts it, comes from clocks that are apart.
 fn calls(parent: &Span, span: &Span) -> bool {
-    let is_direct = span.kind == SpanKind::Server && parent.kind == SpanKind::Server;
-    !is_direct || parent.start_ns <= span.start_ns && span.end_ns <= parent.end_ns
+    let is_direct = span.kind == SpanKind::Server && matches!(parent.kind, SpanKind::Server | SpanKind::Internal);
+    !is_direct || span.start_ns < parent.end_ns
 }

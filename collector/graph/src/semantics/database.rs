@@ -57,7 +57,8 @@ pub(super) fn read(inputs: &Inputs<'_>, names: &mut NameTable) -> (Call, bool) {
         ..Call::default()
     };
     let described = if operation.is_empty() { &inputs.name } else { &operation };
-    let is_set_up = statement.is_set_up || !has_text && sql::is_set_up_operation(described);
+    let is_set_up =
+        statement.is_set_up || sql::is_driver_step(&inputs.name) || !has_text && sql::is_set_up_operation(described);
     (call, is_set_up)
 }
 

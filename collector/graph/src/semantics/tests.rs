@@ -127,6 +127,10 @@ fn set_up_is_told() {
     check(&[("db.operation", "pg-pool.connect")], true);
     check(&[("db.statement", "SELECT a FROM b")], false);
     check(&[("db.operation", "SELECT")], false);
+    for (step, expected) in [("sql.rows", true), ("sql.conn.prepare", true), ("sql.conn.query", false)] {
+        let span = read(SpanKind::Client, step, &[("db.system", "mysql"), ("db.statement", "SELECT a FROM b")]);
+        assert_eq!(span.span().marks.has(Marks::SET_UP), expected, "{step}");
+    }
 }
 
 #[test]

@@ -88,7 +88,8 @@ impl<'a> Reading<'a> {
 
     fn operation(&self, request: usize) -> OperationKey {
         let span = self.opening(request);
-        OperationKey { service: span.service, operation: span.operation }
+        let is_lost = self.calls.requests[request].is_lost;
+        OperationKey { service: span.service, operation: if is_lost { Name::EMPTY } else { span.operation } }
     }
 
     /// Each request that counts, with its number and the calls that it makes, not the deliveries that it takes.

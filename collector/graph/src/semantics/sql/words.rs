@@ -196,6 +196,24 @@ pub(in crate::semantics) fn is_set_up_operation(operation: &str) -> bool {
     access_of_operation(first) == Access::None && sets_up(first) || connects
 }
 
+/// Whether a span of Go's `database/sql` is a step beside the query: `sql.conn.prepare`, `sql.rows`. It may repeat the
+/// query's text.
+pub(in crate::semantics) fn is_driver_step(name: &str) -> bool {
+    const STEPS: [&str; 10] = [
+        "conn.begin_tx",
+        "conn.ping",
+        "conn.prepare",
+        "conn.reset_session",
+        "connector.connect",
+        "rows",
+        "rows.close",
+        "stmt.close",
+        "tx.commit",
+        "tx.rollback",
+    ];
+    name.strip_prefix("sql.").is_some_and(|step| STEPS.contains(&step))
+}
+
 /// Calls that take or give back a lock.
 pub(super) const LOCK_CALLS: [&str; 10] = [
     "get_lock",
