@@ -162,9 +162,10 @@ fn span(trace: u64, place: u64) -> Span {
     let id = |place: u64| (trace * SPANS_PER_TRACE + place + 1).to_be_bytes().to_vec();
     let common = [
         text("network.protocol.version", "1.1"),
-        text("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"),
         text("thread.name", &format!("http-nio-8080-exec-{}", trace % 64)),
+        int("thread.id", trace % 64),
         text("server.address", &format!("service-{}.shop.svc.cluster.local", place / 2 + u64::from(!is_server))),
+        int("server.port", 8080),
     ];
     let own = if is_query {
         vec![
@@ -174,13 +175,23 @@ fn span(trace: u64, place: u64) -> Span {
             text("db.collection.name", "orders"),
             text("db.query.text", "SELECT o.id, o.total, o.created_at FROM orders o WHERE o.user_id = $1 LIMIT 20"),
         ]
+    } else if is_server {
+        vec![
+            text("http.request.method", "GET"),
+            text("http.route", "/orders/{id}"),
+            text("url.path", &format!("/orders/{trace}")),
+            text("url.scheme", "http"),
+            int("http.response.status_code", 200),
+            text("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"),
+            text("client.address", &format!("10.42.{}.{}", trace % 8, trace % 255)),
+        ]
     } else {
         vec![
             text("http.request.method", "GET"),
-            text(if is_server { "http.route" } else { "url.template" }, "/orders/{id}"),
             text("url.full", &format!("http://service-{}:8080/orders/{trace}", place / 2)),
-            text("url.scheme", "http"),
-            text("http.response.status_code", "200"),
+            int("http.response.status_code", 200),
+            text("network.peer.address", &format!("10.43.{place}.{}", trace % 255)),
+            int("network.peer.port", 8080),
         ]
     };
     Span {
@@ -194,6 +205,11 @@ fn span(trace: u64, place: u64) -> Span {
         attributes: own.into_iter().chain(common).collect(),
         ..Span::default()
     }
+}
+
+fn int(key: &str, value: u64) -> KeyValue {
+    let value = any_value::Value::IntValue(value.cast_signed());
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
 fn text(key: &str, value: &str) -> KeyValue {

@@ -2,6 +2,9 @@
 //!
 //! An estimate that errs upward by little: what a span owns is counted exactly, what the allocator adds is not.
 
+use std::sync::Arc;
+
+use spanlint_graph::span::Shape;
 use spanlint_graph::{Span, SpanBatch};
 
 use crate::logs::line_bytes;
@@ -9,10 +12,12 @@ use crate::logs::line_bytes;
 /// What one name costs in a vocabulary beside its text: the map entry and the allocation.
 const NAME_OVERHEAD_BYTES: usize = 64;
 
-/// How many bytes `span` takes, with everything it owns.
+/// How many bytes `span` takes, with everything it owns and its part of what it shares.
 pub(crate) fn span_bytes(span: &Span) -> usize {
-    let tables = span.call.as_ref().map_or(0, |call| size_of_val::<[_]>(&call.tables));
-    size_of::<Span>() + tables + size_of_val::<[_]>(&span.links) + span.detail.len()
+    let call = span.shape.call.as_ref();
+    let tables = call.map_or(0, |call| size_of_val::<[_]>(&call.tables) + size_of_val::<[_]>(&call.also_read));
+    let shared = (size_of::<Shape>() + tables) / Arc::strong_count(&span.shape);
+    size_of::<Span>() + shared + size_of_val::<[_]>(&span.links) + size_of_val::<[_]>(&span.secrets) + span.detail.len()
 }
 
 /// How many bytes `batch` takes. The texts of names are not counted: they come from attributes, which the details of

@@ -5,7 +5,8 @@ use std::fmt;
 
 /// Name, status message and attributes of a span: scrubbed, masked, packed into one allocation.
 ///
-/// Layout: pairs of length-prefixed (LEB128) UTF-8 texts; the first pair is name and status message.
+/// Layout: length-prefixed (LEB128) UTF-8 texts: name, status message, all keys together (each a text of its own), then
+/// the values. Spans of one place in the code have the same keys, so these are packed once and copied as one.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Detail(Box<[u8]>);
 
@@ -16,30 +17,30 @@ impl Detail {
         status_message: &str,
         attributes: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
     ) -> Self {
+        let (keys, values): (Vec<_>, Vec<_>) = attributes.into_iter().unzip();
         let mut packer = Packer::default();
         packer.push(name);
         packer.push(status_message);
-        for (key, value) in attributes {
-            packer.push(&key);
-            packer.push(&value);
-        }
+        packer.push_keys(&Keys::new(keys.iter().map(|key| &**key)));
+        values.iter().for_each(|value| packer.push(value));
         packer.detail()
     }
 
     /// The name of the span.
     pub fn name(&self) -> &str {
-        self.texts().next().unwrap_or_default()
+        text_of(Texts(&self.0).next().unwrap_or_default())
     }
 
     /// The message of the status, empty where there is none.
     pub fn status_message(&self) -> &str {
-        self.texts().nth(1).unwrap_or_default()
+        text_of(Texts(&self.0).nth(1).unwrap_or_default())
     }
 
     /// Keys and values in the order sent.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut texts = self.texts().skip(2);
-        std::iter::from_fn(move || Some((texts.next()?, texts.next()?)))
+        let mut texts = Texts(&self.0);
+        let keys = Texts(texts.nth(2).unwrap_or_default());
+        keys.zip(texts).map(|(key, value)| (text_of(key), text_of(value)))
     }
 
     /// How many bytes it takes.
@@ -51,26 +52,34 @@ impl Detail {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
 
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        let mut rest = &*self.0;
-        std::iter::from_fn(move || {
-            let mut length = 0usize;
-            let mut shift = 0;
-            loop {
-                let (&byte, tail) = rest.split_first()?;
-                rest = tail;
-                length |= usize::from(byte & 0x7f) << shift;
-                if byte < 0x80 {
-                    break;
-                }
-                shift += 7;
+/// The texts that are left of packed ones.
+struct Texts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let mut length = 0usize;
+        let mut shift = 0;
+        loop {
+            let (&byte, tail) = self.0.split_first()?;
+            self.0 = tail;
+            length |= usize::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
             }
-            let (text, tail) = rest.split_at(length);
-            rest = tail;
-            Some(std::str::from_utf8(text).expect("packed from texts"))
-        })
+            shift += 7;
+        }
+        let (text, tail) = self.0.split_at(length);
+        self.0 = tail;
+        Some(text)
     }
+}
+
+fn text_of(packed: &[u8]) -> &str {
+    std::str::from_utf8(packed).expect("packed from texts")
 }
 
 impl fmt::Debug for Detail {
@@ -79,7 +88,20 @@ impl fmt::Debug for Detail {
     }
 }
 
-/// Packs details, one after another, into a buffer that is used again.
+/// The keys of a span's attributes, packed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keys(Box<[u8]>);
+
+impl Keys {
+    /// Packs the keys.
+    pub(crate) fn new<'a>(keys: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut packer = Packer::default();
+        keys.into_iter().for_each(|key| packer.push(key));
+        Self(packer.0.into_boxed_slice())
+    }
+}
+
+/// Packs details, one after another, into a buffer that is used again: name, status message, keys, then the values.
 #[derive(Debug, Default)]
 pub(crate) struct Packer(Vec<u8>);
 
@@ -89,20 +111,34 @@ impl Packer {
         self.0.clear();
     }
 
-    /// Packs the next text: name, status message, then keys and values in turn.
+    /// Packs the next text.
     pub(crate) fn push(&mut self, text: &str) {
-        let mut length = text.len();
-        while length >= 0x80 {
-            self.0.push(length as u8 | 0x80);
-            length >>= 7;
-        }
-        self.0.push(length as u8);
-        self.0.extend_from_slice(text.as_bytes());
+        self.push_bytes(text.as_bytes());
+    }
+
+    /// Packs the keys.
+    pub(crate) fn push_keys(&mut self, keys: &Keys) {
+        self.push_bytes(&keys.0);
+    }
+
+    /// The first text, the name.
+    pub(crate) fn first(&self) -> &str {
+        text_of(Texts(&self.0).next().unwrap_or_default())
     }
 
     /// What was packed.
     pub(crate) fn detail(&self) -> Detail {
         Detail(self.0.as_slice().into())
+    }
+
+    fn push_bytes(&mut self, bytes: &[u8]) {
+        let mut length = bytes.len();
+        while length >= 0x80 {
+            self.0.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        self.0.push(length as u8);
+        self.0.extend_from_slice(bytes);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Spans as facts need them: owned and small, with the vocabulary they refer to.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -190,8 +191,6 @@ pub struct Call {
     pub kind: EdgeKind,
     /// What is called there: a route, a method, a query template; empty where unknown.
     pub template: Name,
-    /// Hash of the parameters; none where they are unknown. Never evidence of sameness when unknown.
-    pub parameters: Option<u64>,
     /// Host that was called, as recorded (no port); empty where unknown.
     pub host: Name,
     /// How it travels.
@@ -202,54 +201,65 @@ pub struct Call {
     pub tables: Box<[Name]>,
     /// The tables that a writing query only reads: `INSERT INTO a SELECT … FROM b`.
     pub also_read: Box<[Name]>,
-    /// How many messages or statements this one call carries.
-    pub batch: u32,
-    /// Whether the instrumentation says that this call repeats an earlier one (`http.request.resend_count` > 0).
-    pub is_resend: bool,
 }
 
-/// One span, as facts need it, with its details for people.
-///
-/// **Invariant:** spans are ordered by their contents, with what identifies a span within its trace (id, kind, service)
-/// first, so that of two duplicates the greater is the same one wherever it is decided.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span {
-    /// The trace it belongs to.
-    pub trace_id: TraceId,
-    /// Its id.
-    pub span_id: SpanId,
+/// What a span says, without what differs from call to call: many spans share one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shape {
     /// Its kind; unspecified becomes client where the span speaks of a datastore or a remote peer.
     pub kind: SpanKind,
     /// The service of its resource.
     pub service: ServiceKey,
-    /// Its parent, [`SpanId::NONE`] for a root.
-    pub parent_id: SpanId,
     /// The resource that sent it.
     pub resource: ResourceId,
-    /// Unix time in nanoseconds.
-    pub start_ns: u64,
-    /// Unix time in nanoseconds, never before the start.
-    pub end_ns: u64,
     /// How it ended.
     pub outcome: Outcome,
     /// Whether it is a health, readiness or metrics operation, which counts nowhere.
     pub is_probe: bool,
     /// What else it shows.
     pub marks: Marks,
-    /// Hash of its name as sent; the text is in the detail.
-    pub name: Name,
-    /// Hash of the client's address, for telling clients apart; empty where not recorded.
-    pub client: Name,
     /// What it offers, as a template: `GET /cart/{id}`.
     pub operation: Name,
     /// The call it makes or, for a server, takes; none for internal spans.
     pub call: Option<Call>,
+    /// Where in the code it was made; none where no attribute tells.
+    pub location: Option<Location>,
+}
+
+/// One span, as facts need it, with its details for people.
+///
+/// **Invariant:** spans are ordered by their contents, so that of two duplicates the greater is the same one wherever it
+/// is decided.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    /// The trace it belongs to.
+    pub trace_id: TraceId,
+    /// Its id.
+    pub span_id: SpanId,
+    /// Its parent, [`SpanId::NONE`] for a root.
+    pub parent_id: SpanId,
+    /// Unix time in nanoseconds.
+    pub start_ns: u64,
+    /// Unix time in nanoseconds, never before the start.
+    pub end_ns: u64,
+    /// What it shares with others.
+    pub shape: Arc<Shape>,
+    /// Hash of its name as it is shown; the text is in the detail.
+    pub name: Name,
+    /// Hash of the client's address, for telling clients apart; empty where not recorded.
+    pub client: Name,
+    /// Of its call: hash of the parameters; none where they are unknown. Never evidence of sameness when unknown.
+    pub parameters: Option<u64>,
+    /// Of its call: how many messages or statements it carries.
+    pub batch: u32,
+    /// Of its call: whether the instrumentation says that it repeats an earlier one (`http.request.resend_count` > 0).
+    pub is_resend: bool,
+    /// What it shows, that of its shape among it.
+    pub marks: Marks,
     /// Links to other spans.
     pub links: Box<[Link]>,
     /// Attributes whose values were confidential, sorted, once each.
     pub secrets: Box<[Secret]>,
-    /// Where in the code it was made; none where no attribute tells.
-    pub location: Option<Box<Location>>,
     /// Name and attributes, for the waterfall.
     pub detail: Detail,
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::name::Name;
 use crate::resolve::node_id;
@@ -27,11 +28,11 @@ impl Trace {
     pub fn new(mut spans: Vec<Span>) -> Self {
         let id = spans.first().map(|span| span.trace_id).unwrap_or_default();
         let sent = spans.len();
-        let called = |span: &Span| span.call.as_ref().map(|call| (call.peer, call.template, call.parameters));
-        let identity = |span: &Span| (span.span_id, span.kind, span.service, span.start_ns, called(span));
+        let called = |span: &Span| span.shape.call.as_ref().map(|call| (call.peer, call.template, span.parameters));
+        let identity = |span: &Span| (span.span_id, span.shape.kind, span.shape.service, span.start_ns, called(span));
         spans.sort_unstable_by(|left, right| identity(left).cmp(&identity(right)).then_with(|| right.cmp(left)));
         spans.dedup_by_key(|span| identity(span));
-        spans.sort_unstable_by_key(|span| (span.start_ns, span.span_id, span.kind, span.service));
+        spans.sort_unstable_by_key(|span| (span.start_ns, span.span_id, span.shape.kind, span.shape.service));
         Self { id, duplicates: (sent - spans.len()) as u64, spans }
     }
 
@@ -67,22 +68,25 @@ impl Trace {
     fn row(&self, index: usize, depth: u16, tree: &Tree, vocabulary: &Vocabulary) -> Row {
         let span = &self.spans[index];
         let names = &vocabulary.names;
-        let callee = tree.children(index).map(|child| &self.spans[child]).find(|child| child.service != span.service);
-        let call = span.call.as_ref().filter(|_| span.kind != SpanKind::Server);
-        let peer = callee.map(|callee| NodeKey::Service(callee.service)).or(call.and_then(|call| call.peer));
-        let operation = callee.map(|callee| callee.operation).or(call.map(|call| call.template));
+        let callee = tree
+            .children(index)
+            .map(|child| &self.spans[child])
+            .find(|child| child.shape.service != span.shape.service);
+        let call = span.shape.call.as_ref().filter(|_| span.shape.kind != SpanKind::Server);
+        let peer = callee.map(|callee| NodeKey::Service(callee.shape.service)).or(call.and_then(|call| call.peer));
+        let operation = callee.map(|callee| callee.shape.operation).or(call.map(|call| call.template));
         Row {
             span_id: span.span_id,
             depth,
-            node_id: node_id(NodeKey::Service(span.service), names),
-            service: names.text(span.service.name).to_owned(),
+            node_id: node_id(NodeKey::Service(span.shape.service), names),
+            service: names.text(span.shape.service.name).to_owned(),
             name: span.detail.name().to_owned(),
-            kind: span.kind,
-            operation: names.text(operation.unwrap_or(span.operation)).to_owned(),
+            kind: span.shape.kind,
+            operation: names.text(operation.unwrap_or(span.shape.operation)).to_owned(),
             peer_id: peer.map(|peer| node_id(peer, names)).unwrap_or_default(),
             offset_ns: span.start_ns - self.start_ns(),
             duration_ns: span.duration_ns(),
-            outcome: span.outcome,
+            outcome: span.shape.outcome,
             is_orphan: tree.is_orphan[index],
             status_message: span.detail.status_message().to_owned(),
             attributes: span.detail.attributes().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
@@ -92,7 +96,7 @@ impl Trace {
 
     /// The only environment that the trace names; empty where it names none or several.
     pub fn environment(&self, vocabulary: &Vocabulary) -> Name {
-        let mut named = self.spans.iter().map(|span| vocabulary.resource(span.resource).environment);
+        let mut named = self.spans.iter().map(|span| vocabulary.resource(span.shape.resource).environment);
         let first = named.find(|name| !name.is_empty()).unwrap_or_default();
         if named.all(|name| name.is_empty() || name == first) { first } else { Name::EMPTY }
     }
@@ -100,7 +104,7 @@ impl Trace {
     /// The trace by environment. Spans that name none belong to the nearest ancestor's, else to the only one that the
     /// trace names, else to `inherited`; a parent in another environment is no parent.
     pub(crate) fn by_environment(&self, vocabulary: &Vocabulary, inherited: Name) -> Vec<(Name, Cow<'_, Self>)> {
-        let own = |span: &Span| vocabulary.resource(span.resource).environment;
+        let own = |span: &Span| vocabulary.resource(span.shape.resource).environment;
         let named = self.spans.iter().map(own).chain([inherited]);
         let mut named: Vec<Name> = named.filter(|name| !name.is_empty()).collect();
         named.sort_unstable();
@@ -136,18 +140,22 @@ impl Trace {
         if !(0..spans.len()).any(is_proxy) {
             return part;
         }
-        let takes = |index: usize| matches!(spans[index].kind, SpanKind::Server | SpanKind::Consumer);
-        let mut services: Vec<ServiceKey> = spans.iter().map(|span| span.service).collect();
+        let takes = |index: usize| matches!(spans[index].shape.kind, SpanKind::Server | SpanKind::Consumer);
+        let mut services: Vec<ServiceKey> = spans.iter().map(|span| span.shape.service).collect();
         for &index in tree.order.iter().filter(|&&index| is_proxy(index)) {
             let below = tree.children(index).find(|&child| takes(index) && takes(child) && !is_proxy(child));
             let above = tree.parent[index].filter(|&parent| !takes(index) && !is_proxy(parent));
             let stands_before = |app: &usize| stand_together(&spans[index], &spans[*app], vocabulary);
             if let Some(app) = below.or(above).filter(stands_before) {
-                services[index] = spans[app].service;
+                services[index] = spans[app].shape.service;
             }
         }
         let mut trace = part.into_owned();
-        trace.spans.iter_mut().zip(services).for_each(|(span, service)| span.service = service);
+        for (span, service) in trace.spans.iter_mut().zip(services) {
+            if span.shape.service != service {
+                Arc::make_mut(&mut span.shape).service = service;
+            }
+        }
         Cow::Owned(trace)
     }
 
@@ -164,8 +172,8 @@ impl Trace {
 /// Whether a proxy is the sidecar of a service: on the same host or pod, or called after it (`cart.default`,
 /// `cart-envoy`).
 fn stand_together(proxy: &Span, app: &Span, vocabulary: &Vocabulary) -> bool {
-    let host = |span: &Span| vocabulary.resource(span.resource).host;
-    let name = |span: &Span| vocabulary.names.text(span.service.name);
+    let host = |span: &Span| vocabulary.resource(span.shape.resource).host;
+    let name = |span: &Span| vocabulary.names.text(span.shape.service.name);
     let rest = name(proxy).strip_prefix(name(app));
     let is_called_after = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']));
     is_called_after || !host(proxy).is_empty() && host(proxy) == host(app)
@@ -227,20 +235,21 @@ fn parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<
         by_id[from..].iter().take_while(move |entry| entry.0 == id).take(MAX_SAME_ID).map(|entry| entry.1)
     };
     let span = &spans[index];
-    let sender = match span.kind {
+    let sender = match span.shape.kind {
         SpanKind::Server => SpanKind::Client,
         SpanKind::Consumer => SpanKind::Producer,
         _ => SpanKind::Unspecified,
     };
-    let shared = with_id(span.span_id).find(|&other| other != index && spans[other].kind == sender);
+    let shared = with_id(span.span_id).find(|&other| other != index && spans[other].shape.kind == sender);
     if shared.is_some() && sender != SpanKind::Unspecified {
         return shared;
     }
     if span.parent_id == SpanId::NONE {
         return None;
     }
-    let rank =
-        |&other: &usize| (spans[other].service == span.service, spans[other].kind == SpanKind::Server, Reverse(other));
+    let rank = |&other: &usize| {
+        (spans[other].shape.service == span.shape.service, spans[other].shape.kind == SpanKind::Server, Reverse(other))
+    };
     with_id(span.parent_id).filter(|&other| other != index).max_by_key(rank)
 }
 

@@ -8,6 +8,7 @@
 mod schedule;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::name::Name;
 use crate::span::{NodeKey, ServiceKey, Span, SpanKind};
@@ -49,13 +50,14 @@ impl Change {
             let (start_ns, end_ns) = times[index];
             let mut changed = Span { start_ns, end_ns, ..span.clone() };
             if fates[index].is_inside {
-                changed.kind = SpanKind::Internal;
-                changed.call = None;
+                let shape = Arc::make_mut(&mut changed.shape);
+                shape.kind = SpanKind::Internal;
+                shape.call = None;
             }
             if let Self::Merge { first, second, merged } = *self
-                && (span.service == first || span.service == second)
+                && (span.shape.service == first || span.shape.service == second)
             {
-                changed.service = merged;
+                Arc::make_mut(&mut changed.shape).service = merged;
             }
             spans.push(changed);
         }
@@ -77,12 +79,13 @@ fn keep_inside(spans: &[Span], tree: &Tree, pair: [ServiceKey; 2], fates: &mut [
     for index in 0..spans.len() {
         let Some(parent) = tree.parent[index] else { continue };
         let (caller, callee) = (&spans[parent], &spans[index]);
-        let is_between =
-            caller.service != callee.service && pair.contains(&caller.service) && pair.contains(&callee.service);
-        if is_between && callee.kind != SpanKind::Consumer {
+        let is_between = caller.shape.service != callee.shape.service
+            && pair.contains(&caller.shape.service)
+            && pair.contains(&callee.shape.service);
+        if is_between && callee.shape.kind != SpanKind::Consumer {
             fates[index].is_inside = true;
             // A client span with a callee is the call itself; any other span goes on being what it is.
-            fates[parent].is_inside |= caller.kind == SpanKind::Client;
+            fates[parent].is_inside |= caller.shape.kind == SpanKind::Client;
         }
     }
 }
@@ -93,11 +96,11 @@ fn fold_calls(spans: &[Span], tree: &Tree, caller: ServiceKey, callee: ServiceKe
     let mut alike: BTreeMap<(usize, Name), Vec<usize>> = BTreeMap::new();
     for &index in &tree.order {
         let parent = tree.parent[index];
-        let same = parent.filter(|&parent| spans[parent].service == spans[index].service);
-        let opens = same.is_none_or(|_| matches!(spans[index].kind, SpanKind::Server | SpanKind::Consumer));
+        let same = parent.filter(|&parent| spans[parent].shape.service == spans[index].shape.service);
+        let opens = same.is_none_or(|_| matches!(spans[index].shape.kind, SpanKind::Server | SpanKind::Consumer));
         request_of[index] = if opens { index } else { parent.map_or(index, |parent| request_of[parent]) };
         let span = &spans[index];
-        if span.service != caller || span.kind != SpanKind::Client {
+        if span.shape.service != caller || span.shape.kind != SpanKind::Client {
             continue;
         }
         if let Some(operation) = asked(spans, tree, index, callee) {
@@ -118,7 +121,7 @@ fn fold_calls(spans: &[Span], tree: &Tree, caller: ServiceKey, callee: ServiceKe
 
 /// The operation of `callee` that a client span asks for, if it does: as the callee tells it, else as its caller does.
 fn asked(spans: &[Span], tree: &Tree, client: usize, callee: ServiceKey) -> Option<Name> {
-    let opened = tree.children(client).find(|&child| spans[child].service == callee);
-    let named = spans[client].call.as_ref().filter(|call| call.peer == Some(NodeKey::Peer(callee.name)));
-    opened.map(|child| spans[child].operation).or(named.map(|call| call.template))
+    let opened = tree.children(client).find(|&child| spans[child].shape.service == callee);
+    let named = spans[client].shape.call.as_ref().filter(|call| call.peer == Some(NodeKey::Peer(callee.name)));
+    opened.map(|child| spans[child].shape.operation).or(named.map(|call| call.template))
 }

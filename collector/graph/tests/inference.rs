@@ -248,7 +248,7 @@ fn rubbish_does_not_cost_the_square_of_its_size() {
     let mut batch = notation::spans("a server \"x\" 0+99 parent=1");
     for number in 0..30_000u64 {
         let mut span = batch.spans[0].clone();
-        span.service.name = Name(number);
+        std::sync::Arc::make_mut(&mut span.shape).service.name = Name(number);
         span.parent_id = span.span_id;
         batch.spans.push(span);
     }

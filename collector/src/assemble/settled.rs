@@ -81,5 +81,5 @@ impl SettledTraces {
 
 /// What makes two spans of one trace the same span, as [`Trace::new`] sees it.
 fn identity(span: &Span) -> u64 {
-    stable_hash(&(span.span_id, span.kind, span.service))
+    stable_hash(&(span.span_id, span.shape.kind, span.shape.service))
 }

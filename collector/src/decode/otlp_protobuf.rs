@@ -8,14 +8,19 @@
 use spanlint_graph::SpanVisitor;
 use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView, Value};
 
-use super::composite::{self, CompositeText};
+use super::composite;
 use super::ids::{self, IdError, RawId, SpanIds};
 use super::wire::{Field, Fields, Payload};
 use super::{DecodeError, Decoded, Signal};
 use crate::limits::{MAX_ATTRIBUTES, MAX_LINKS};
 
+use self::texts::{Checked, Place, Texts};
+use self::values::{PlainValue, key_value, plain_key_value};
+
 mod logs;
 mod metrics;
+mod texts;
+mod values;
 
 /// OTLP's number of the status code `ERROR`.
 pub(super) const STATUS_CODE_ERROR: i64 = 2;
@@ -27,7 +32,14 @@ pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, D
 
 /// Shows the records of an export request to `visitor`.
 pub fn decode_signal(signal: Signal, bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
-    let mut walk = Walk { signal, visitor, attributes: Vec::new(), links: Vec::new(), decoded: Decoded::default() };
+    let mut walk = Walk {
+        signal,
+        visitor,
+        texts: Texts::default(),
+        attributes: Vec::new(),
+        links: Vec::new(),
+        decoded: Decoded::default(),
+    };
     let mut request = Fields::of(bytes);
     while let Some(field) = request.next()? {
         match field.number {
@@ -101,27 +113,37 @@ fn each_record(
     }
 }
 
-/// A span before its ids are checked.
+/// A span before its ids and texts are checked.
 #[derive(Default)]
 struct RawSpan<'a> {
     trace_id: &'a [u8],
     span_id: &'a [u8],
     parent_id: &'a [u8],
-    trace_state: &'a str,
-    name: &'a str,
+    trace_state: Place,
+    name: Place,
     kind: i32,
     start_ns: u64,
     end_ns: u64,
     status_code: i32,
-    status_message: &'a str,
+    status_message: Place,
     wrong_link: Option<IdError>,
+}
+
+/// An attribute before its texts are checked.
+type RawAttribute<'a> = (Place, RawValue<'a>);
+
+enum RawValue<'a> {
+    Text(Place),
+    Other(Value<'a>),
 }
 
 /// The walk: buffers are reused from span to span.
 struct Walk<'a, 'v, V> {
     signal: Signal,
     visitor: &'v mut V,
-    attributes: Vec<Attribute<'a>>,
+    /// Of the record that is read.
+    texts: Texts,
+    attributes: Vec<RawAttribute<'a>>,
     links: Vec<Link>,
     decoded: Decoded,
 }
@@ -129,7 +151,7 @@ struct Walk<'a, 'v, V> {
 impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     /// The resource may stand anywhere among its records, but is shown first: hence two passes over this one level.
     fn resource_records(&mut self, message: Fields<'a>) -> Result<(), DecodeError> {
-        self.attributes.clear();
+        self.clear();
         let mut first = message;
         while let Some(field) = first.next()? {
             match field.number {
@@ -139,7 +161,8 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                 _ => first.skip(field)?,
             }
         }
-        self.visitor.resource(&self.attributes);
+        let (_, attributes) = checked(&self.texts, &self.attributes, [])?;
+        self.visitor.resource(&attributes);
         let mut second = message;
         while let Some(field) = second.next()? {
             match field.number {
@@ -183,12 +206,16 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     }
 
     fn span(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
-        self.attributes.clear();
+        self.clear();
         self.links.clear();
         let mut raw = RawSpan::default();
         while let Some(field) = message.next()? {
             self.span_field(&mut raw, field, &mut message)?;
         }
+        let (texts, attributes) =
+            checked(&self.texts, &self.attributes, [raw.trace_state, raw.name, raw.status_message])?;
+        let name = texts.get(raw.name)?;
+        let (status_message, trace_state) = (texts.get(raw.status_message)?, texts.get(raw.trace_state)?);
         let ids = SpanIds::check(RawId::Bytes(raw.trace_id), RawId::Bytes(raw.span_id), RawId::Bytes(raw.parent_id));
         match (ids, raw.wrong_link) {
             (Ok(ids), None) => self.visitor.span(&SpanView {
@@ -196,16 +223,16 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                 span_id: ids.span,
                 parent_id: ids.parent,
                 kind: SpanKind::from_otlp(raw.kind.into()),
-                name: raw.name.into(),
+                name: name.into(),
                 start_ns: raw.start_ns,
                 end_ns: raw.end_ns,
                 is_error: i64::from(raw.status_code) == STATUS_CODE_ERROR,
-                status_message: raw.status_message.into(),
-                trace_state: raw.trace_state.into(),
-                attributes: &self.attributes,
+                status_message: status_message.into(),
+                trace_state: trace_state.into(),
+                attributes: &attributes,
                 links: &self.links,
             }),
-            (Err(error), _) | (Ok(_), Some(error)) => self.visitor.refuse(ids::refusal(raw.name, &error)),
+            (Err(error), _) | (Ok(_), Some(error)) => self.visitor.refuse(ids::refusal(name, &error)),
         }
         Ok(())
     }
@@ -219,9 +246,9 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         match field.number {
             1 => raw.trace_id = field.bytes()?,
             2 => raw.span_id = field.bytes()?,
-            3 => raw.trace_state = field.text()?,
+            3 => raw.trace_state = self.texts.keep(3, field.bytes()?),
             4 => raw.parent_id = field.bytes()?,
-            5 => raw.name = field.text()?,
+            5 => raw.name = self.texts.keep(5, field.bytes()?),
             6 => raw.kind = field.varint()? as i32,
             7 => raw.start_ns = field.fixed64()?,
             8 => raw.end_ns = field.fixed64()?,
@@ -229,21 +256,48 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             10 | 12 | 14 => drop(field.varint()?),
             11 => event(message.enter(field)?)?,
             13 => self.link(raw, message.enter(field)?)?,
-            15 => status(raw, message.enter(field)?)?,
+            15 => self.status(raw, message.enter(field)?)?,
             16 => field.fixed32()?,
             _ => message.skip(field)?,
         }
         Ok(())
     }
 
+    /// Begins with the next record.
+    fn clear(&mut self) {
+        self.texts.clear();
+        self.attributes.clear();
+    }
+
     fn attribute(&mut self, message: Fields<'a>) -> Result<(), DecodeError> {
-        let (key, value) = key_value(message)?;
         if self.attributes.len() == MAX_ATTRIBUTES {
+            key_value(message)?;
             self.decoded.over_limit += 1;
             return Ok(());
         }
+        if let Some((key, value)) = plain_key_value(message.rest()) {
+            let key = self.texts.keep(1, key);
+            let value = match value {
+                PlainValue::Text(text) => RawValue::Text(self.texts.keep(1, text)),
+                PlainValue::Int(number) => RawValue::Other(Value::Int(number)),
+            };
+            self.attributes.push((key, value));
+            return Ok(());
+        }
+        let (key, value) = key_value(message)?;
         self.decoded.over_limit += u64::from(composite::is_cut(&value));
-        self.attributes.push((key.into(), value));
+        self.attributes.push((self.texts.keep(1, key.as_bytes()), RawValue::Other(value)));
+        Ok(())
+    }
+
+    fn status(&mut self, raw: &mut RawSpan<'a>, mut message: Fields<'a>) -> Result<(), DecodeError> {
+        while let Some(field) = message.next()? {
+            match field.number {
+                2 => raw.status_message = self.texts.keep(2, field.bytes()?),
+                3 => raw.status_code = field.varint()? as i32,
+                _ => message.skip(field)?,
+            }
+        }
         Ok(())
     }
 
@@ -269,15 +323,26 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     }
 }
 
-fn status<'a>(raw: &mut RawSpan<'a>, mut message: Fields<'a>) -> Result<(), DecodeError> {
-    while let Some(field) = message.next()? {
-        match field.number {
-            2 => raw.status_message = field.text()?,
-            3 => raw.status_code = field.varint()? as i32,
-            _ => message.skip(field)?,
-        }
+/// The texts of a record, and its attributes; `others` is where its texts stand beside those.
+fn checked<'t, const N: usize>(
+    texts: &'t Texts,
+    attributes: &'t [RawAttribute<'_>],
+    others: [Place; N],
+) -> Result<(Checked<'t>, Vec<Attribute<'t>>), DecodeError> {
+    let of_attribute = |(key, value): &RawAttribute<'_>| match value {
+        RawValue::Text(value) => [*key, *value],
+        RawValue::Other(_) => [*key; 2],
+    };
+    let texts = texts.check(others.into_iter().chain(attributes.iter().flat_map(of_attribute)))?;
+    let mut views = Vec::with_capacity(attributes.len());
+    for (key, value) in attributes {
+        let value = match value {
+            RawValue::Text(place) => Value::Text(texts.get(*place)?.into()),
+            RawValue::Other(value) => value.clone(),
+        };
+        views.push((texts.get(*key)?.into(), value));
     }
-    Ok(())
+    Ok((texts, views))
 }
 
 /// Validates an event, which nothing reads yet.
@@ -316,93 +381,6 @@ fn entity_reference(mut message: Fields<'_>) -> Result<(), DecodeError> {
         }
     }
     Ok(())
-}
-
-fn key_value(mut message: Fields<'_>) -> Result<(&str, Value<'_>), DecodeError> {
-    let mut key = "";
-    let mut value = PartialValue::Scalar(composite::EMPTY);
-    while let Some(field) = message.next()? {
-        match field.number {
-            1 => key = field.text()?,
-            2 => value.merge(message.enter(field)?)?,
-            // An index into a table of strings that requests of traces do not carry.
-            3 => drop(field.varint()?),
-            _ => message.skip(field)?,
-        }
-    }
-    Ok((key, value.finish()))
-}
-
-/// An `AnyValue` while it is read: another kind replaces it, a further array or map of the same kind is appended.
-enum PartialValue<'a> {
-    Scalar(Value<'a>),
-    Array(CompositeText),
-    Map(CompositeText),
-}
-
-impl<'a> PartialValue<'a> {
-    fn merge(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
-        while let Some(field) = message.next()? {
-            match field.number {
-                1 => *self = Self::Scalar(Value::Text(field.text()?.into())),
-                2 => *self = Self::Scalar(Value::Bool(field.varint()? != 0)),
-                3 => *self = Self::Scalar(Value::Int(field.varint()? as i64)),
-                4 => *self = Self::Scalar(Value::Double(f64::from_bits(field.fixed64()?))),
-                5 => self.append_array(message.enter(field)?)?,
-                6 => self.append_map(message.enter(field)?)?,
-                7 => *self = Self::Scalar(composite::bytes(field.bytes()?)),
-                // An index into a table of strings that requests of traces do not carry.
-                8 => {
-                    field.varint()?;
-                    *self = Self::Scalar(composite::EMPTY);
-                }
-                _ => message.skip(field)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn append_array(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
-        if !matches!(self, Self::Array(_)) {
-            *self = Self::Array(CompositeText::array());
-        }
-        while let Some(field) = message.next()? {
-            if field.number != 1 {
-                message.skip(field)?;
-                continue;
-            }
-            let mut element = Self::Scalar(composite::EMPTY);
-            element.merge(message.enter(field)?)?;
-            if let Self::Array(text) = self {
-                text.element(&element.finish());
-            }
-        }
-        Ok(())
-    }
-
-    fn append_map(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
-        if !matches!(self, Self::Map(_)) {
-            *self = Self::Map(CompositeText::map());
-        }
-        while let Some(field) = message.next()? {
-            if field.number != 1 {
-                message.skip(field)?;
-                continue;
-            }
-            let (key, value) = key_value(message.enter(field)?)?;
-            if let Self::Map(text) = self {
-                text.entry(key, &value);
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Value<'a> {
-        match self {
-            Self::Scalar(value) => value,
-            Self::Array(text) | Self::Map(text) => text.finish(),
-        }
-    }
 }
 
 #[cfg(test)]

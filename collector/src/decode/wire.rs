@@ -52,7 +52,7 @@ impl<'a> Field<'a> {
 
     #[inline]
     pub(super) fn text(self) -> Result<&'a str, DecodeError> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| DecodeError::Utf8 { field: self.number })
+        simdutf8::basic::from_utf8(self.bytes()?).map_err(|_| DecodeError::Utf8 { field: self.number })
     }
 }
 
@@ -75,6 +75,12 @@ impl<'a> Fields<'a> {
     pub(super) fn enter(&self, field: Field<'a>) -> Result<Self, DecodeError> {
         let rest = field.bytes()?;
         Ok(Self { rest, depth: self.deeper()? })
+    }
+
+    /// The bytes that are not read yet.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// The next field.
@@ -154,6 +160,16 @@ impl<'a> Fields<'a> {
 /// Takes a number of up to 64 bits off the front of `rest`.
 #[inline]
 pub(crate) fn varint(rest: &mut &[u8]) -> Result<u64, DecodeError> {
+    match rest.split_first() {
+        Some((&byte, tail)) if byte < 0x80 => {
+            *rest = tail;
+            Ok(byte.into())
+        }
+        _ => long_varint(rest),
+    }
+}
+
+fn long_varint(rest: &mut &[u8]) -> Result<u64, DecodeError> {
     let mut value = 0;
     for (index, &byte) in rest.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * index);

@@ -323,7 +323,7 @@ impl Owner {
             span.for_each_name(&mut |name| {
                 names.insert(name);
             });
-            resources.insert(span.resource);
+            resources.insert(span.shape.resource);
         }
         self.records.for_each(
             &mut |name| {

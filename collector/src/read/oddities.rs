@@ -161,7 +161,7 @@ fn kinds_that_nobody_gave_or_knows_are_unspecified() {
     for kind in ["", r#","kind":null"#, r#","kind":"SPAN_KIND_NEW""#, r#","kind":99"#, r#","kind":-1"#] {
         let span = span(1, 0, 0, (1, 9), "").replace(r#","kind":0"#, kind);
         let document = otlp(&[(&service("a"), &span)]);
-        assert_eq!(result(&document).batch.spans[0].kind, SpanKind::Unspecified, "{kind}");
+        assert_eq!(result(&document).batch.spans[0].shape.kind, SpanKind::Unspecified, "{kind}");
         check(&document, &["service:a"]);
     }
 }

@@ -340,7 +340,7 @@ fn check_dataset(file: &str, traces: usize, spans: usize, services: usize) {
     let Some(folder) = datasets() else { return };
     let result = read(vec![Input::Path(folder.join(file))], &Limits::default()).unwrap();
     let found: BTreeSet<_> = result.batch.spans.iter().map(|span| span.trace_id).collect();
-    let callers: BTreeSet<_> = result.batch.spans.iter().map(|span| span.service).collect();
+    let callers: BTreeSet<_> = result.batch.spans.iter().map(|span| span.shape.service).collect();
     assert_eq!((found.len(), result.batch.spans.len(), callers.len()), (traces, spans, services), "{file}");
     assert_eq!(result.files.iter().map(|file| file.bad.count).sum::<u64>(), 0, "{file}");
 }
@@ -389,9 +389,9 @@ fn essence(file: &Path) -> Vec<Essence> {
         .spans
         .iter()
         .map(|span| {
-            let failed = span.outcome.is_failure();
+            let failed = span.shape.outcome.is_failure();
             let ids = (span.trace_id, span.span_id, span.parent_id);
-            (ids.0, ids.1, ids.2, span.service.name, span.kind, span.start_ns, span.end_ns, failed)
+            (ids.0, ids.1, ids.2, span.shape.service.name, span.shape.kind, span.start_ns, span.end_ns, failed)
         })
         .collect();
     spans.sort_unstable();

@@ -71,7 +71,8 @@ pub(super) fn heading(
     let cells = usize::from(area.width);
     let (rule, style) = if has_focus { ("━", theme.heading()) } else { ("─", theme.faint()) };
     buffer.set_string(area.x, area.y, rule.repeat(cells), style);
-    let right_cells = if right.is_empty() || cells < 40 { 0 } else { text::width(right) + 3 };
+    let right_cells =
+        if right.is_empty() || cells < 40.max(text::width(right) + 8) { 0 } else { text::width(right) + 3 };
     let room = cells.saturating_sub(4 + right_cells);
     let mut row = Row::new(room).add(" ", theme.text());
     for span in title.spans {

@@ -49,8 +49,8 @@ pub(super) struct Made<'a> {
     pub(super) caller_ns: Option<u64>,
     /// As the callee saw it, where it sent a span.
     pub(super) callee_ns: Option<u64>,
-    /// What the caller's span says of it; none where it has none.
-    pub(super) call: Option<&'a Call>,
+    /// The caller's span of the call; none where it has none.
+    pub(super) told_by: Option<&'a Span>,
     /// Of the span that tells of it.
     pub(super) marks: Marks,
     /// Name of the span above the caller's.
@@ -59,34 +59,44 @@ pub(super) struct Made<'a> {
 }
 
 impl<'a> Made<'a> {
+    /// What the caller's span says of it.
+    pub(super) fn call(&self) -> Option<&'a Call> {
+        self.told_by.and_then(|span| span.shape.call.as_ref())
+    }
+
     pub(super) fn parameters(&self) -> Option<u64> {
-        self.call.and_then(|call| call.parameters)
+        self.told_by.and_then(|span| span.parameters)
     }
 
     pub(super) fn host(&self) -> Name {
-        self.call.map_or(Name::EMPTY, |call| call.host)
+        self.call().map_or(Name::EMPTY, |call| call.host)
     }
 
     pub(super) fn access(&self) -> Access {
-        self.call.map_or(Access::None, |call| call.access)
+        self.call().map_or(Access::None, |call| call.access)
     }
 
     pub(super) fn transport(&self) -> Transport {
-        self.call.map_or(Transport::Unknown, |call| call.transport)
+        self.call().map_or(Transport::Unknown, |call| call.transport)
     }
 
     pub(super) fn tables(&self) -> &'a [Name] {
-        self.call.map_or(&[], |call| &call.tables)
+        self.call().map_or(&[], |call| &call.tables)
     }
 
     /// Tables that a writing statement reads besides.
     pub(super) fn also_read(&self) -> &'a [Name] {
-        self.call.map_or(&[], |call| &call.also_read)
+        self.call().map_or(&[], |call| &call.also_read)
     }
 
     /// How many messages or statements it carries.
     pub(super) fn batch(&self) -> u32 {
-        self.call.map_or(1, |call| call.batch)
+        self.told_by.map_or(1, |span| span.batch)
+    }
+
+    /// Whether its caller says that it repeats an earlier one.
+    pub(super) fn is_resend(&self) -> bool {
+        self.told_by.is_some_and(|span| span.is_resend)
     }
 
     pub(super) fn duration_ns(&self) -> u64 {
@@ -144,7 +154,7 @@ impl<'a> Calls<'a> {
 /// A callee that sent spans for some of the calls to one peer is the callee of the others, too: half of its spans may
 /// be lost.
 fn name_unmatched(made: &mut [Made<'_>]) {
-    let peer = |call: &Made<'_>| match call.call.and_then(|call| call.peer) {
+    let peer = |call: &Made<'_>| match call.call().and_then(|call| call.peer) {
         Some(peer @ NodeKey::Peer(_)) => Some((call.caller, peer)),
         _ => None,
     };
@@ -154,7 +164,9 @@ fn name_unmatched(made: &mut [Made<'_>]) {
     }
     let matched = made.iter().filter(|call| !is_unmatched(call) && call.callee_request.is_some());
     let mut known: Vec<_> = matched
-        .filter_map(|call| peer(call).map(|key| (key, call.call.map(|call| call.template), call.callee, call.template)))
+        .filter_map(|call| {
+            peer(call).map(|key| (key, call.call().map(|call| call.template), call.callee, call.template))
+        })
         .collect();
     known.sort_unstable();
     known.dedup();
@@ -194,9 +206,9 @@ impl<'a> Reader<'a, '_> {
             return;
         }
         // What a request did is told by its spans, also where the one that opened it was lost on the way.
-        let is_lost = self.tree.is_orphan[index] && !matches!(span.kind, SpanKind::Server | SpanKind::Consumer);
+        let is_lost = self.tree.is_orphan[index] && !matches!(span.shape.kind, SpanKind::Server | SpanKind::Consumer);
         if is_lost {
-            let request = *self.lost.entry((span.parent_id, span.service)).or_insert(self.requests.len());
+            let request = *self.lost.entry((span.parent_id, span.shape.service)).or_insert(self.requests.len());
             if request < self.requests.len() {
                 self.request_of[index] = request;
                 return;
@@ -205,9 +217,9 @@ impl<'a> Reader<'a, '_> {
         let is_outside = |span: &Span| span.marks.has(Marks::DEVICE);
         let above = parent.filter(|&parent| calls(&self.spans[parent], span));
         let caller = above.filter(|&parent| !is_outside(&self.spans[parent]));
-        let is_message = span.kind == SpanKind::Consumer
-            || caller.is_some_and(|parent| self.spans[parent].kind == SpanKind::Producer);
-        let entry = match span.kind {
+        let is_message = span.shape.kind == SpanKind::Consumer
+            || caller.is_some_and(|parent| self.spans[parent].shape.kind == SpanKind::Producer);
+        let entry = match span.shape.kind {
             _ if is_message => Entry::Message,
             _ if caller.is_some() => Entry::Internal,
             _ if above.is_some() => Entry::Client,
@@ -222,7 +234,7 @@ impl<'a> Reader<'a, '_> {
             entry,
             caller: caller.map(|parent| self.request_of[parent]),
             is_synchronous: !is_message,
-            is_probe: span.is_probe,
+            is_probe: span.shape.is_probe,
             is_outside: is_outside(span),
             is_lost,
         });
@@ -231,7 +243,7 @@ impl<'a> Reader<'a, '_> {
     /// Reads the calls that a span makes or, having no client span above it, takes.
     fn read(&mut self, index: usize) {
         let span = &self.spans[index];
-        match span.kind {
+        match span.shape.kind {
             SpanKind::Client => self.read_client(index),
             SpanKind::Producer => self.read_message(index),
             SpanKind::Consumer => self.read_delivery(index),
@@ -246,10 +258,10 @@ impl<'a> Reader<'a, '_> {
             self.made.push(Made { request, caller: NodeKey::Client, ..received(span, span, request) });
         }
         if let Some((parent, caller)) = above
-            && !span.is_probe
-            && !matches!(caller.kind, SpanKind::Client | SpanKind::Producer)
-            && caller.service != span.service
-            && span.kind != SpanKind::Consumer
+            && !span.shape.is_probe
+            && !matches!(caller.shape.kind, SpanKind::Client | SpanKind::Producer)
+            && caller.shape.service != span.shape.service
+            && span.shape.kind != SpanKind::Consumer
             && calls(caller, span)
         {
             let received = received(caller, span, request);
@@ -261,17 +273,17 @@ impl<'a> Reader<'a, '_> {
     /// call span of its own service below it, it only wraps that one.
     fn read_client(&mut self, index: usize) {
         let span = &self.spans[index];
-        let Some(call) = &span.call else { return };
+        let Some(call) = &span.shape.call else { return };
         let mut is_wrapper = false;
         let mut is_matched = false;
         for child in self.tree.children(index) {
             let callee = &self.spans[child];
-            if callee.service == span.service {
-                is_wrapper |= matches!(callee.kind, SpanKind::Client | SpanKind::Producer);
+            if callee.shape.service == span.shape.service {
+                is_wrapper |= matches!(callee.shape.kind, SpanKind::Client | SpanKind::Producer);
                 is_matched |= span.marks.has(Marks::PROXY);
             } else if calls(span, callee) {
                 is_matched = true;
-                if callee.is_probe {
+                if callee.shape.is_probe {
                     continue;
                 }
                 let received = received(span, callee, self.request_of[child]);
@@ -280,12 +292,12 @@ impl<'a> Reader<'a, '_> {
                     kind: if call.kind == EdgeKind::Other { received.kind } else { call.kind },
                     callee_ns: received.callee_ns,
                     callee_request: received.callee_request,
-                    template: callee.operation,
+                    template: callee.shape.operation,
                     ..self.sent(index, received.callee)
                 });
             }
         }
-        if !is_matched && !is_wrapper && !span.is_probe && !span.marks.has(Marks::DEVICE) {
+        if !is_matched && !is_wrapper && !span.shape.is_probe && !span.marks.has(Marks::DEVICE) {
             let peer = call.peer.unwrap_or(NodeKey::Unknown);
             self.made.push(Made { request: self.request_of[index], ..self.sent(index, peer) });
         }
@@ -295,14 +307,17 @@ impl<'a> Reader<'a, '_> {
     fn read_message(&mut self, index: usize) {
         let span = &self.spans[index];
         let request = self.request_of[index];
-        if let Some(topic) = span.call.as_ref().and_then(|call| call.peer) {
+        if let Some(topic) = span.shape.call.as_ref().and_then(|call| call.peer) {
             self.made.push(Made { request, is_asynchronous: true, ..self.sent(index, topic) });
             return;
         }
         for child in self.tree.children(index) {
             let callee = &self.spans[child];
-            if callee.service != span.service {
-                let callee = Made { template: callee.operation, ..self.sent(index, NodeKey::Service(callee.service)) };
+            if callee.shape.service != span.shape.service {
+                let callee = Made {
+                    template: callee.shape.operation,
+                    ..self.sent(index, NodeKey::Service(callee.shape.service))
+                };
                 self.made.push(Made { request, is_asynchronous: true, ..callee });
             }
         }
@@ -312,16 +327,18 @@ impl<'a> Reader<'a, '_> {
     fn read_delivery(&mut self, index: usize) {
         let span = &self.spans[index];
         let parent = self.tree.parent[index].map(|parent| &self.spans[parent]);
-        if parent.is_some_and(|parent| parent.kind == SpanKind::Consumer && parent.service == span.service) {
+        if parent
+            .is_some_and(|parent| parent.shape.kind == SpanKind::Consumer && parent.shape.service == span.shape.service)
+        {
             return;
         }
-        if let Some(topic) = span.call.as_ref().and_then(|call| call.peer) {
-            let delivery = self.sent(index, NodeKey::Service(span.service));
+        if let Some(topic) = span.shape.call.as_ref().and_then(|call| call.peer) {
+            let delivery = self.sent(index, NodeKey::Service(span.shape.service));
             self.made.push(Made {
                 request: self.request_of[index],
                 caller: topic,
                 is_asynchronous: true,
-                template: span.operation,
+                template: span.shape.operation,
                 caller_ns: None,
                 callee_ns: Some(span.duration_ns()),
                 ..delivery
@@ -332,7 +349,7 @@ impl<'a> Reader<'a, '_> {
     /// A call as the caller's span tells it.
     fn sent(&self, index: usize, callee: NodeKey) -> Made<'a> {
         let span = &self.spans[index];
-        let call = span.call.as_ref().expect("every client, producer and consumer span has a call");
+        let call = span.shape.call.as_ref().expect("every client, producer and consumer span has a call");
         let parent = self.tree.parent[index].map(|parent| &self.spans[parent]);
         Made {
             request: 0,
@@ -344,20 +361,20 @@ impl<'a> Reader<'a, '_> {
             is_asynchronous: false,
             start_ns: span.start_ns,
             end_ns: span.end_ns,
-            outcome: span.outcome,
+            outcome: span.shape.outcome,
             caller_ns: Some(span.duration_ns()),
             callee_ns: None,
-            call: Some(call),
+            told_by: Some(span),
             marks: span.marks,
             parent_name: parent.map_or(Name::EMPTY, |parent| parent.name),
-            location: span.location.as_deref().or(parent.and_then(|parent| parent.location.as_deref())),
+            location: span.shape.location.as_ref().or(parent.and_then(|parent| parent.shape.location.as_ref())),
         }
     }
 }
 
 /// Browsers, phones and desktops are the outside world.
 fn caller_of(span: &Span) -> NodeKey {
-    if span.marks.has(Marks::DEVICE) { NodeKey::Client } else { NodeKey::Service(span.service) }
+    if span.marks.has(Marks::DEVICE) { NodeKey::Client } else { NodeKey::Service(span.shape.service) }
 }
 
 /// A call as the callee's span tells it, which opens the request `opened`.
@@ -365,17 +382,17 @@ fn received<'a>(caller: &Span, span: &Span, opened: usize) -> Made<'a> {
     Made {
         request: 0,
         caller: caller_of(caller),
-        callee: NodeKey::Service(span.service),
-        kind: span.call.as_ref().map_or(EdgeKind::Other, |call| call.kind),
-        template: span.operation,
+        callee: NodeKey::Service(span.shape.service),
+        kind: span.shape.call.as_ref().map_or(EdgeKind::Other, |call| call.kind),
+        template: span.shape.operation,
         callee_request: Some(opened),
         is_asynchronous: false,
         start_ns: span.start_ns,
         end_ns: span.end_ns,
-        outcome: span.outcome,
+        outcome: span.shape.outcome,
         caller_ns: None,
         callee_ns: Some(span.duration_ns()),
-        call: None,
+        told_by: None,
         marks: span.marks,
         parent_name: caller.name,
         location: None,
@@ -385,10 +402,10 @@ fn received<'a>(caller: &Span, span: &Span, opened: usize) -> Made<'a> {
 /// Whether `span`, a child of `parent`, starts a request of its own. A span of any kind does whose parent is in
 /// another service; so does the receiving end of a call that a service makes to itself.
 fn opens_request(parent: &Span, span: &Span) -> bool {
-    parent.service != span.service
+    parent.shape.service != span.shape.service
         || !parent.marks.has(Marks::PROXY)
             && matches!(
-                (parent.kind, span.kind),
+                (parent.shape.kind, span.shape.kind),
                 (SpanKind::Client, SpanKind::Server) | (SpanKind::Producer, SpanKind::Consumer)
             )
 }
@@ -397,6 +414,7 @@ fn opens_request(parent: &Span, span: &Span) -> bool {
 /// where it begins before its parent ends: a browser that follows a redirect carries the context on, too, but later. That
 /// it begins before its parent, or outlasts it, comes from clocks that are apart.
 fn calls(parent: &Span, span: &Span) -> bool {
-    let is_direct = span.kind == SpanKind::Server && matches!(parent.kind, SpanKind::Server | SpanKind::Internal);
+    let is_direct =
+        span.shape.kind == SpanKind::Server && matches!(parent.shape.kind, SpanKind::Server | SpanKind::Internal);
     !is_direct || span.start_ns < parent.end_ns
 }

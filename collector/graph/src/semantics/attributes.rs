@@ -1,11 +1,12 @@
 //! Attribute names, current and old as equals, and what their values are to facts.
 
-use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, LazyLock};
 
+use super::MAX_ATTRIBUTES;
 use super::confidential::{self, Confidentiality};
 use super::redaction::Redaction;
+use crate::detail;
 use crate::hash::HashMap;
 use crate::span::{Attribute, Marks, Value};
 use crate::text::scrub;
@@ -79,7 +80,8 @@ pub(super) enum Field {
     ErrorFlag,
 }
 
-const FIELDS: usize = Field::ErrorFlag as usize + 1;
+/// How many fields there are.
+pub(super) const FIELDS: usize = Field::ErrorFlag as usize + 1;
 
 /// The current names of the conventions that facts read.
 const CURRENT: [(&str, Field); 57] = [
@@ -203,10 +205,21 @@ pub(super) struct Meaning {
     /// Whether the value is one of `db.query.parameter.*` and `db.operation.parameter.*`.
     is_parameter: bool,
     /// Whether its owner wants the attribute dropped.
-    pub(super) is_redacted: bool,
+    is_redacted: bool,
     /// What a span shows by having it.
     marks: Marks,
     /// Whether the value is confidential.
+    confidentiality: Confidentiality,
+}
+
+/// An attribute that is shown.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// Its place among those sent.
+    pub(super) place: usize,
+    /// Its key, scrubbed.
+    pub(super) key: Box<str>,
+    /// Whether its value is confidential.
     pub(super) confidentiality: Confidentiality,
 }
 
@@ -233,10 +246,12 @@ static CONVENTIONS: LazyLock<HashMap<&'static str, Meaning>> = LazyLock::new(|| 
 pub(super) struct Sequence {
     /// The keys, and whether their values are empty, in the order sent.
     keys: Box<[(Box<str>, bool)]>,
-    /// The keys as they are shown.
-    pub(super) shown: Box<[Box<str>]>,
+    /// The places of the attributes that are shown, with their keys and what these say of their values.
+    pub(super) shown: Box<[Shown]>,
+    /// The keys as they are shown, packed.
+    pub(super) packed: detail::Keys,
     /// What each of them means.
-    pub(super) meanings: Box<[Meaning]>,
+    meanings: Box<[Meaning]>,
     /// One more than the place of each field's attribute; 0 where it was not given.
     places: [u16; FIELDS],
     /// The fields that were given, in the order of [`Field`].
@@ -268,9 +283,17 @@ impl Sequence {
         }
         given.sort_unstable_by_key(|field| *field as u8);
         given.dedup();
+        let kept = meanings.iter().enumerate().filter(|(_, meaning)| !meaning.is_redacted).take(MAX_ATTRIBUTES);
+        let show = |(place, meaning): (usize, &Meaning)| Shown {
+            place,
+            key: scrub(&attributes[place].0).into(),
+            confidentiality: meaning.confidentiality,
+        };
+        let shown: Box<[Shown]> = kept.map(show).collect();
         Self {
             keys: attributes.iter().map(|attribute| ((*attribute.0).into(), is_empty(attribute))).collect(),
-            shown: attributes.iter().map(|(key, _)| scrub(key).into()).collect(),
+            packed: detail::Keys::new(shown.iter().map(|shown| &*shown.key)),
+            shown,
             has_parameters: meanings.iter().any(|meaning| meaning.is_parameter),
             meanings,
             places,
@@ -337,7 +360,7 @@ impl Keys {
             Entry::Occupied(known) if known.get().is_of(attributes) => known.into_mut(),
             entry => {
                 self.bytes +=
-                    size_of::<Sequence>() + attributes.iter().map(|(key, _)| 64 + 2 * key.len()).sum::<usize>();
+                    size_of::<Sequence>() + attributes.iter().map(|(key, _)| 96 + 3 * key.len()).sum::<usize>();
                 entry.insert_entry(Sequence::of(attributes, &self.redaction)).into_mut()
             }
         }
@@ -376,9 +399,13 @@ impl<'a> Known<'a> {
         self.sequence.places[field as usize] != 0
     }
 
-    /// The text of a field, as sent; empty where it was not given.
-    pub(super) fn raw(&self, field: Field) -> Cow<'a, str> {
-        self.value(field).map_or(Cow::Borrowed(""), Value::to_text)
+    /// The text of a field, as sent; empty where it was not given, or is a number.
+    pub(super) fn text(&self, field: Field) -> &'a str {
+        match self.value(field) {
+            Some(Value::Text(text)) => text,
+            Some(Value::Composite(text)) => text,
+            _ => "",
+        }
     }
 
     /// The integer of a field.

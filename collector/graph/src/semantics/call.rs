@@ -16,7 +16,7 @@ pub(super) fn read(kind: SpanKind, inputs: &Inputs<'_>, names: &mut NameTable) -
     match kind {
         SpanKind::Internal | SpanKind::Unspecified => return (None, false),
         SpanKind::Server => {
-            return (Some(Call { kind: edge_kind(kind, inputs), batch: 1, ..Call::default() }), false);
+            return (Some(Call { kind: edge_kind(kind, inputs), ..Call::default() }), false);
         }
         SpanKind::Client | SpanKind::Producer | SpanKind::Consumer => {}
     }
@@ -73,7 +73,6 @@ fn remote_call(kind: EdgeKind, inputs: &Inputs<'_>, names: &mut NameTable) -> Ca
         kind,
         template: intern(names, &template),
         access: if kind == EdgeKind::Http { access_of_method(&inputs.text(Field::HttpMethod)) } else { Access::None },
-        batch: 1,
         ..Call::default()
     }
 }
@@ -131,7 +130,7 @@ pub(super) fn scheme<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
 fn transport(call: &Call, inputs: &Inputs<'_>, names: &NameTable) -> Transport {
     let is_local = matches!(&*inputs.text(Field::NetworkTransport), "unix" | "pipe" | "inproc")
         || is_loopback(names.text(call.host))
-        || is_loopback(&inputs.text(Field::PeerAddress));
+        || inputs.is_peer_loopback;
     if is_local {
         return Transport::Unknown;
     }
@@ -186,7 +185,6 @@ fn messaging_call(inputs: &Inputs<'_>, names: &mut NameTable) -> Call {
         peer: (moves && !name.is_empty()).then_some(NodeKey::Topic(topic)),
         kind: EdgeKind::Messaging,
         template: name,
-        batch: 1,
         ..Call::default()
     }
 }

@@ -73,6 +73,7 @@ pub(super) fn mask_name(text: &str) -> Masked<'_> {
 struct Signs {
     digits: usize,
     has_at: bool,
+    has_dash: bool,
     has_percent: bool,
     /// Those that stand between a key and its value, or around the value.
     has_pairs: bool,
@@ -86,6 +87,7 @@ impl Signs {
             let has = |sign: u8| chunk.iter().map(|byte| u8::from(*byte == sign)).fold(0, |found, is| found | is) != 0;
             signs.digits += usize::from(chunk.iter().map(|byte| u8::from(byte.is_ascii_digit())).sum::<u8>());
             signs.has_at |= has(b'@');
+            signs.has_dash |= has(b'-');
             signs.has_percent |= has(b'%');
             signs.has_pairs |= has(b'=') | has(b'"') | has(b'\'');
         }

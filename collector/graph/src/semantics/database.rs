@@ -53,7 +53,6 @@ pub(super) fn read(inputs: &Inputs<'_>, names: &mut NameTable) -> (Call, bool) {
         access,
         tables: of(access, names),
         also_read: if access == Access::Write { of(Access::Read, names) } else { Box::default() },
-        batch: 1,
         ..Call::default()
     };
     let described = if operation.is_empty() { &inputs.name } else { &operation };

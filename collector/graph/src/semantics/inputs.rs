@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::attributes::{Field, Known};
+use super::attributes::{FIELDS, Field, Known};
+use super::database::is_loopback;
 use super::sql::Statement;
 use super::{marks, url};
 use crate::span::{Marks, ResourceId, SpanKind, SpanView, Value};
@@ -19,6 +20,8 @@ pub(super) struct Inputs<'a> {
     pub(super) known: Known<'a>,
     /// The path of the request, scrubbed; empty where no attribute has one. It varies.
     pub(super) full_path: Cow<'a, str>,
+    /// The query of the request, as sent; empty where no attribute has one. It varies.
+    pub(super) query: &'a str,
     /// As sent.
     pub(super) kind: SpanKind,
     /// Whether the status says that it failed.
@@ -28,13 +31,17 @@ pub(super) struct Inputs<'a> {
     /// The name with identifiers replaced.
     pub(super) name: Cow<'a, str>,
     /// Scheme, host and port of the URL.
-    origin: Cow<'a, str>,
+    origin: &'a str,
     /// The path with identifiers replaced; empty where there is none, or where something else tells what is called.
     pub(super) path: Cow<'a, str>,
     /// Whether path or user agent are those of health checks.
     pub(super) is_probe: bool,
     /// Whether the path is one of streams.
     pub(super) is_stream_path: bool,
+    /// Whether another attribute tells where the call goes, so that the address it led to varies.
+    is_peer_named: bool,
+    /// Whether the address that the call led to is on the same host.
+    pub(super) is_peer_loopback: bool,
     /// What the query text says; the statement without text where there is none.
     pub(super) statement: &'a Statement,
     /// The host of the resource; empty where not recorded.
@@ -55,23 +62,41 @@ const VARYING: [Field; 10] = [
     Field::DbBatchSize,
 ];
 
+/// Whether each field is one of [`VARYING`].
+const VARIES: [bool; FIELDS] = {
+    let mut varies = [false; FIELDS];
+    let mut index = 0;
+    while index < VARYING.len() {
+        varies[VARYING[index] as usize] = true;
+        index += 1;
+    }
+    varies
+};
+
 impl<'a> Inputs<'a> {
     pub(super) fn of(view: &'a SpanView<'a>, known: Known<'a>, statement: &'a Statement, own_host: &'a str) -> Self {
-        let full_path = url_path(&known);
-        let is_named =
-            [Field::HttpRoute, Field::UrlTemplate, Field::RpcMethod].into_iter().any(|field| known.has(field));
+        let has = |field: Field| known.has(field);
+        let is_named = [Field::HttpRoute, Field::UrlTemplate, Field::RpcMethod].into_iter().any(has);
+        let is_peer_named = [Field::PeerService, Field::ServerAddress, Field::PeerName].into_iter().any(has);
+        let whole = known.text(Field::Url);
+        let [path, url] = [known.text(Field::UrlPath), whole].map(url::split);
+        let full_path = scrub(if path.path.is_empty() { url.path } else { path.path });
+        let query = [known.text(Field::UrlQuery), url.query, path.query].into_iter().find(|query| !query.is_empty());
+        let is_probe_agent = has(Field::UserAgent) && marks::is_probe_agent(known.text(Field::UserAgent));
         Self {
             known,
             kind: view.kind,
             is_error: view.is_error,
-            is_sampled: marks::has_threshold(&view.trace_state),
+            is_sampled: !view.trace_state.is_empty() && marks::has_threshold(&view.trace_state),
             name: url::template_of(scrub(&view.name)),
-            origin: url::part(known.raw(Field::Url), url::origin),
-            is_probe: marks::is_probe_path(&full_path)
-                || known.has(Field::UserAgent) && marks::is_probe_agent(&known.raw(Field::UserAgent)),
+            origin: url::origin(whole),
+            is_probe: is_probe_agent || marks::is_probe_path(&full_path),
             is_stream_path: marks::is_stream_path(&full_path),
             path: if is_named { Cow::Borrowed("") } else { url::template_of(full_path.clone()) },
             full_path,
+            query: query.unwrap_or_default(),
+            is_peer_named,
+            is_peer_loopback: has(Field::PeerAddress) && is_loopback(known.text(Field::PeerAddress)),
             statement,
             own_host,
         }
@@ -79,8 +104,8 @@ impl<'a> Inputs<'a> {
 
     /// Whether the value of a field differs from call to call. The peer of a server is its client.
     fn varies(&self, field: Field) -> bool {
-        VARYING.contains(&field)
-            || self.kind == SpanKind::Server && matches!(field, Field::PeerAddress | Field::PeerPort)
+        let is_peer = matches!(field, Field::PeerAddress | Field::PeerPort);
+        VARIES[field as usize] || is_peer && (self.is_peer_named || self.kind == SpanKind::Server)
     }
 
     /// Whether a field was given.
@@ -96,7 +121,7 @@ impl<'a> Inputs<'a> {
     /// The text of a field that does not vary, scrubbed, and of the URL its origin; empty where it was not given.
     pub(super) fn text(&self, field: Field) -> Cow<'_, str> {
         match (field, self.value(field)) {
-            (Field::Url, _) => scrub(&self.origin),
+            (Field::Url, _) => scrub(self.origin),
             (_, Some(Value::Text(text))) => scrub(text),
             (_, Some(value)) => value.to_text(),
             (_, None) => Cow::Borrowed(""),
@@ -120,30 +145,43 @@ impl<'a> Inputs<'a> {
         key.extend_from_slice(&self.statement.identity.to_le_bytes());
         // What keys alone show has no field, so it would be missing below.
         let [is_identity, is_proxy] = [Marks::IDENTITY, Marks::PROXY].map(|mark| self.known.marks().has(mark));
-        let flags = [self.is_error, self.is_sampled, self.is_probe, self.is_stream_path, is_identity, is_proxy];
+        let flags = [
+            self.is_error,
+            self.is_sampled,
+            self.is_probe,
+            self.is_stream_path,
+            self.is_peer_loopback,
+            is_identity,
+            is_proxy,
+        ];
         key.push(flags.into_iter().fold(0, |bits, flag| bits << 1 | u8::from(flag)));
         key.push(self.kind as u8);
         push_text(key, &self.name);
-        push_text(key, &self.origin);
+        push_text(key, self.origin);
         push_text(key, &self.path);
         for (field, value) in self.known.given() {
             key.push(field as u8);
             if field == Field::Url || self.varies(field) {
                 continue;
             }
-            match value {
-                Value::Text(text) => push_text(key, text),
-                Value::Composite(text) => push_text(key, text),
-                Value::Int(number) => push_number(key, b'i', number.to_le_bytes()),
-                Value::Double(number) => push_number(key, b'd', number.to_le_bytes()),
-                Value::Bool(truth) => push_number(key, b'b', [u8::from(*truth); 8]),
-            }
+            push_value(key, value);
         }
     }
 }
 
+/// A value, told apart from every other.
+pub(super) fn push_value(key: &mut Vec<u8>, value: &Value<'_>) {
+    match value {
+        Value::Text(text) => push_text(key, text),
+        Value::Composite(text) => push_text(key, text),
+        Value::Int(number) => push_number(key, b'i', number.to_le_bytes()),
+        Value::Double(number) => push_number(key, b'd', number.to_le_bytes()),
+        Value::Bool(truth) => push_number(key, b'b', [u8::from(*truth); 8]),
+    }
+}
+
 /// A text with its length before it, so that neighbours cannot be taken for one another.
-fn push_text(key: &mut Vec<u8>, text: &str) {
+pub(super) fn push_text(key: &mut Vec<u8>, text: &str) {
     key.extend_from_slice(&(text.len() as u32).to_le_bytes());
     key.extend_from_slice(text.as_bytes());
 }
@@ -152,24 +190,4 @@ fn push_text(key: &mut Vec<u8>, text: &str) {
 fn push_number(key: &mut Vec<u8>, mark: u8, number: [u8; 8]) {
     key.extend_from_slice(&[mark, 0xff, 0xff, 0xff]);
     key.extend_from_slice(&number);
-}
-
-/// The path of a request, scrubbed; empty where no attribute has one.
-fn url_path<'a>(known: &Known<'a>) -> Cow<'a, str> {
-    for field in [Field::UrlPath, Field::Url] {
-        let path = url::part(known.raw(field), |url| url::split(url).path);
-        if !path.is_empty() {
-            return url::scrubbed(path);
-        }
-    }
-    Cow::Borrowed("")
-}
-
-/// The query of a request, as sent; empty where no attribute has one.
-pub(super) fn url_query<'a>(known: &Known<'a>) -> Cow<'a, str> {
-    if known.has(Field::UrlQuery) {
-        return known.raw(Field::UrlQuery);
-    }
-    let queries = [Field::Url, Field::UrlPath].map(|field| url::part(known.raw(field), |url| url::split(url).query));
-    queries.into_iter().find(|query| !query.is_empty()).unwrap_or_default()
 }

@@ -180,7 +180,7 @@ fn has_sampling_rate(inputs: &Inputs<'_>) -> bool {
 }
 
 /// Where in the code a span was made; none where no attribute tells.
-pub(super) fn location(inputs: &Inputs<'_>, names: &mut NameTable) -> Option<Box<Location>> {
+pub(super) fn location(inputs: &Inputs<'_>, names: &mut NameTable) -> Option<Location> {
     if !inputs.has(Field::CodeFile) && !inputs.has(Field::CodeFunction) {
         return None;
     }
@@ -192,9 +192,5 @@ pub(super) fn location(inputs: &Inputs<'_>, names: &mut NameTable) -> Option<Box
         format!("{namespace}.{function}").into()
     };
     let line = inputs.int(Field::CodeLine).and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
-    Some(Box::new(Location {
-        file: intern(names, &inputs.text(Field::CodeFile)),
-        function: intern(names, &function),
-        line,
-    }))
+    Some(Location { file: intern(names, &inputs.text(Field::CodeFile)), function: intern(names, &function), line })
 }

@@ -1,8 +1,10 @@
 //! What spans were found to mean, remembered: most spans say what others have said before, in other words of time.
 //!
 //! Everything remembered is exact. A shape is found again by all that meaning is made of, a statement by a hash of its
-//! text that is as good as any [`Name`]. Over its bound a memory forgets everything and begins anew.
+//! text that is as good as any [`Name`].
 
+use std::borrow::Borrow;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,54 +15,82 @@ use super::sql::Statement;
 use super::{database, read_shape};
 use crate::hash::HashMap;
 use crate::name::{Name, NameTable};
-use crate::span::{Call, Location, Marks, Outcome, ResourceId, SpanKind};
+use crate::span::{Resource, ResourceId, Shape};
 
-/// The most shapes that are remembered.
-const MAX_SHAPES: usize = 2048;
+/// The most shapes that are remembered, half of them as long as they are asked for.
+const MAX_SHAPES: usize = 8192;
 /// The longest key of a shape that is remembered.
 const MAX_KEY_BYTES: usize = 1024;
-/// The most statements that are remembered.
-const MAX_STATEMENTS: usize = 1024;
+/// The most statements that are remembered, half of them as long as they are asked for.
+const MAX_STATEMENTS: usize = 2048;
 /// The longest text of a statement that is remembered.
 const MAX_TEXT_BYTES: usize = 4096;
 
-/// The meaning of a span, without what differs from call to call.
-#[derive(Debug, Clone)]
-pub(super) struct Shape {
-    pub(super) kind: SpanKind,
-    pub(super) outcome: Outcome,
-    pub(super) is_probe: bool,
-    pub(super) marks: Marks,
-    pub(super) operation: Name,
-    /// Without parameters, and with a batch of one.
-    pub(super) call: Option<Call>,
-    pub(super) location: Option<Box<Location>>,
+/// A bounded map that forgets what was not asked for lately.
+#[derive(Debug)]
+pub(super) struct Recent<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    limit: usize,
 }
 
-impl Shape {
-    fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
-        visit(self.operation);
-        if let Some(call) = &self.call {
-            call.for_each_name(visit);
+impl<K: Eq + Hash, V> Recent<K, V> {
+    /// A map of at most `limit` entries.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { young: HashMap::default(), old: HashMap::default(), limit }
+    }
+
+    /// The value of a key, which is young again.
+    pub(super) fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        if !self.young.contains_key(key) {
+            let (key, value) = self.old.remove_entry(key)?;
+            self.insert(key, value);
         }
-        if let Some(location) = &self.location {
-            [location.file, location.function].into_iter().for_each(visit);
+        self.young.get_mut(key)
+    }
+
+    /// Remembers a value.
+    pub(super) fn insert(&mut self, key: K, value: V) {
+        if self.young.len() >= self.limit / 2 {
+            self.old = std::mem::take(&mut self.young);
         }
+        self.young.insert(key, value);
     }
 }
 
+/// A shape, with the names that it refers to.
+#[derive(Debug)]
+struct Remembered {
+    shape: Arc<Shape>,
+    names: Box<[(Name, Box<str>)]>,
+    /// The batch that last heard of it.
+    batch: u64,
+}
+
 /// Shapes and statements, remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Memory {
-    /// Each shape, with the number of the batch that last heard its names.
-    shapes: HashMap<Box<[u8]>, (Shape, u64)>,
-    statements: HashMap<u64, Arc<Statement>>,
-    /// The names of all shapes.
-    names: NameTable,
+    shapes: Recent<Box<[u8]>, Remembered>,
+    statements: Recent<u64, Arc<Statement>>,
     /// What stands for a text that was not given.
     no_statement: Arc<Statement>,
     batch: u64,
     key: Vec<u8>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            shapes: Recent::new(MAX_SHAPES),
+            statements: Recent::new(MAX_STATEMENTS),
+            no_statement: Arc::default(),
+            batch: 0,
+            key: Vec::new(),
+        }
+    }
 }
 
 impl Memory {
@@ -74,37 +104,64 @@ impl Memory {
         if !known.has(Field::DbText) {
             return Arc::clone(&self.no_statement);
         }
-        let (text, system) = (known.raw(Field::DbText), known.raw(Field::DbSystem));
+        let (text, system) = (known.text(Field::DbText), known.text(Field::DbSystem));
         if text.len() > MAX_TEXT_BYTES {
-            return Arc::new(database::statement(&system, &text));
-        }
-        if self.statements.len() >= MAX_STATEMENTS {
-            self.statements.clear();
+            return Arc::new(database::statement(system, text));
         }
         let hash = xxh3_64(text.as_bytes()) ^ xxh3_64(system.as_bytes()).rotate_left(32);
-        Arc::clone(self.statements.entry(hash).or_insert_with(|| Arc::new(database::statement(&system, &text))))
+        if let Some(statement) = self.statements.get(&hash) {
+            return Arc::clone(statement);
+        }
+        let statement = Arc::new(database::statement(system, text));
+        self.statements.insert(hash, Arc::clone(&statement));
+        statement
     }
 
-    /// The meaning of a span, whose names `names` knows afterwards.
-    pub(super) fn shape(&mut self, inputs: &Inputs<'_>, resource: ResourceId, names: &mut NameTable) -> Shape {
-        inputs.write_key(resource, &mut self.key);
+    /// The shape of a span, whose names `names` knows afterwards.
+    pub(super) fn shape(
+        &mut self,
+        inputs: &Inputs<'_>,
+        (id, resource): (ResourceId, &Resource),
+        names: &mut NameTable,
+    ) -> Arc<Shape> {
+        inputs.write_key(id, &mut self.key);
         if self.key.len() > MAX_KEY_BYTES {
-            return read_shape(inputs, names);
+            return Arc::new(read_shape(inputs, (id, resource), names));
         }
-        if let Some((shape, heard_in)) = self.shapes.get_mut(&*self.key) {
-            if *heard_in != self.batch {
-                *heard_in = self.batch;
-                shape.for_each_name(&mut |name| names.insert(name, self.names.text(name)));
+        if let Some(remembered) = self.shapes.get(&*self.key) {
+            if remembered.batch != self.batch {
+                remembered.batch = self.batch;
+                remembered.names.iter().for_each(|(name, text)| names.insert(*name, text));
+                // A batch goes to another thread. With a shape of its own no two of them count references to one.
+                remembered.shape = Arc::new(Shape::clone(&remembered.shape));
             }
-            return shape.clone();
+            return Arc::clone(&remembered.shape);
         }
-        if self.shapes.len() >= MAX_SHAPES {
-            self.shapes.clear();
-            self.names = NameTable::default();
-        }
-        let shape = read_shape(inputs, &mut self.names);
-        shape.for_each_name(&mut |name| names.insert(name, self.names.text(name)));
-        self.shapes.insert(self.key.as_slice().into(), (shape.clone(), self.batch));
+        let mut own = NameTable::default();
+        let shape = Arc::new(read_shape(inputs, (id, resource), &mut own));
+        names.merge(&own);
+        let remembered = Remembered {
+            shape: Arc::clone(&shape),
+            names: own.sorted(|_| true).into_iter().collect(),
+            batch: self.batch,
+        };
+        self.shapes.insert(self.key.as_slice().into(), remembered);
         shape
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_not_forgotten() {
+        let mut recent = Recent::new(4);
+        for number in 0..100 {
+            recent.insert(number, number);
+            assert_eq!(recent.get(&0), Some(&mut 0), "{number}");
+            assert!(recent.young.len() + recent.old.len() <= 4);
+        }
+        assert_eq!(recent.get(&50), None);
     }
 }

@@ -22,9 +22,10 @@ use std::sync::Arc;
 
 use self::attributes::{Field, Keys, Known};
 use self::inputs::Inputs;
-use self::memory::{Memory, Shape};
+use self::memory::{Memory, Recent};
 pub use self::redaction::Redaction;
 use self::shown::Shown;
+use self::varying::Varying;
 pub use self::varying::is_public as is_public_address;
 use crate::facts::Key;
 use crate::facts::bounded::stable_hash;
@@ -32,7 +33,7 @@ use crate::log::LogView;
 use crate::measurement::PointView;
 use crate::name::{Name, NameTable, cut};
 use crate::span::{
-    Attribute, Call, Marks, Outcome, Refusal, Resource, ResourceId, Span, SpanBatch, SpanId, SpanKind, SpanView,
+    Attribute, Call, Marks, Outcome, Refusal, Resource, ResourceId, Shape, Span, SpanBatch, SpanId, SpanKind, SpanView,
     SpanVisitor,
 };
 use crate::text::scrub;
@@ -44,34 +45,72 @@ const MAX_RESERVED_SPANS: usize = 1024;
 /// The most links of one span that are kept.
 pub const MAX_LINKS: usize = 1024;
 
+/// The most resources that are remembered.
+const MAX_RESOURCES: usize = 1024;
+/// The longest attributes of a resource that is remembered.
+const MAX_RESOURCE_BYTES: usize = 4096;
+
 /// Builds batches of spans of what a decoder shows. What it learns of one batch it remembers for the next, so a builder
 /// is best kept for as long as spans arrive.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BatchBuilder {
     batch: SpanBatch,
-    resource: Resource,
-    resource_id: ResourceId,
-    resource_marks: Marks,
-    /// The host of the resource; empty where not recorded.
-    own_host: String,
+    sender: Arc<Sender>,
+    /// By keys and values of all attributes.
+    senders: Recent<Box<[u8]>, Arc<Sender>>,
     keys: Keys,
     memory: Memory,
     shown: Shown,
 }
 
+/// What spans have of their resource.
+#[derive(Debug, Default)]
+struct Sender {
+    resource: Resource,
+    id: ResourceId,
+    marks: Marks,
+    /// Its host; empty where not recorded.
+    host: String,
+    names: NameTable,
+}
+
+impl Sender {
+    fn of(attributes: &[Attribute<'_>]) -> Self {
+        let mut names = NameTable::default();
+        let resource = resource::read(attributes, &mut names);
+        Self {
+            id: ResourceId(stable_hash(&resource)),
+            marks: marks::of_resource(attributes),
+            host: names.text(resource.host).to_owned(),
+            resource,
+            names,
+        }
+    }
+}
+
+impl Default for BatchBuilder {
+    fn default() -> Self {
+        Self::with_redaction(Arc::default())
+    }
+}
+
 impl BatchBuilder {
     /// A builder that drops attributes before anything reads or stores them.
     pub fn with_redaction(redaction: Arc<Redaction>) -> Self {
-        Self { keys: Keys::new(redaction), ..Self::default() }
+        Self {
+            batch: SpanBatch::default(),
+            sender: Arc::default(),
+            senders: Recent::new(MAX_RESOURCES),
+            keys: Keys::new(redaction),
+            memory: Memory::default(),
+            shown: Shown::default(),
+        }
     }
 
     /// The batch; a new one begins.
     pub fn take(&mut self) -> SpanBatch {
         self.memory.next_batch();
-        self.resource = Resource::default();
-        self.resource_id = ResourceId::default();
-        self.resource_marks = Marks::default();
-        self.own_host.clear();
+        self.sender = Arc::default();
         // The next batch is likely to be as long as this one.
         let next = Vec::with_capacity(self.batch.spans.len().min(MAX_RESERVED_SPANS));
         std::mem::replace(&mut self.batch, SpanBatch { spans: next, ..SpanBatch::default() })
@@ -80,6 +119,24 @@ impl BatchBuilder {
     /// The batch, where no other follows.
     pub fn finish(self) -> SpanBatch {
         self.batch
+    }
+
+    /// Who sends with these attributes.
+    fn sender(&mut self, attributes: &[Attribute<'_>]) -> Arc<Sender> {
+        let mut key = Vec::new();
+        for (name, value) in attributes {
+            inputs::push_text(&mut key, name);
+            inputs::push_value(&mut key, value);
+        }
+        if key.len() > MAX_RESOURCE_BYTES {
+            return Arc::new(Sender::of(attributes));
+        }
+        if let Some(sender) = self.senders.get(&*key) {
+            return Arc::clone(sender);
+        }
+        let sender = Arc::new(Sender::of(attributes));
+        self.senders.insert(key.into_boxed_slice(), Arc::clone(&sender));
+        sender
     }
 }
 
@@ -92,12 +149,10 @@ impl SpanVisitor for BatchBuilder {
         } else {
             attributes
         };
+        self.sender = self.sender(attributes);
         let vocabulary = &mut self.batch.vocabulary;
-        self.resource = resource::read(attributes, &mut vocabulary.names);
-        self.resource_marks = marks::of_resource(attributes);
-        self.resource_id = ResourceId(stable_hash(&self.resource));
-        vocabulary.names.text(self.resource.host).clone_into(&mut self.own_host);
-        vocabulary.resources.insert(self.resource_id, self.resource);
+        vocabulary.names.merge(&self.sender.names);
+        vocabulary.resources.insert(self.sender.id, self.sender.resource);
     }
 
     fn span(&mut self, view: &SpanView<'_>) {
@@ -105,36 +160,32 @@ impl SpanVisitor for BatchBuilder {
         let sequence = self.keys.sequence(attributes);
         let known = Known::of(attributes, sequence);
         let statement = self.memory.statement(&known);
-        let inputs = Inputs::of(view, known, &statement, &self.own_host);
+        let inputs = Inputs::of(view, known, &statement, &self.sender.host);
         let names = &mut self.batch.vocabulary.names;
-        let Shape { kind, outcome, is_probe, mut marks, operation, mut call, location } =
-            self.memory.shape(&inputs, self.resource_id, names);
-        if let Some(call) = &mut call {
-            marks.set(varying::complete(call, kind, &inputs), true);
-        }
-        let (client, is_public) = varying::client(kind, &known);
-        marks.set(self.resource_marks, true);
+        let shape = self.memory.shape(&inputs, (self.sender.id, &self.sender.resource), names);
+        let call = shape.call.as_ref();
+        let varying = call.map(|call| Varying::of(call.kind, shape.kind, &inputs)).unwrap_or_default();
+        let (client, is_public) = varying::client(shape.kind, &known);
+        let mut marks = shape.marks;
+        marks.set(self.sender.marks, true);
         marks.set(Marks::PUBLIC_CLIENT, is_public);
-        let (detail, secrets) = self.shown.read(view, sequence, names);
+        marks.set(Marks::PAGE, varying.is_page);
+        let shown::Read { detail, name, secrets } = self.shown.read(view, sequence, names);
         self.batch.spans.push(Span {
             trace_id: view.trace_id,
             span_id: view.span_id,
-            kind,
-            service: self.resource.service,
             parent_id: if view.parent_id == view.span_id { SpanId::NONE } else { view.parent_id },
-            resource: self.resource_id,
             start_ns: view.start_ns,
             end_ns: view.end_ns.max(view.start_ns),
-            outcome,
-            is_probe,
-            marks,
-            name: Name::of(detail.name()),
+            shape,
+            name,
             client,
-            operation,
-            call,
+            parameters: varying.parameters,
+            batch: varying.batch,
+            is_resend: varying.is_resend,
+            marks,
             links: view.links.iter().take(MAX_LINKS).copied().collect(),
             secrets,
-            location,
             detail,
         });
     }
@@ -159,7 +210,7 @@ impl SpanVisitor for BatchBuilder {
 }
 
 /// What a span says, without what differs from call to call.
-fn read_shape(inputs: &Inputs<'_>, names: &mut NameTable) -> Shape {
+fn read_shape(inputs: &Inputs<'_>, (id, resource): (ResourceId, &Resource), names: &mut NameTable) -> Shape {
     let kind = effective_kind(inputs);
     let operation = operation(kind, inputs);
     let (call, is_set_up) = call::read(kind, inputs, names);
@@ -167,6 +218,8 @@ fn read_shape(inputs: &Inputs<'_>, names: &mut NameTable) -> Shape {
     marks.set(Marks::SET_UP, is_set_up);
     Shape {
         kind,
+        service: resource.service,
+        resource: id,
         outcome: outcome(inputs),
         is_probe: marks::is_probe(&operation, inputs),
         marks,
@@ -296,12 +349,13 @@ fn outcome_of_code(code: &str) -> Option<Outcome> {
 impl Span {
     /// Every name that the span refers to; its resource has more.
     pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
-        visit(self.operation);
         self.secrets.iter().for_each(|secret| visit(secret.key));
-        if let Some(location) = &self.location {
+        let Shape { operation, call, location, .. } = &*self.shape;
+        visit(*operation);
+        if let Some(location) = location {
             [location.file, location.function].into_iter().for_each(&mut *visit);
         }
-        if let Some(call) = &self.call {
+        if let Some(call) = call {
             call.for_each_name(visit);
         }
     }

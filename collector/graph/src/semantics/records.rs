@@ -26,7 +26,7 @@ impl BatchBuilder {
             trace_id: view.trace_id,
             time_ns: view.time_ns,
             span_id: view.span_id,
-            resource: self.resource_id,
+            resource: self.sender.id,
             severity: Severity::of(view.severity_number, &view.severity_text),
             detail: Detail::new(&body, "", attributes),
         }
@@ -38,9 +38,9 @@ impl BatchBuilder {
         let attributes: Vec<(Name, Name)> =
             view.attributes.iter().map(|(key, value)| (Name::of(key), Name::of(&value.to_text()))).collect();
         Some(Measurement {
-            resource: self.resource_id,
+            resource: self.sender.id,
             standard,
-            series: stable_hash(&(self.resource_id, Name::of(&view.metric), attributes)),
+            series: stable_hash(&(self.sender.id, Name::of(&view.metric), attributes)),
             temporality: view.temporality,
             start_ns: view.start_ns,
             time_ns: view.time_ns,

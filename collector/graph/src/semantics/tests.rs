@@ -16,7 +16,7 @@ impl Read {
     }
 
     fn call(&self) -> &Call {
-        self.span().call.as_ref().expect("a call")
+        self.span().shape.call.as_ref().expect("a call")
     }
 
     fn text(&self, name: Name) -> &str {
@@ -187,7 +187,7 @@ fn secrets_are_named_and_gone() {
 fn places_in_the_code_are_read() {
     let check = |pairs: &[(&str, &str)], expected: Option<(&str, &str, u32)>| {
         let read = read(SpanKind::Internal, "work", pairs);
-        let location = read.span().location.as_deref();
+        let location = read.span().shape.location.as_ref();
         assert_eq!(location.map(|place| (read.text(place.file), read.text(place.function), place.line)), expected);
     };
     check(
@@ -296,7 +296,7 @@ fn statements_read_some_tables_and_write_others() {
 #[test]
 fn outcomes_are_told_by_codes_of_every_spelling() {
     let check = |pairs: &[(&str, &str)], expected: Outcome| {
-        assert_eq!(read(SpanKind::Client, "call", pairs).span().outcome, expected, "{pairs:?}");
+        assert_eq!(read(SpanKind::Client, "call", pairs).span().shape.outcome, expected, "{pairs:?}");
     };
     for code in
         ["UNAVAILABLE", "INTERNAL", "UNKNOWN", "RESOURCE_EXHAUSTED", "ABORTED", "UNIMPLEMENTED", "DATA_LOSS", "14"]

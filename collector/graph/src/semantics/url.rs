@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::text::scrub;
+use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 /// The parts of a URL, borrowed; empty where missing.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
@@ -17,22 +17,33 @@ pub(super) struct Url<'a> {
 
 /// Splits an absolute URL, a path with a query, or a bare `host:port`.
 pub(super) fn split(text: &str) -> Url<'_> {
-    let text = text.split('#').next().unwrap_or_default();
+    let text = before(text, b'#');
     let (authority, target) = if text.starts_with('/') {
         ("", text)
     } else {
-        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-        rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()))
+        let rest = &text[scheme_end(text)..];
+        rest.split_at(memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len()))
     };
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let (host, port) = split_host(authority);
+    let path = before(target, b'?');
+    let query = target.get(path.len() + 1..).unwrap_or_default();
+    let (host, port) = if authority.is_empty() { ("", "") } else { split_host(authority) };
     Url { host, port, path, query }
+}
+
+/// What stands before the first `sign`, an ASCII character; everything where there is none.
+fn before(text: &str, sign: u8) -> &str {
+    &text[..memchr(sign, text.as_bytes()).unwrap_or(text.len())]
+}
+
+/// Where the scheme of a URL ends, with its `://`; 0 where it has none.
+fn scheme_end(text: &str) -> usize {
+    let mut colons = memchr_iter(b':', text.as_bytes());
+    colons.find(|&colon| text[colon..].starts_with("://")).map_or(0, |colon| colon + 3)
 }
 
 /// Splits `user@host:port`, also `[::1]:80` and whole URLs, as untidy instrumentations record them.
 pub(super) fn split_host(text: &str) -> (&str, &str) {
-    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let text = text.split('/').next().unwrap_or_default();
+    let text = before(&text[scheme_end(text)..], b'/');
     let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
     if let Some(rest) = text.strip_prefix('[') {
         let (host, port) = rest.split_once(']').unwrap_or((rest, ""));
@@ -46,8 +57,8 @@ pub(super) fn split_host(text: &str) -> (&str, &str) {
 
 /// Scheme, host and port of a URL: what stands before its path.
 pub(super) fn origin(text: &str) -> &str {
-    let authority = text.find("://").map_or(0, |scheme| scheme + 3);
-    let end = text[authority..].find(['/', '?', '#']).map_or(text.len(), |end| authority + end);
+    let authority = scheme_end(text);
+    let end = memchr3(b'/', b'?', b'#', &text.as_bytes()[authority..]).map_or(text.len(), |end| authority + end);
     &text[..end]
 }
 
@@ -56,14 +67,6 @@ pub(super) fn part(whole: Cow<'_, str>, pick: impl Fn(&str) -> &str) -> Cow<'_, 
     match whole {
         Cow::Borrowed(whole) => Cow::Borrowed(pick(whole)),
         Cow::Owned(whole) => Cow::Owned(pick(&whole).to_owned()),
-    }
-}
-
-/// `text`, scrubbed, borrowed where it can be.
-pub(super) fn scrubbed(text: Cow<'_, str>) -> Cow<'_, str> {
-    match text {
-        Cow::Borrowed(text) => scrub(text),
-        Cow::Owned(text) => Cow::Owned(scrub(&text).into_owned()),
     }
 }
 

@@ -5,43 +5,51 @@ use std::net::IpAddr;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::attributes::{Field, Known};
-use super::inputs::{Inputs, url_query};
+use super::inputs::Inputs;
 use super::sql::Statement;
 use super::url;
 use crate::name::Name;
-use crate::span::{Call, EdgeKind, Marks, SpanKind};
+use crate::span::{EdgeKind, SpanKind};
 
-/// Puts what differs from call to call into a call of kind `kind`, and tells whether it asks for a page.
-pub(super) fn complete(call: &mut Call, kind: SpanKind, inputs: &Inputs<'_>) -> Marks {
-    let known = &inputs.known;
-    let mut marks = Marks::default();
-    if kind == SpanKind::Server {
-        return marks;
-    }
-    let batch = match call.kind {
-        EdgeKind::Database => Field::DbBatchSize,
-        _ => Field::MessageCount,
-    };
-    if known.has(batch) {
-        let count = known.int(batch).unwrap_or(1);
-        call.batch = u32::try_from(count).unwrap_or(u32::MAX).max(1);
-    }
-    call.is_resend = known.has(Field::ResendCount) && known.int(Field::ResendCount).is_some_and(|count| count > 0);
-    call.parameters = match call.kind {
-        EdgeKind::Database => query_parameters(known, inputs.statement),
-        EdgeKind::Messaging => None,
-        kind => {
-            let query = url_query(known);
-            marks.set(Marks::PAGE, query.split('&').any(turns_page));
-            request_parameters(&inputs.full_path, &query).filter(|_| tells_all(kind, known))
+/// What differs from call to call of one shape.
+#[derive(Debug, Default)]
+pub(super) struct Varying {
+    pub(super) parameters: Option<u64>,
+    pub(super) batch: u32,
+    pub(super) is_resend: bool,
+    /// Whether it asks for a page.
+    pub(super) is_page: bool,
+}
+
+impl Varying {
+    /// What differs of a call of kind `edge` that a span of kind `kind` tells of.
+    pub(super) fn of(edge: EdgeKind, kind: SpanKind, inputs: &Inputs<'_>) -> Self {
+        let known = &inputs.known;
+        let mut varying = Self { batch: 1, ..Self::default() };
+        if kind == SpanKind::Server {
+            return varying;
         }
-    };
-    marks
+        let batch = if edge == EdgeKind::Database { Field::DbBatchSize } else { Field::MessageCount };
+        if known.has(batch) {
+            let count = known.int(batch).unwrap_or(1);
+            varying.batch = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        }
+        varying.is_resend = known.int(Field::ResendCount).is_some_and(|count| count > 0);
+        varying.parameters = match edge {
+            EdgeKind::Database => query_parameters(known, inputs.statement),
+            EdgeKind::Messaging => None,
+            _ => {
+                varying.is_page = inputs.query.split('&').any(turns_page);
+                request_parameters(&inputs.full_path, inputs.query).filter(|_| tells_all(edge, known))
+            }
+        };
+        varying
+    }
 }
 
 /// Whether the URL alone tells what is asked for. What has a body asks for more than its URL tells.
 fn tells_all(kind: EdgeKind, known: &Known<'_>) -> bool {
-    let method = known.raw(Field::HttpMethod);
+    let method = known.text(Field::HttpMethod);
     let has_body = ["POST", "PUT", "PATCH", "QUERY"].iter().any(|each| method.eq_ignore_ascii_case(each));
     kind != EdgeKind::Graphql && kind != EdgeKind::Rpc && !has_body
 }
@@ -49,7 +57,7 @@ fn tells_all(kind: EdgeKind, known: &Known<'_>) -> bool {
 /// Known where the text holds all of its literals, or where the parameters are recorded beside it. Truncated text and
 /// text with placeholders only are never evidence of sameness.
 fn query_parameters(known: &Known<'_>, statement: &Statement) -> Option<u64> {
-    let query = known.raw(Field::DbText);
+    let query = known.text(Field::DbText);
     let recorded = known.parameters().fold(None, |hash: Option<u64>, (key, value)| {
         let hash = xxh3_64_with_seed(key.as_bytes(), hash.unwrap_or_else(|| xxh3_64(query.as_bytes())));
         Some(xxh3_64_with_seed(value.to_text().as_bytes(), hash))
@@ -86,8 +94,7 @@ pub(super) fn client(kind: SpanKind, known: &Known<'_>) -> (Name, bool) {
     let Some(field) = fields.into_iter().find(|&field| kind == SpanKind::Server && known.has(field)) else {
         return (Name::EMPTY, false);
     };
-    let text = known.raw(field);
-    let host = url::split_host(first_of(&text)).0;
+    let host = url::split_host(first_of(known.text(field))).0;
     (Name::of(host), host.parse::<IpAddr>().is_ok_and(is_public))
 }
 

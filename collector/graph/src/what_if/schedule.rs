@@ -36,14 +36,15 @@ fn plan(spans: &[Span], tree: &Tree, fates: &[Fate], index: usize, planned: &mut
         let start = called.start_ns.saturating_sub(span.start_ns);
         let end = called.end_ns.saturating_sub(span.start_ns);
         let before = ended.range(..=start).next_back().map_or((0, 0), |(&was, &is)| (was, is));
-        let is_first_step_inside = fates[child].is_inside && fates[index].is_inside && span.kind == SpanKind::Client;
+        let is_first_step_inside =
+            fates[child].is_inside && fates[index].is_inside && span.shape.kind == SpanKind::Client;
         // Within one process the callee starts at once, and its caller goes on as soon as it has ended.
         let pause = if is_first_step_inside { 0 } else { start - before.0 };
         planned[child].0 = before.1 + pause;
         let new_end = planned[child].0 + planned[child].1;
         let known = ended.entry(end).or_default();
         *known = new_end.max(*known);
-        let is_waited_for = called.end_ns <= span.end_ns && called.kind != SpanKind::Consumer;
+        let is_waited_for = called.end_ns <= span.end_ns && called.shape.kind != SpanKind::Consumer;
         if is_waited_for {
             last = (end.max(last.0), new_end.max(last.1));
             if is_first_step_inside {

@@ -4,14 +4,15 @@
 use spanlint_graph::SpanVisitor;
 use spanlint_graph::log::LogView;
 
-use super::{PartialValue, Walk};
+use super::values::PartialValue;
+use super::{Walk, checked};
 use crate::decode::ids::{self, RawId};
 use crate::decode::wire::Fields;
 use crate::decode::{DecodeError, composite};
 
 impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     pub(super) fn log_record(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
-        self.attributes.clear();
+        self.clear();
         self.decoded.log_records += 1;
         let (mut time_ns, mut observed_ns, mut severity_number, mut severity_text) = (0, 0, 0, "");
         let (mut trace_id, mut span_id) = (&[][..], &[][..]);
@@ -33,6 +34,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             }
         }
         let (trace_id, span_id) = ids::place(RawId::Bytes(trace_id), RawId::Bytes(span_id));
+        let (_, attributes) = checked(&self.texts, &self.attributes, [])?;
         self.visitor.log(&LogView {
             trace_id,
             span_id,
@@ -40,7 +42,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             severity_number: severity_number.into(),
             severity_text: severity_text.into(),
             body: body.finish(),
-            attributes: &self.attributes,
+            attributes: &attributes,
         });
         Ok(())
     }

@@ -4,7 +4,7 @@
 use spanlint_graph::SpanVisitor;
 use spanlint_graph::measurement::{Amount, PointView, Standard, Temporality};
 
-use super::Walk;
+use super::{Walk, checked};
 use crate::decode::DecodeError;
 use crate::decode::wire::Fields;
 
@@ -91,7 +91,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         temporality: Temporality,
         mut message: Fields<'a>,
     ) -> Result<(), DecodeError> {
-        self.attributes.clear();
+        self.clear();
         let (mut start_ns, mut time_ns, mut number, mut count, mut sum) = (0, 0, 0.0, 0, 0.0);
         while let Some(field) = message.next()? {
             match field.number {
@@ -106,13 +106,14 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             }
         }
         let amount = if kind.is_distribution() { Amount::Distribution { count, sum } } else { Amount::Number(number) };
+        let (_, attributes) = checked(&self.texts, &self.attributes, [])?;
         self.visitor.point(&PointView {
             metric: metric.into(),
             temporality,
             start_ns,
             time_ns,
             amount,
-            attributes: &self.attributes,
+            attributes: &attributes,
         });
         Ok(())
     }

@@ -164,7 +164,7 @@ fn a_span_without_a_service_belongs_to_an_unknown_one() {
     let mut builder = BatchBuilder::default();
     let nameless = r#"{"traceId":"a","id":"1","timestamp":7,"localEndpoint":{"ipv4":"10.0.0.7"}}"#;
     decode(nameless.as_bytes(), &mut builder).unwrap();
-    assert_eq!(builder.finish().spans[0].service.name, Name::of("unknown_service (10.0.0.7)"));
+    assert_eq!(builder.finish().spans[0].shape.service.name, Name::of("unknown_service (10.0.0.7)"));
 }
 
 #[test]

@@ -27,7 +27,7 @@ impl EnvironmentFacts {
                 continue;
             };
             let opening = reading.opening(call.request);
-            let is_outside = opening.call.as_ref().is_some_and(|own| own.peer == Some(call.callee));
+            let is_outside = opening.shape.call.as_ref().is_some_and(|own| own.peer == Some(call.callee));
             if call.access() == Access::None || is_outside {
                 continue;
             }
@@ -56,7 +56,7 @@ impl EnvironmentFacts {
             let (NodeKey::Service(service), NodeKey::Datastore(datastore)) = (call.caller, call.callee) else {
                 continue;
             };
-            let instance = reading.vocabulary.resource(reading.opening(call.request).resource).instance;
+            let instance = reading.vocabulary.resource(reading.opening(call.request).shape.resource).instance;
             let pool = self.pools.entry(PoolKey { service, instance, datastore });
             let slice = pool.slices.entry(slice(call.start_ns));
             slice.calls += 1;
@@ -101,7 +101,7 @@ impl EnvironmentFacts {
     /// Attributes whose values were confidential.
     pub(super) fn add_secrets(&mut self, reading: &Reading<'_>) {
         let of_span = |span: &crate::span::Span| {
-            let service = span.service;
+            let service = span.shape.service;
             span.secrets.iter().map(move |&secret| SecretKey { service, secret }).collect::<Vec<_>>()
         };
         let mut seen: Vec<SecretKey> = reading.spans.iter().flat_map(of_span).collect();

@@ -80,7 +80,7 @@ impl<'a> Reading<'a> {
     /// The services that took a request which counts, sorted: health checks alone are no use of a service.
     fn asked_services(&self) -> Vec<ServiceKey> {
         let counts = self.calls.requests.iter().filter(|request| !request.is_probe);
-        let mut services: Vec<ServiceKey> = counts.map(|request| self.spans[request.span].service).collect();
+        let mut services: Vec<ServiceKey> = counts.map(|request| self.spans[request.span].shape.service).collect();
         services.sort_unstable();
         services.dedup();
         services
@@ -89,7 +89,10 @@ impl<'a> Reading<'a> {
     fn operation(&self, request: usize) -> OperationKey {
         let span = self.opening(request);
         let is_lost = self.calls.requests[request].is_lost;
-        OperationKey { service: span.service, operation: if is_lost { Name::EMPTY } else { span.operation } }
+        OperationKey {
+            service: span.shape.service,
+            operation: if is_lost { Name::EMPTY } else { span.shape.operation },
+        }
     }
 
     /// Each request that counts, with its number and the calls that it makes, not the deliveries that it takes.
@@ -99,7 +102,7 @@ impl<'a> Reading<'a> {
         numbered.filter_map(move |(index, request)| {
             let (made, later) = rest.split_at(rest.partition_point(|call| call.request <= index));
             rest = later;
-            let own = NodeKey::Service(self.opening(index).service);
+            let own = NodeKey::Service(self.opening(index).shape.service);
             let counts = !request.is_probe && !request.is_outside;
             counts.then(|| (index, made.iter().filter(|call| call.caller == own).collect()))
         })
@@ -110,7 +113,7 @@ impl EnvironmentFacts {
     fn add_spans(&mut self, reading: &Reading<'_>, is_orphan: &[bool]) {
         self.counts.spans += reading.spans.len() as u64;
         let orphan = |index: usize| is_orphan.get(index).copied().unwrap_or(false);
-        let key = |&index: &usize| (reading.spans[index].service, reading.spans[index].resource);
+        let key = |&index: &usize| (reading.spans[index].shape.service, reading.spans[index].shape.resource);
         let mut order: Vec<usize> = (0..reading.spans.len()).collect();
         order.sort_unstable_by_key(key);
         let asked = reading.asked_services();
@@ -123,7 +126,7 @@ impl EnvironmentFacts {
             for of_resource in of_service.chunk_by(|left, right| key(left) == key(right)) {
                 let seen = self.add_seen(reading, of_resource);
                 if devices == 0 {
-                    let resource = reading.vocabulary.resource(reading.spans[of_resource[0]].resource);
+                    let resource = reading.vocabulary.resource(reading.spans[of_resource[0]].shape.resource);
                     add_labels(self.services.entry(key(&of_resource[0]).0), &resource, seen);
                 }
             }
@@ -165,7 +168,7 @@ impl EnvironmentFacts {
             let entry = reading.calls.requests[index].entry;
             let facts = self.operations.entry(reading.operation(index));
             facts.requests += 1;
-            facts.outcomes[span.outcome.index()] += 1;
+            facts.outcomes[span.shape.outcome.index()] += 1;
             facts.entries[entry as usize] += 1;
             facts.identified += u64::from(span.marks.has(Marks::IDENTITY));
             if span.marks.has(Marks::STREAM) {
@@ -175,7 +178,7 @@ impl EnvironmentFacts {
                 serial::add_runs(facts, reading.trace_id, span, &own);
             }
             if entry == Entry::Client && span.marks.has(Marks::PUBLIC_CLIENT) {
-                let service = self.services.entry(span.service);
+                let service = self.services.entry(span.shape.service);
                 service.public_requests += 1;
                 *service.public_clients.entry(span.client) += 1;
                 service.public.offer(1, reading.trace_id);
@@ -280,7 +283,7 @@ fn add_mismatch(edge: &mut EdgeFacts, call: &Made<'_>, callee: &Span, reading: &
     let beyond_ns = callee.end_ns.saturating_sub(call.end_ns);
     let has_given_up = matches!(call.outcome, Outcome::TimedOut | Outcome::Cancelled);
     let skew_ns = if has_given_up { before_ns } else { before_ns.max(beyond_ns) };
-    let host = |span: &Span| reading.vocabulary.resource(span.resource).host;
+    let host = |span: &Span| reading.vocabulary.resource(span.shape.resource).host;
     let caller_host = host(reading.opening(call.request));
     let are_known = !caller_host.is_empty() && !host(callee).is_empty();
     if skew_ns > 0 && are_known && caller_host != host(callee) && !call.is_asynchronous {

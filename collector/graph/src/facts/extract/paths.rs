@@ -43,14 +43,14 @@ impl EnvironmentFacts {
             if request.is_probe || request.is_outside || request.caller.is_none() {
                 continue;
             }
-            let own = reading.opening(index).service;
+            let own = reading.opening(index).shape.service;
             let mut path: Vec<ServiceKey> = vec![own];
-            path.extend(reading.calls.synchronous_path(index).map(|at| reading.opening(at).service));
+            path.extend(reading.calls.synchronous_path(index).map(|at| reading.opening(at).shape.service));
             path.dedup();
             let Some(length) = path[1..].iter().position(|&service| service == own).map(|place| place + 1) else {
                 continue;
             };
-            revisiting[index] = reading.opening(request.caller.expect("checked above")).service != own;
+            revisiting[index] = reading.opening(request.caller.expect("checked above")).shape.service != own;
             if let Some(key) = loop_key(&path[..length]) {
                 walked.push((key, turns(&path)));
             } else {
@@ -78,7 +78,7 @@ impl EnvironmentFacts {
     /// Failures: requests that failed although none of their own calls to services did, with their way to the outside.
     fn add_failures(&mut self, reading: &Reading<'_>, below: &Below) {
         let requests = &reading.calls.requests;
-        let has_failed = |at: usize| reading.opening(at).outcome.is_failure();
+        let has_failed = |at: usize| reading.opening(at).shape.outcome.is_failure();
         let mut is_passed_on = vec![false; requests.len()];
         for (index, request) in requests.iter().enumerate().filter(|(index, _)| has_failed(*index)) {
             if let Some(caller) = request.caller.filter(|_| request.is_synchronous && !requests[index].is_probe) {
@@ -88,10 +88,10 @@ impl EnvironmentFacts {
         let mut travelled: Vec<(usize, [ServiceKey; MAX_PATH_LENGTH])> = Vec::new();
         let begins = |index: &usize| has_failed(*index) && !is_passed_on[*index] && !requests[*index].is_probe;
         for index in (0..requests.len()).filter(begins) {
-            let mut path = vec![reading.opening(index).service];
+            let mut path = vec![reading.opening(index).shape.service];
             let mut entry = index;
             for at in reading.calls.synchronous_path(index) {
-                path.push(reading.opening(at).service);
+                path.push(reading.opening(at).shape.service);
                 entry = at;
             }
             path.dedup();
@@ -133,7 +133,7 @@ impl EnvironmentFacts {
                     }
                 }
                 own_ns += cursor_ns.saturating_sub(span.start_ns);
-                self.services.entry(span.service).critical_ns += u128::from(own_ns);
+                self.services.entry(span.shape.service).critical_ns += u128::from(own_ns);
                 self.counts.critical_ns += u128::from(own_ns);
             }
         }
@@ -175,7 +175,7 @@ impl Below {
         for (index, request) in requests.iter().enumerate() {
             below.root[index] = request.caller.map_or(index, |caller| below.root[caller]);
             if !request.is_probe && !request.is_outside {
-                below.groups.push((below.root[index], reading.opening(index).service));
+                below.groups.push((below.root[index], reading.opening(index).shape.service));
                 let (start, hops) = way(reading, index);
                 below.depth[start] = below.depth[start].max(hops);
             }
@@ -215,10 +215,10 @@ impl Below {
 
 /// Where the synchronous way to a request starts, and how many services are on it, less the first, each once.
 fn way(reading: &Reading<'_>, request: usize) -> (usize, u64) {
-    let mut services = vec![reading.opening(request).service];
+    let mut services = vec![reading.opening(request).shape.service];
     let mut start = request;
     for at in reading.calls.synchronous_path(request) {
-        services.push(reading.opening(at).service);
+        services.push(reading.opening(at).shape.service);
         start = at;
     }
     services.sort_unstable();

@@ -164,7 +164,7 @@ impl EnvironmentFacts {
 
     fn add_fan_out(&mut self, reading: &Reading<'_>, request: usize, span: &Span, fan_out: &FanOut) {
         let is_message = reading.calls.requests[request].entry == Entry::Message;
-        let taken = span.call.as_ref().filter(|_| is_message).map_or(1, |call| u64::from(call.batch.max(1)));
+        let taken = if is_message { u64::from(span.batch.max(1)) } else { 1 };
         let facts = self.operations.entry(reading.operation(request));
         let remote = fan_out.remote.div_ceil(taken);
         let children = (fan_out.remote + fan_out.messages).div_ceil(taken);
@@ -369,7 +369,7 @@ fn mark_retries(group: &[&Made<'_>], attempts: &mut [bool]) -> Vec<bool> {
             failure.end_ns <= call.start_ns && may_be_same
         };
         let excused = open_failures.iter().position(repeats).map(|place| open_failures.remove(place));
-        let is_resend = call.call.is_some_and(|call| call.is_resend);
+        let is_resend = call.is_resend();
         is_retry.push(excused.is_some() || is_resend);
         if excused.is_some() || is_resend {
             let requests = [Some(*call), excused].into_iter().flatten().filter_map(|call| call.callee_request);

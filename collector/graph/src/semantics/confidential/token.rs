@@ -61,7 +61,8 @@ const MIN_FINDING_BYTES: usize = 6;
 /// Adds the credentials in `text`.
 pub(super) fn find(text: &str, signs: Signs, parts: &mut Vec<Part>) {
     if text.len() >= MIN_BYTES {
-        if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") {
+        let has_room = text.len() >= "-----BEGIN PRIVATE KEY".len();
+        if has_room && signs.has_dash && text.contains("-----BEGIN") && text.contains("PRIVATE KEY") {
             parts.push(credential(0..text.len(), true));
             return;
         }
@@ -80,20 +81,20 @@ fn credential(range: Range<usize>, is_finding: bool) -> Part {
 }
 
 fn find_tokens(text: &str, parts: &mut Vec<Part>) {
-    let bytes = text.as_bytes();
-    for start in 0..bytes.len().saturating_sub(MIN_BYTES - 1) {
-        // Most places are told to hold no token by their byte and the one before.
-        let may_begin = matches!(
-            bytes[start],
-            b'A' | b'B' | b'S' | b'b' | b'e' | b'g' | b'n' | b'p' | b'r' | b's' | b'w' | b'x' | b'y'
-        );
-        if !may_begin || start > 0 && is_token_byte(bytes[start - 1]) || !text.is_char_boundary(start) {
+    let mut end = 0;
+    // Words are separated by bytes that are in no token; what is not ASCII is in none.
+    for word in text.as_bytes().split(|&byte| !IS_TOKEN_BYTE[usize::from(byte)]) {
+        let start = end;
+        end += word.len() + 1;
+        let may_be_token = (word.len() >= MIN_TOKEN_BYTES || matches!(word.len(), 5 | 6))
+            && matches!(
+                word[0],
+                b'A' | b'B' | b'S' | b'b' | b'e' | b'g' | b'n' | b'p' | b'r' | b's' | b'w' | b'x' | b'y'
+            );
+        if !may_be_token {
             continue;
         }
-        let word = &text[start..start + bytes[start..].iter().take_while(|&&byte| is_token_byte(byte)).count()];
-        if word.len() < MIN_TOKEN_BYTES && !matches!(word.len(), 5 | 6) {
-            continue;
-        }
+        let word = &text[start..start + word.len()];
         let is_known =
             FORMS.iter().any(|form| word.strip_prefix(form.prefix).is_some_and(|rest| rest.len() >= form.rest));
         if is_known || is_json_web_token(word) {
@@ -118,9 +119,20 @@ fn find_authorization(text: &str, start: usize, scheme_end: usize, parts: &mut V
     }
 }
 
-fn is_token_byte(byte: u8) -> bool {
+const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
+
+/// [`is_token_byte`] of every byte, as each byte of each value is asked for.
+const IS_TOKEN_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = is_token_byte(byte as u8);
+        byte += 1;
+    }
+    table
+};
 
 /// Three parts, of which the first two are base64 of an object.
 fn is_json_web_token(word: &str) -> bool {
