@@ -10,9 +10,10 @@
 
 mod settled;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use spanlint_graph::hash::HashMap;
 use spanlint_graph::span::SpanId;
 use spanlint_graph::{Name, Span, Trace, TraceId};
 
@@ -127,7 +128,7 @@ impl Assembler {
         Self {
             settle,
             limits,
-            pending: HashMap::new(),
+            pending: HashMap::default(),
             fresh: BTreeSet::new(),
             waiting: BTreeSet::new(),
             spans: 0,
@@ -143,19 +144,16 @@ impl Assembler {
     pub fn add(&mut self, spans: Vec<Span>, now: Duration) -> Vec<Assembled> {
         let mut out = Vec::new();
         let mut late: BTreeMap<TraceId, Vec<Span>> = BTreeMap::new();
-        for span in spans {
-            let id = span.trace_id;
+        let mut spans = spans.into_iter().peekable();
+        // Spans of one trace mostly stand together.
+        while let Some(id) = spans.peek().map(|span| span.trace_id) {
+            let run = std::iter::from_fn(|| spans.next_if(|span| span.trace_id == id));
             if !self.pending.contains_key(&id) && self.settled.contains(id) {
-                if self.settled.add_span(&span) {
-                    self.counts.late_spans += 1;
-                    late.entry(id).or_default().push(span);
-                } else {
-                    self.counts.late_duplicates += 1;
-                }
-                continue;
+                self.add_late(run, late.entry(id).or_default());
+            } else {
+                self.hold(id, run, now);
             }
-            self.hold(span, now);
-            if self.pending[&id].spans.len() >= self.limits.trace_spans {
+            if self.pending.get(&id).is_some_and(|pending| pending.spans.len() >= self.limits.trace_spans) {
                 self.counts.early_traces += 1;
                 out.push(Assembled::Settled(self.release(id)));
             }
@@ -165,7 +163,8 @@ impl Assembler {
             self.counts.early_traces += 1;
             out.push(Assembled::Settled(self.release(quietest)));
         }
-        out.extend(late.into_values().map(|spans| Assembled::Late(Trace::new(spans))));
+        let late = late.into_values().filter(|spans| !spans.is_empty());
+        out.extend(late.map(|spans| Assembled::Late(Trace::new(spans))));
         out
     }
 
@@ -232,17 +231,31 @@ impl Assembler {
         self.pending.values().flat_map(|pending| &pending.spans)
     }
 
-    fn hold(&mut self, span: Span, now: Duration) {
-        let id = span.trace_id;
-        let bytes = span_bytes(&span);
-        self.spans += 1;
-        self.bytes += bytes;
+    /// Takes spans of a trace that has settled, those that it did not have into `late`.
+    fn add_late(&mut self, run: impl Iterator<Item = Span>, late: &mut Vec<Span>) {
+        for span in run {
+            if self.settled.add_span(&span) {
+                self.counts.late_spans += 1;
+                late.push(span);
+            } else {
+                self.counts.late_duplicates += 1;
+            }
+        }
+    }
+
+    /// Takes spans of a trace that has not settled, as many as one trace may have.
+    fn hold(&mut self, id: TraceId, run: impl Iterator<Item = Span>, now: Duration) {
         let pending = self.pending.entry(id).or_insert_with(|| {
             self.fresh.insert((now, id));
             Pending { spans: Vec::new(), bytes: 0, last_seen: now, queued_at: now, is_waiting: false }
         });
-        pending.spans.push(span);
-        pending.bytes += bytes;
+        let (spans_before, bytes_before) = (pending.spans.len(), pending.bytes);
+        for span in run.take(self.limits.trace_spans.saturating_sub(spans_before).max(1)) {
+            pending.bytes += span_bytes(&span);
+            pending.spans.push(span);
+        }
+        self.spans += pending.spans.len() - spans_before;
+        self.bytes += pending.bytes - bytes_before;
         pending.last_seen = now;
         if pending.is_waiting {
             self.requeue(id, false);

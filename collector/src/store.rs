@@ -5,8 +5,9 @@
 //! and the cited ones only when they alone are too much. So a trace that a new graph cites was never lost before
 //! anyone could have known.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use spanlint_graph::hash::HashMap;
 use spanlint_graph::{Span, Trace, TraceId};
 
 use crate::size::span_bytes;
@@ -49,7 +50,14 @@ pub struct Pins {
 impl TraceStore {
     /// An empty store for `limit_bytes`.
     pub fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, traces: HashMap::new(), bytes: 0, inserted: 0, evicted_exemplars: 0, is_exhausted: false }
+        Self {
+            limit_bytes,
+            traces: HashMap::default(),
+            bytes: 0,
+            inserted: 0,
+            evicted_exemplars: 0,
+            is_exhausted: false,
+        }
     }
 
     /// Adds a trace, or late spans to a trace. The store may be over its limit afterwards: see

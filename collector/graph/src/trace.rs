@@ -28,11 +28,11 @@ impl Trace {
     pub fn new(mut spans: Vec<Span>) -> Self {
         let id = spans.first().map(|span| span.trace_id).unwrap_or_default();
         let sent = spans.len();
-        let called = |span: &Span| span.shape.call.as_ref().map(|call| (call.peer, call.template, span.parameters));
-        let identity = |span: &Span| (span.span_id, span.shape.kind, span.shape.service, span.start_ns, called(span));
-        spans.sort_unstable_by(|left, right| identity(left).cmp(&identity(right)).then_with(|| right.cmp(left)));
-        spans.dedup_by_key(|span| identity(span));
-        spans.sort_unstable_by_key(|span| (span.start_ns, span.span_id, span.shape.kind, span.shape.service));
+        sort(&mut spans);
+        spans.dedup_by(|later, earlier| {
+            (later.start_ns, later.span_id) == (earlier.start_ns, earlier.span_id)
+                && identity(later) == identity(earlier)
+        });
         Self { id, duplicates: (sent - spans.len()) as u64, spans }
     }
 
@@ -169,6 +169,38 @@ impl Trace {
     }
 }
 
+/// What spans that started at one time and have one id are told apart by.
+fn identity(span: &Span) -> impl Ord {
+    let called = span.shape.call.as_ref().map(|call| (call.peer, call.template, span.parameters));
+    (span.shape.kind, span.shape.service, called)
+}
+
+/// Sorts by (start, id, identity), of equal ones the greatest first.
+fn sort(spans: &mut [Span]) {
+    // Spans are large: their order is found first, and each is moved once.
+    let mut order: Vec<(u64, SpanId, usize)> =
+        spans.iter().enumerate().map(|(index, span)| (span.start_ns, span.span_id, index)).collect();
+    order.sort_unstable_by(|left, right| {
+        let whole = || {
+            let (left, right) = (&spans[left.2], &spans[right.2]);
+            identity(left).cmp(&identity(right)).then_with(|| right.cmp(left))
+        };
+        (left.0, left.1).cmp(&(right.0, right.1)).then_with(whole)
+    });
+    for start in 0..order.len() {
+        let mut to = start;
+        loop {
+            let from = std::mem::replace(&mut order[to].2, to);
+            if from == to || from == start {
+                break;
+            }
+            // What stood there goes along the circle until it comes to its place.
+            spans.swap(to, from);
+            to = from;
+        }
+    }
+}
+
 /// Whether a proxy is the sidecar of a service: on the same host or pod, or called after it (`cart.default`,
 /// `cart-envoy`).
 fn stand_together(proxy: &Span, app: &Span, vocabulary: &Vocabulary) -> bool {
@@ -240,9 +272,11 @@ fn parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<
         SpanKind::Consumer => SpanKind::Producer,
         _ => SpanKind::Unspecified,
     };
-    let shared = with_id(span.span_id).find(|&other| other != index && spans[other].shape.kind == sender);
-    if shared.is_some() && sender != SpanKind::Unspecified {
-        return shared;
+    if sender != SpanKind::Unspecified {
+        let shared = with_id(span.span_id).find(|&other| other != index && spans[other].shape.kind == sender);
+        if shared.is_some() {
+            return shared;
+        }
     }
     if span.parent_id == SpanId::NONE {
         return None;

@@ -1,9 +1,10 @@
 //! The memory of settled traces: which spans they had, so that a span that comes late can be told from one that was
 //! sent again. The oldest traces are forgotten; a span of a forgotten trace starts a new one.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use spanlint_graph::facts::bounded::stable_hash;
+use spanlint_graph::hash::{HashMap, HashSet};
 use spanlint_graph::{Name, Span, Trace, TraceId};
 
 /// Traces that settled lately, with the hashes of their spans.
@@ -29,7 +30,7 @@ struct Settled {
 
 impl SettledTraces {
     pub(super) fn new(limit_spans: usize) -> Self {
-        Self { traces: HashMap::new(), order: VecDeque::new(), remembered_spans: 0, limit_spans }
+        Self { traces: HashMap::default(), order: VecDeque::new(), remembered_spans: 0, limit_spans }
     }
 
     pub(super) fn contains(&self, id: TraceId) -> bool {
@@ -40,7 +41,7 @@ impl SettledTraces {
         let mut hashes: Vec<u64> = trace.spans().iter().map(identity).collect();
         hashes.sort_unstable();
         self.remembered_spans += hashes.len();
-        let settled = Settled { spans: hashes.into(), late: HashSet::new(), environment: Name::EMPTY };
+        let settled = Settled { spans: hashes.into(), late: HashSet::default(), environment: Name::EMPTY };
         self.traces.insert(trace.id(), settled);
         self.order.push_back(trace.id());
         self.forget();
