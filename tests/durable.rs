@@ -2,10 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::binary::Sandbox;
 
@@ -13,6 +15,9 @@ const FREE: &str = "127.0.0.1:0";
 /// How often the collector is killed, unless `SPANLINT_KILLS` says otherwise.
 const KILLS: u64 = 5;
 const SENDERS: u64 = 3;
+
+/// What every collector is started with.
+const ARGUMENTS: [&str; 9] = ["collect", "--otlp-grpc", FREE, "--otlp-http", FREE, "--api", FREE, "--data-dir", "data"];
 
 /// `spanlint collect --data-dir data` on ports that the system chose.
 struct Collector {
@@ -24,8 +29,12 @@ struct Collector {
 
 impl Collector {
     fn start(sandbox: &Sandbox) -> Self {
-        let arguments = ["collect", "--otlp-grpc", FREE, "--otlp-http", FREE, "--api", FREE, "--data-dir", "data"];
-        let mut child = sandbox.command(&arguments).stderr(Stdio::piped()).spawn().expect("the binary runs");
+        Self::run(sandbox.command(&ARGUMENTS))
+    }
+
+    /// Starts a command that is a collector in the end.
+    fn run(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
         let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let mut address = || {
             let mut line = String::new();
@@ -38,9 +47,17 @@ impl Collector {
     }
 
     /// SIGKILL.
-    fn kill(mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
+    fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Collector {
+    /// A test that fails leaves nothing running.
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -110,7 +127,7 @@ fn every_acknowledged_span_survives_being_killed() {
 fn two_collectors_do_not_share_a_folder() {
     let sandbox = Sandbox::new();
     let first = Collector::start(&sandbox);
-    let ran = sandbox.run(&["collect", "--otlp-grpc", FREE, "--otlp-http", FREE, "--api", FREE, "--data-dir", "data"]);
+    let ran = sandbox.run(&ARGUMENTS);
     assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{}", ran.stderr);
     assert!(ran.stderr.contains("data") && ran.stderr.contains("--data-dir"), "{}", ran.stderr);
     first.kill();
@@ -137,5 +154,34 @@ fn damage_is_said_and_skipped() {
     let mut line = String::new();
     collector.stderr.read_line(&mut line).expect("the collector talks");
     assert!(line.starts_with("1 spans read back") && line.contains("cut off"), "{line}");
+    collector.kill();
+}
+
+/// How large files may get stands for how large the disk is: it can be changed while the collector runs.
+#[test]
+fn a_full_disk_is_told_and_room_is_all_it_takes() {
+    let sandbox = Sandbox::new();
+    let binary = sandbox.command(&ARGUMENTS);
+    // Whoever writes too much is sent a signal besides the error, which ends those that do not ignore it.
+    let mut shell = Command::new("bash");
+    shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "run"]).arg(binary.get_program()).args(binary.get_args());
+    shell.current_dir(sandbox.path());
+    let collector = Collector::run(shell);
+    let pid = Pid::from_child(&collector.child);
+    let files_of = |bytes| {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(pid), Resource::Fsize, limit).expect("the limits of a child can be changed");
+    };
+    let send = |trace| http(&collector.otlp, "POST /v1/traces", &span(trace)).expect("it answers");
+    let ready = || http(&collector.api, "GET /readyz", "").expect("it answers");
+    assert!(send(1).starts_with("HTTP/1.1 200"));
+    files_of(Some(0));
+    let refused = send(2);
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("retry-after: "), "{refused}");
+    let told = ready();
+    assert!(told.starts_with("HTTP/1.1 503") && told.contains("data folder") && told.contains("too large"), "{told}");
+    files_of(None);
+    while !ready().starts_with("HTTP/1.1 200") {}
+    assert!(send(2).starts_with("HTTP/1.1 200"));
     collector.kill();
 }

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use self::cached::Cached;
 pub use self::host::Guard;
 pub use self::view::{ViewProblem, ViewQuery};
+use crate::durable::Trouble;
 use crate::live::{FactsReader, Intake, Live, LogQuery, Published, TraceReader};
 use crate::receiver::Counters;
 
@@ -57,6 +58,7 @@ struct Sources {
     traces: TraceReader,
     facts: FactsReader,
     counters: Arc<Counters>,
+    trouble: Option<Trouble>,
     snapshot: Cached<Bytes>,
     service_graph: Cached<Arc<str>>,
 }
@@ -84,14 +86,16 @@ struct LogsQuery {
     limit: Option<usize>,
 }
 
-/// The routes of the collector, to be extended and then made safe by [`guarded`].
-pub fn router(live: &Live, counters: Arc<Counters>) -> Router {
+/// The routes of the collector, to be extended and then made safe by [`guarded`]. `trouble` is that of the data folder,
+/// where there is one.
+pub fn router(live: &Live, counters: Arc<Counters>, trouble: Option<Trouble>) -> Router {
     let sources = Sources {
         published: live.published(),
         intake: live.intake(),
         traces: live.traces(),
         facts: live.facts(),
         counters,
+        trouble,
         snapshot: Cached::default(),
         service_graph: Cached::default(),
     };
@@ -119,7 +123,7 @@ pub fn guarded(router: Router, additional: &[&str], guard: Guard) -> Router {
     router.fallback(unknown).layer(middleware::from_fn_with_state(guard, host::check))
 }
 
-/// Ready as long as the owner of the graph runs and takes what comes. A store too small for what is cited is told, but
+/// Ready as long as the owner of the graph runs and takes what comes, and the data folder does. A store too small for what is cited is told, but
 /// turns nobody away: spans still count.
 async fn ready(State(sources): State<Sources>) -> Result<&'static str, Refused> {
     if sources.published.has_changed().is_err() {
@@ -127,6 +131,10 @@ async fn ready(State(sources): State<Sources>) -> Result<&'static str, Refused> 
     }
     if sources.intake.is_nearly_full() {
         let reason = "the queue is full: senders are asked to come again, now or soon".to_owned();
+        return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, reason));
+    }
+    if let Some(reason) = sources.trouble.as_ref().and_then(|trouble| trouble.borrow().clone()) {
+        let reason = format!("the data folder cannot be written: {reason}; senders are asked to come again");
         return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, reason));
     }
     if sources.published.borrow().status.is_store_exhausted {

@@ -16,7 +16,7 @@ use crate::access::Token;
 use crate::api::{self, Guard};
 use crate::clock::system_clock;
 use crate::config::{API_FLAG, CollectorConfig, DATA_DIR_FLAG, OTLP_GRPC_FLAG, OTLP_HTTP_FLAG, ZIPKIN_FLAG};
-use crate::durable::{Durable, DurableError, Opened, Recovery, Replayed, Retention, Writer};
+use crate::durable::{Durable, DurableError, Opened, Recovery, Replayed, Retention, Trouble, Writer};
 use crate::limits::{Limits, SHUTDOWN_TIMEOUT};
 use crate::live::{FactsReader, Finished, Live, LiveSettings, Published, Replay, TraceReader};
 use crate::receiver::{self, BindError, Counters, Receiver, bind};
@@ -58,10 +58,18 @@ pub struct Collector {
     limits: Limits,
     token: Option<Token>,
     tls: Option<Tls>,
-    log: Option<(Writer, Recovery)>,
+    log: Option<OpenLog>,
     api: Option<TcpListener>,
     servers: JoinSet<()>,
     shutdown: CancellationToken,
+}
+
+/// The log of the data folder.
+#[derive(Debug)]
+struct OpenLog {
+    writer: Writer,
+    trouble: Trouble,
+    recovery: Recovery,
 }
 
 impl Collector {
@@ -116,7 +124,7 @@ impl Collector {
 
     /// What was read back from the data folder, if there is one.
     pub fn recovery(&self) -> Option<&Recovery> {
-        self.log.as_ref().map(|(_, recovery)| recovery)
+        self.log.as_ref().map(|log| &log.recovery)
     }
 
     /// Where it listens.
@@ -156,7 +164,8 @@ impl Collector {
 
     /// The routes of the collector's own API.
     pub fn api_router(&self) -> Router {
-        api::router(&self.live, Arc::clone(&self.counters))
+        let trouble = self.log.as_ref().map(|log| log.trouble.clone());
+        api::router(&self.live, Arc::clone(&self.counters), trouble)
     }
 
     /// Serves the collector's routes and `additional` ones at `paths`, behind the check of token and Host header. Does nothing when no
@@ -175,7 +184,7 @@ impl Collector {
     pub async fn finish(mut self) -> Finished {
         self.shutdown.cancel();
         while self.servers.join_next().await.is_some() {}
-        if let Some((writer, _)) = self.log.take() {
+        if let Some(OpenLog { writer, .. }) = self.log.take() {
             // Nothing acknowledged waits to be written; a request that does may wait for a disk that hangs.
             if tokio::time::timeout(SHUTDOWN_TIMEOUT, writer.ended()).await.is_err() {
                 tracing::warn!("the log is still being written");
@@ -190,7 +199,7 @@ fn restore(
     settings: &LiveSettings,
     data_dir: &Path,
     retention: Retention,
-) -> Result<(Live, Durable, (Writer, Recovery)), StartError> {
+) -> Result<(Live, Durable, OpenLog), StartError> {
     let clock = system_clock();
     let mut replay = Replay::new(settings);
     let add = |unix_ns, content, request: &[u8]| {
@@ -200,14 +209,14 @@ fn restore(
         Some(replayed)
     };
     let opened = Durable::open(data_dir, DATA_DIR_FLAG, retention, Arc::clone(&clock), add)?;
-    let Opened { durable, writer, kept, cited, recovery } = opened;
+    let Opened { durable, writer, trouble, kept, cited, recovery } = opened;
     let live = replay.start(clock)?.with_kept(kept);
     let published = live.published();
     cited.told_by(move || {
         let graphs = published.borrow().environments.clone();
         graphs.iter().flat_map(|graph| graph.exemplar_traces()).collect()
     });
-    Ok((live, durable, (writer, recovery)))
+    Ok((live, durable, OpenLog { writer, trouble, recovery }))
 }
 
 async fn listen(address: Option<SocketAddr>, flag: &'static str) -> Result<Option<TcpListener>, BindError> {

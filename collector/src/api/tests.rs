@@ -17,7 +17,7 @@ async fn api() -> Router {
     live.intake().submit(batch(&[root(0xabc, 1), child(0xabc, 2, 1)])).unwrap();
     let mut published = live.published();
     published.wait_for(|published| !published.environments.is_empty()).await.unwrap();
-    guarded(router(&live, Arc::default()), &[], Guard::default())
+    guarded(router(&live, Arc::default(), None), &[], Guard::default())
 }
 
 async fn get_from(api: Router, path: &str, host: &str) -> (StatusCode, String) {
@@ -72,7 +72,7 @@ async fn an_unknown_environment_is_told_which_there_are() {
 #[tokio::test(start_paused = true)]
 async fn before_the_first_trace_the_graph_is_empty() {
     let live = simulated(&LiveSettings::default());
-    let api = guarded(router(&live, Arc::default()), &[], Guard::default());
+    let api = guarded(router(&live, Arc::default(), None), &[], Guard::default());
     let (status, body) = get_from(api, "/api/v1/graph", "localhost").await;
     let graph: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &graph["nodes"], &graph["edges"]), (StatusCode::OK, &json!([]), &json!([])));
@@ -109,7 +109,7 @@ async fn with_a_token_only_who_knows_it_learns_anything() {
     let live = simulated(&LiveSettings::default());
     let token = crate::access::Token::new("0123456789abcdef").unwrap();
     let known = token.authorization();
-    let api = guarded(router(&live, Arc::default()), &[], Guard { token: Some(token), is_certified: false });
+    let api = guarded(router(&live, Arc::default(), None), &[], Guard { token: Some(token), is_certified: false });
     for host in ["localhost", "collector.internal:4319"] {
         assert_eq!(status(&api, "/api/v1/graph", host, &known).await, StatusCode::OK);
         assert_eq!(status(&api, "/api/v1/graph", host, "Bearer wrong").await, StatusCode::UNAUTHORIZED);
@@ -138,7 +138,7 @@ async fn the_numbers_are_those_of_the_collector() {
 async fn the_service_graph_is_that_of_the_whole_run() {
     let settings = LiveSettings { window: Window::Minute, ..LiveSettings::default() };
     let live = simulated(&settings);
-    let api = guarded(router(&live, Arc::default()), &[], Guard::default());
+    let api = guarded(router(&live, Arc::default(), None), &[], Guard::default());
     let mut published = live.published();
     let line = r#"traces_service_graph_request_total{client="service-0",server="service-1",connection_type=""}"#;
     for round in 1..=2u32 {
@@ -160,7 +160,7 @@ async fn the_snapshot_gives_the_graph_that_is_published() {
     let mut published = live.published();
     let published = published.wait_for(|published| !published.environments.is_empty()).await.unwrap().clone();
     let request = Request::get("/api/v1/snapshot").header(header::HOST, "localhost").body(Body::empty()).unwrap();
-    let response = router(&live, Arc::default()).oneshot(request).await.unwrap();
+    let response = router(&live, Arc::default(), None).oneshot(request).await.unwrap();
     let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     let (facts, names) = spanlint_graph::file::read(&bytes).unwrap();
     let environments = spanlint_graph::resolve::environments(&facts, &names);
@@ -177,7 +177,7 @@ async fn the_version_says_what_can_be_read() {
 async fn a_full_queue_is_not_ready_until_there_is_room() {
     // The owner cannot run before this test waits for it.
     let live = simulated(&LiveSettings::default());
-    let api = guarded(router(&live, Arc::default()), &[], Guard::default());
+    let api = guarded(router(&live, Arc::default(), None), &[], Guard::default());
     let mut filled = 0;
     while live.intake().submit(SpanBatch::default()).is_ok() {
         filled += 1;
@@ -192,13 +192,26 @@ async fn a_full_queue_is_not_ready_until_there_is_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_data_folder_that_cannot_be_written_is_not_ready_until_it_can() {
+    let live = simulated(&LiveSettings::default());
+    let (tell, trouble) = watch::channel(None);
+    let api = guarded(router(&live, Arc::default(), Some(trouble)), &[], Guard::default());
+    assert_eq!(get_from(api.clone(), "/readyz", "localhost").await.0, StatusCode::OK);
+    tell.send_replace(Some("no space left".to_owned()));
+    let refused = get_from(api.clone(), "/readyz", "localhost").await;
+    check_refused(refused, StatusCode::SERVICE_UNAVAILABLE, &["data folder", "no space left", "come again"]);
+    tell.send_replace(None);
+    assert_eq!(get_from(api, "/readyz", "localhost").await.0, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_too_small_for_what_is_cited_is_told() {
     let live = simulated(&LiveSettings { stored_bytes: 1, ..LiveSettings::default() });
     live.intake().submit(batch(&[root(1, 1), child(1, 2, 1)])).unwrap();
     let mut published = live.published();
     published.wait_for(|published| published.status.settled_traces == 1).await.unwrap();
     let (status, body) =
-        get_from(guarded(router(&live, Arc::default()), &[], Guard::default()), "/readyz", "localhost").await;
+        get_from(guarded(router(&live, Arc::default(), None), &[], Guard::default()), "/readyz", "localhost").await;
     assert_eq!(status, StatusCode::OK);
     assert!(body.contains("store is too small"), "{body}");
 }
@@ -206,7 +219,7 @@ async fn a_store_too_small_for_what_is_cited_is_told() {
 #[tokio::test(start_paused = true)]
 async fn a_collector_that_stopped_is_alive_but_not_ready() {
     let live = simulated(&LiveSettings::default());
-    let api = guarded(router(&live, Arc::default()), &[], Guard::default());
+    let api = guarded(router(&live, Arc::default(), None), &[], Guard::default());
     assert_eq!(get_from(api.clone(), "/readyz", "localhost").await.0, StatusCode::OK);
     live.finish().await;
     assert_eq!(get_from(api.clone(), "/readyz", "localhost").await.0, StatusCode::SERVICE_UNAVAILABLE);

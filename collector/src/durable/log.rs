@@ -50,6 +50,8 @@ const SUFFIX: &str = ".spanlog";
 const NO_SEGMENT: u64 = 0;
 const INDEX_SUFFIX: &str = ".spanidx";
 const PINNED_SUFFIX: &str = ".spanpin";
+/// The file by which a disk is tried that could not be written.
+const TRIAL_NAME: &str = "trial";
 
 impl Default for Retention {
     fn default() -> Self {
@@ -226,6 +228,18 @@ impl<D: Disk> Log<D> {
             self.close(open);
         }
         Ok(())
+    }
+
+    /// Whether so many bytes could be written now. Nothing of them stays.
+    pub(super) fn try_disk(&mut self, bytes: usize) -> io::Result<()> {
+        // The file of a trial that a crash cut short.
+        self.forget(TRIAL_NAME);
+        let written = self.disk.create(TRIAL_NAME).and_then(|()| {
+            self.disk.append(TRIAL_NAME, &vec![0; bytes])?;
+            self.disk.sync(TRIAL_NAME)
+        });
+        self.forget(TRIAL_NAME);
+        written
     }
 
     /// Removes the oldest segments while all are too much, and those that are too old.

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spanlint_graph::TraceId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 pub use self::disk::FolderError;
 use self::disk::{Disk, Folder};
@@ -59,6 +59,13 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How often old segments are looked for while nothing arrives.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How often a disk that was full or failed is tried again while nothing arrives: whoever waits until the collector is
+/// ready would wait for ever otherwise.
+const TRIAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why the log cannot be written, as the system says; none while it can be.
+pub type Trouble = watch::Receiver<Option<String>>;
 
 /// Why durable mode cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -117,8 +124,8 @@ impl Durable {
         let folder = Folder::open(folder, flag)?;
         let (log, recovery) = Log::recover(folder, retention, clock().unix_ns, replay)?;
         let (kept, cited) = (KeptTraces::new(log.finder()), log.cited());
-        let (durable, writer) = start(log, clock)?;
-        Ok(Opened { durable, writer, kept, cited, recovery })
+        let (durable, writer, trouble) = start(log, clock)?;
+        Ok(Opened { durable, writer, trouble, kept, cited, recovery })
     }
 
     /// Makes a request with spans of `traces` durable. Once this returns `Ok`, it survives the end of the process and a
@@ -140,6 +147,8 @@ pub struct Opened {
     pub durable: Durable,
     /// The thread that writes them.
     pub writer: Writer,
+    /// Whether it can.
+    pub trouble: Trouble,
     /// Where traces are read back.
     pub kept: KeptTraces,
     /// Where to tell which traces shall outlive their segments.
@@ -162,37 +171,64 @@ impl Writer {
     }
 }
 
-fn start(log: Log<impl Disk>, clock: Clock) -> io::Result<(Durable, Writer)> {
+fn start(log: Log<impl Disk>, clock: Clock) -> io::Result<(Durable, Writer, Trouble)> {
     let (appends, waiting) = mpsc::sync_channel(MAX_UNWRITTEN_REQUESTS);
     let room = Arc::new(Semaphore::new(MAX_UNWRITTEN_BYTES));
     let (is_running, running) = oneshot::channel();
+    let (tell, trouble) = watch::channel(None);
     std::thread::Builder::new().name("spanlint-log".to_owned()).spawn(move || {
-        write_groups(log, &waiting, &clock);
+        write_groups(log, &waiting, &tell, &clock);
         drop(is_running);
     })?;
-    Ok((Durable { appends, room }, Writer { running }))
+    Ok((Durable { appends, room }, Writer { running }, trouble))
 }
 
 /// Writes group after group until nobody can hand in any more.
-fn write_groups(mut log: Log<impl Disk>, waiting: &mpsc::Receiver<Append>, clock: &Clock) {
-    let mut is_failing = false;
+fn write_groups(
+    mut log: Log<impl Disk>,
+    waiting: &mpsc::Receiver<Append>,
+    trouble: &watch::Sender<Option<String>>,
+    clock: &Clock,
+) {
+    let mut last_bytes = 0;
     loop {
-        match waiting.recv_timeout(RETENTION_INTERVAL) {
+        let is_failing = trouble.borrow().is_some();
+        match waiting.recv_timeout(if is_failing { TRIAL_INTERVAL } else { RETENTION_INTERVAL }) {
             Ok(first) => {
-                let written = write_group(&mut log, take_group(first, waiting), clock().unix_ns);
-                if let Err(error) = &written
-                    && !is_failing
-                {
-                    tracing::warn!(%error, "the log cannot be written; senders are asked to come again");
+                let group = take_group(first, waiting);
+                last_bytes = group.iter().map(|append| append.request.len()).sum::<usize>().min(MAX_GROUP_BYTES);
+                let written = log.write(group.iter().map(Append::as_request), clock().unix_ns);
+                tell(trouble, written.as_ref().err());
+                // The senders learn of it last.
+                match written {
+                    Ok(()) => acknowledge(group),
+                    Err(_) => drop(group),
                 }
-                is_failing = written.is_err();
             }
+            // Room for a little is not enough where more is waiting to come again.
+            Err(RecvTimeoutError::Timeout) if is_failing => tell(trouble, log.try_disk(last_bytes).as_ref().err()),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
         if let Err(error) = log.retain(clock().unix_ns) {
             tracing::debug!(%error, "an old segment of the log cannot be removed");
         }
+    }
+}
+
+/// Says how writing went, where that is news.
+fn tell(trouble: &watch::Sender<Option<String>>, error: Option<&io::Error>) {
+    let is_failing = trouble.borrow().is_some();
+    match error {
+        Some(error) if !is_failing => {
+            tracing::warn!(%error, "the log cannot be written; senders are asked to come again");
+            trouble.send_replace(Some(error.to_string()));
+        }
+        None if is_failing => {
+            tracing::info!("the log can be written again");
+            trouble.send_replace(None);
+        }
+        _ => {}
     }
 }
 
@@ -209,14 +245,12 @@ fn take_group(first: Append, waiting: &mpsc::Receiver<Append>) -> Vec<Append> {
     group
 }
 
-fn write_group(log: &mut Log<impl Disk>, group: Vec<Append>, now_ns: u64) -> io::Result<()> {
-    log.write(group.iter().map(Append::as_request), now_ns)?;
+fn acknowledge(group: Vec<Append>) {
     for Append { room, written, .. } in group {
         drop(room);
         // Whoever sent it may have gone.
         let _ = written.send(());
     }
-    Ok(())
 }
 
 #[cfg(test)]

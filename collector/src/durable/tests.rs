@@ -17,16 +17,16 @@ fn no_clock() -> Clock {
     Arc::new(Moment::default)
 }
 
-/// A writer on a disk, and what the disk held.
-fn open(disk: &SimulatedDisk) -> (Durable, Writer, Vec<Vec<u8>>) {
+/// A writer on a disk, its trouble, and what the disk held.
+fn open(disk: &SimulatedDisk) -> (Durable, Writer, Trouble, Vec<Vec<u8>>) {
     let mut requests = Vec::new();
     let replay = |_, _, request: &[u8]| {
         requests.push(request.to_vec());
         Some(Replayed::default())
     };
     let (log, _) = Log::recover(disk.clone(), Retention::default(), 0, replay).unwrap();
-    let (durable, writer) = start(log, no_clock()).unwrap();
-    (durable, writer, requests)
+    let (durable, writer, trouble) = start(log, no_clock()).unwrap();
+    (durable, writer, trouble, requests)
 }
 
 fn text(request: &'static str) -> Bytes {
@@ -36,7 +36,7 @@ fn text(request: &'static str) -> Bytes {
 #[tokio::test]
 async fn what_is_acknowledged_is_on_disk() {
     let disk = SimulatedDisk::new(1);
-    let (durable, writer, _) = open(&disk);
+    let (durable, writer, ..) = open(&disk);
     let all: Vec<Bytes> = (0..200u32).map(|id| Bytes::from(id.to_le_bytes().to_vec())).collect();
     let mut appends = tokio::task::JoinSet::new();
     for request in all.clone() {
@@ -45,7 +45,7 @@ async fn what_is_acknowledged_is_on_disk() {
     }
     assert!(appends.join_all().await.iter().all(Result::is_ok));
     disk.restart();
-    let (_, _, mut found) = open(&disk);
+    let (.., mut found) = open(&disk);
     found.sort();
     let mut expected: Vec<Vec<u8>> = all.iter().map(|request| request.to_vec()).collect();
     expected.sort();
@@ -69,8 +69,25 @@ async fn a_full_or_failing_disk_says_retry_later_and_recovers() {
     disk.plan(1, Fault::Error);
     durable.append(TRACES, text("failed"), Vec::new()).await.unwrap_err();
     durable.append(TRACES, text("third"), Vec::new()).await.unwrap();
-    let (_, _, found) = open(&disk);
+    let (.., found) = open(&disk);
     assert_eq!(found, [b"first".to_vec(), b"second".to_vec(), b"third".to_vec()]);
+}
+
+/// Also while nothing arrives: senders may wait until it can be written.
+#[tokio::test]
+async fn trouble_is_told_until_there_is_room_for_what_failed() {
+    let disk = SimulatedDisk::new(1);
+    let (durable, _writer, mut trouble, _) = open(&disk);
+    durable.append(TRACES, text("first"), Vec::new()).await.unwrap();
+    assert_eq!(*trouble.borrow(), None);
+    let request = Bytes::from(vec![7; 10_000]);
+    disk.set_capacity(disk.used_bytes());
+    durable.append(TRACES, request.clone(), Vec::new()).await.unwrap_err();
+    let told = trouble.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    assert!(told.contains("space"), "{told}");
+    disk.set_capacity(disk.used_bytes() + 20_000);
+    trouble.wait_for(Option::is_none).await.unwrap();
+    durable.append(TRACES, request, Vec::new()).await.unwrap();
 }
 
 #[tokio::test]
@@ -123,6 +140,6 @@ async fn a_full_disk_is_answered_with_retry_later_and_counts_nothing_in() {
     let batch = queued.try_recv().unwrap().batch;
     assert_eq!((counters.retry_spans.get(), counters.accepted_spans.get()), (1, 1));
     assert_eq!(counters.unkept_requests.get(), 1);
-    let (_, _, kept) = open(&disk);
+    let (.., kept) = open(&disk);
     assert_eq!(receiver::decode_kept(Content::TracesJson, &kept[0]).unwrap().spans, batch.spans);
 }
