@@ -110,7 +110,7 @@ pub(crate) struct ReceiverArguments {
     pub(crate) zipkin: Option<SocketAddr>,
 
     /// Drop these attributes before anything reads or stores them; `*` stands for any text, as in `enduser.*`
-    #[arg(long, value_name = "KEY", env = "SPANLINT_REDACT", value_delimiter = ',', conflicts_with = "data_dir")]
+    #[arg(long, value_name = "KEY", env = "SPANLINT_REDACT", value_delimiter = ',')]
     pub(crate) redact: Vec<String>,
 
     /// Answer the API here

@@ -11,6 +11,7 @@ pub mod jaeger_json;
 mod json;
 pub mod otlp_json;
 pub mod otlp_protobuf;
+pub(crate) mod redacted;
 pub(crate) mod wire;
 pub mod zipkin_json;
 

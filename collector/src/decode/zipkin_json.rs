@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use spanlint_graph::SpanVisitor;
 use spanlint_graph::span::{SpanKind, Value};
 
+pub(super) use self::attributes::attributes_of_tag;
 use self::pieces::{Endpoint, Piece, Refused};
 use super::ids::{IdError, RawId, SpanIds};
 use super::json::{Each, Microseconds, Text, value};

@@ -4,13 +4,18 @@
 //! synced, tears sectors, fills up and fails. The calls block, so they belong on a thread of their own. What the files
 //! hold is not known here.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The file whose lock says that the folder is in use. The system gives the lock back however a process ends.
 const LOCK_NAME: &str = "lock";
+
+/// What requests say is nobody's business but the owner's.
+const OWNER_ONLY_FOLDER: u32 = 0o700;
+const OWNER_ONLY_FILE: u32 = 0o600;
 
 /// The files of one folder, to be read. Names are file names, without separators.
 pub(super) trait Files: Send + Sync + 'static {
@@ -145,7 +150,8 @@ impl Disk for Folder {
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {
-        let file = OpenOptions::new().create_new(true).append(true).open(self.place.0.join(name))?;
+        let file =
+            OpenOptions::new().create_new(true).append(true).mode(OWNER_ONLY_FILE).open(self.place.0.join(name))?;
         self.open = Some((name.to_owned(), file));
         Ok(())
     }
@@ -181,7 +187,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
         _ => Path::new("."),
     };
     make_folder(above)?;
-    fs::create_dir(path)?;
+    DirBuilder::new().mode(OWNER_ONLY_FOLDER).create(path)?;
     sync_names(above)
 }
 
@@ -192,6 +198,8 @@ fn sync_names(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     const FLAG: &str = "--data-dir";
@@ -222,6 +230,15 @@ mod tests {
         assert_eq!(reader.read_part("1", 1, 1).unwrap(), b"n");
         assert_eq!(reader.read_part("1", 2, 9).unwrap(), b"e");
         Folder::open(&path, FLAG).expect("a reader keeps nobody out");
+    }
+
+    #[test]
+    fn nobody_but_the_owner_reads_what_is_kept() {
+        let above = tempfile::tempdir().unwrap();
+        let path = above.path().join("data");
+        Folder::open(&path, FLAG).unwrap().create("1").unwrap();
+        let mode = |path: PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(path.join("1")), mode(path)), (0o600, 0o700));
     }
 
     #[test]

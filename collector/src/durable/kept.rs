@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use spanlint_graph::span::Vocabulary;
-use spanlint_graph::{Span, Trace, TraceId, Waterfall};
+use spanlint_graph::{Redaction, Span, Trace, TraceId, Waterfall};
 use tokio::sync::Semaphore;
 
 use super::find::Finder;
@@ -20,20 +20,21 @@ const MAX_SPANS: usize = 100_000;
 #[derive(Clone)]
 pub struct KeptTraces {
     finder: Arc<Finder>,
+    redaction: Arc<Redaction>,
     turn: Arc<Semaphore>,
 }
 
 impl KeptTraces {
-    pub(super) fn new(finder: Finder) -> Self {
-        Self { finder: Arc::new(finder), turn: Arc::new(Semaphore::new(1)) }
+    pub(super) fn new(finder: Finder, redaction: Arc<Redaction>) -> Self {
+        Self { finder: Arc::new(finder), redaction, turn: Arc::new(Semaphore::new(1)) }
     }
 
     /// The trace with this id, as far as it is kept; none if it is not, or the disk fails.
     pub async fn waterfall(&self, id: TraceId) -> Option<Waterfall> {
         let turn = Arc::clone(&self.turn).acquire_owned().await.ok()?;
-        let finder = Arc::clone(&self.finder);
+        let (finder, redaction) = (Arc::clone(&self.finder), Arc::clone(&self.redaction));
         let found = tokio::task::spawn_blocking(move || {
-            let found = read(&finder, id);
+            let found = read(&finder, id, &redaction);
             drop(turn);
             found
         });
@@ -47,11 +48,11 @@ impl fmt::Debug for KeptTraces {
     }
 }
 
-fn read(finder: &Finder, id: TraceId) -> Option<Waterfall> {
+fn read(finder: &Finder, id: TraceId, redaction: &Arc<Redaction>) -> Option<Waterfall> {
     let mut spans: Vec<Span> = Vec::new();
     let mut vocabulary = Vocabulary::default();
     let read = finder.requests_of(id, |content, request| {
-        if let Ok(batch) = receiver::decode_kept(content, request) {
+        if let Ok(batch) = receiver::decode_kept(content, request, redaction) {
             let before = spans.len();
             spans.extend(batch.spans.into_iter().filter(|span| span.trace_id == id));
             if spans.len() > before {

@@ -10,7 +10,8 @@
 //! single one does not wait for company. When the disk is full or fails, senders are told to come again; that is tried
 //! anew with every group, so room on the disk is all it takes to go on.
 //!
-//! What is kept are the requests as they arrived, not what was made of them. A restart reads everything that is kept;
+//! What is kept are the requests as they arrived, without the attributes that are dropped on purpose, and not what was
+//! made of them: whoever may read the folder reads what was sent, so only its owner may. A restart reads everything that is kept;
 //! in between, an index by trace id finds the requests of a trace that memory no longer holds.
 
 mod disk;
@@ -31,7 +32,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanlint_graph::TraceId;
+use spanlint_graph::{Redaction, TraceId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 pub use self::disk::FolderError;
@@ -109,7 +110,8 @@ impl Append {
 impl Durable {
     /// Opens the log in `folder`, which the user chose with `flag`; shows every request that it kept to `replay`, with
     /// the Unix time of its arrival in nanoseconds; then starts the thread that writes. Blocks until all of it is read.
-    /// `replay` answers what a request held, none if it cannot be read.
+    /// `replay` answers what a request held, none if it cannot be read. What `redaction` covers is in no trace that is
+    /// read back.
     ///
     /// # Errors
     ///
@@ -118,12 +120,13 @@ impl Durable {
         folder: &Path,
         flag: &'static str,
         retention: Retention,
+        redaction: &Arc<Redaction>,
         clock: Clock,
         replay: impl FnMut(u64, Content, &[u8]) -> Option<Replayed>,
     ) -> Result<Opened, DurableError> {
         let folder = Folder::open(folder, flag)?;
         let (log, recovery) = Log::recover(folder, retention, clock().unix_ns, replay)?;
-        let (kept, cited) = (KeptTraces::new(log.finder()), log.cited());
+        let (kept, cited) = (KeptTraces::new(log.finder(), Arc::clone(redaction)), log.cited());
         let (durable, writer, trouble) = start(log, clock)?;
         Ok(Opened { durable, writer, trouble, kept, cited, recovery })
     }

@@ -2,13 +2,14 @@
 
 use axum::body::Body;
 use http::{Request, StatusCode};
+use spanlint_graph::Trace;
 use tower::ServiceExt as _;
 
 use super::simulated::{Fault, Random, SimulatedDisk};
 use super::*;
 use crate::clock::Moment;
 use crate::limits::Limits;
-use crate::live::{LiveSettings, queue};
+use crate::live::{Intake, LiveSettings, queue};
 use crate::receiver::{self, Counters, Receiver};
 
 const TRACES: Content = Content::TracesProtobuf;
@@ -108,22 +109,58 @@ async fn a_request_greater_than_all_room_is_taken_when_alone() {
     drop(waiting);
 }
 
+fn receiver(intake: Intake, durable: Durable, counters: &Arc<Counters>, redaction: &Arc<Redaction>) -> Receiver {
+    let (counters, redaction, limits) = (Arc::clone(counters), Arc::clone(redaction), Limits::default());
+    Receiver { intake, durable: Some(durable), counters, limits, tap: None, token: None, redaction }
+}
+
+/// Neither in the log, nor read back of what was there before.
+#[tokio::test]
+async fn what_is_redacted_is_not_kept() {
+    let request = |port: &str| {
+        let span = r#"{"traceId": "000102030405060708090a0b0c0d0e0f", "spanId": "0001020304050607", "name": "work",
+            "startTimeUnixNano": "1", "endTimeUnixNano": "2", "attributes": [{"key": "enduser.role", "value": {"stringValue": "jane"}}]}"#;
+        match port {
+            "otlp" => ("/v1/traces", format!(r#"{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{span}]}}]}}]}}"#)),
+            _ => (
+                "/api/v2/spans",
+                r#"[{"traceId": "1", "id": "2", "timestamp": 1, "duration": 1, "tags": {"enduser.role": "jane"}}]"#
+                    .to_owned(),
+            ),
+        }
+    };
+    let redaction = Arc::new(Redaction::new(["enduser.*"]));
+    for (port, content) in [("otlp", Content::TracesJson), ("zipkin", Content::ZipkinJson)] {
+        let disk = SimulatedDisk::new(1);
+        let (durable, ..) = open(&disk);
+        let (intake, _queued) = queue(LiveSettings::default().request_bytes);
+        let receiver = receiver(intake, durable, &Arc::default(), &redaction);
+        let router = if port == "otlp" { receiver::router(receiver) } else { receiver::zipkin_router(receiver) };
+        let (path, body) = request(port);
+        let sent = Request::post(path).header("content-type", "application/json").body(Body::from(body.clone()));
+        let answer = router.oneshot(sent.unwrap()).await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        let (.., kept) = open(&disk);
+        let text = String::from_utf8(kept[0].clone()).unwrap();
+        assert!(!text.contains("jane") && !text.contains("enduser"), "{text}");
+        let read = |request: &[u8], redaction: &Arc<Redaction>| {
+            let batch = receiver::decode_kept(content, request, redaction).unwrap();
+            format!("{:?}", Trace::new(batch.spans).waterfall(&batch.vocabulary))
+        };
+        assert!(read(body.as_bytes(), &Arc::default()).contains("jane"));
+        let restored = read(body.as_bytes(), &redaction);
+        assert!(!restored.contains("jane"), "{restored}");
+        assert_eq!(read(&kept[0], &redaction), restored);
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_is_answered_with_retry_later_and_counts_nothing_in() {
     let disk = SimulatedDisk::new(1);
     let (durable, ..) = open(&disk);
     let (intake, mut queued) = queue(LiveSettings::default().request_bytes);
     let counters = Arc::new(Counters::default());
-    let receiver = Receiver {
-        intake,
-        durable: Some(durable),
-        counters: Arc::clone(&counters),
-        limits: Limits::default(),
-        tap: None,
-        token: None,
-        redaction: Arc::default(),
-    };
-    let router = receiver::router(receiver);
+    let router = receiver::router(receiver(intake, durable, &counters, &Arc::default()));
     let send = async || {
         let body = r#"{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "000102030405060708090a0b0c0d0e0f",
             "spanId": "0001020304050607", "name": "work", "startTimeUnixNano": "1", "endTimeUnixNano": "2"}]}]}]}"#;
@@ -141,5 +178,5 @@ async fn a_full_disk_is_answered_with_retry_later_and_counts_nothing_in() {
     assert_eq!((counters.retry_spans.get(), counters.accepted_spans.get()), (1, 1));
     assert_eq!(counters.unkept_requests.get(), 1);
     let (.., kept) = open(&disk);
-    assert_eq!(receiver::decode_kept(Content::TracesJson, &kept[0]).unwrap().spans, batch.spans);
+    assert_eq!(receiver::decode_kept(Content::TracesJson, &kept[0], &Arc::default()).unwrap().spans, batch.spans);
 }

@@ -1,7 +1,9 @@
 //! An export, whatever protocol it came by: decoded once, handed in, counted.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use spanlint_graph::{BatchBuilder, SpanBatch, SpanVisitor};
+use spanlint_graph::{BatchBuilder, Redaction, SpanBatch, SpanVisitor};
 
 use super::Receiver;
 use super::body::Admitted;
@@ -10,7 +12,7 @@ use super::encode::{Encoding, PartialSuccess};
 use super::meter::{Meter, Metered, too_many};
 use super::problem::Problem;
 use crate::budget::Grant;
-use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf, zipkin_json};
+use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf, redacted, zipkin_json};
 use crate::durable::Content;
 use crate::live::{Busy, RETRY_AFTER};
 
@@ -49,6 +51,21 @@ impl Receiver {
         Ok(copy.flatten())
     }
 
+    /// The request as it may be kept: without the attributes that are dropped.
+    fn redacted(&self, content: Content, request: &Bytes) -> Result<Bytes, Problem> {
+        if self.redaction.is_empty() {
+            return Ok(request.clone());
+        }
+        let kept = match kind(content) {
+            Some((signal, Encoding::Protobuf)) => redacted::protobuf(signal, request, &self.redaction),
+            Some((_, Encoding::Json)) => redacted::json(request, &self.redaction),
+            None => redacted::zipkin(request, &self.redaction),
+        };
+        let problem =
+            |error| Problem::malformed(format!("the request cannot be kept without what is redacted: {error}"));
+        kept.map(Bytes::from).map_err(problem)
+    }
+
     /// Puts a batch and the copy of its request in, both or none, and where requests are kept only after this one is on
     /// disk. Room comes first, so that what is kept is not turned away. A request without spans has only a copy.
     pub(super) async fn take(
@@ -57,7 +74,7 @@ impl Receiver {
         request: &Bytes,
         (batch, grant): (SpanBatch, Grant),
         copy: Option<Vec<u8>>,
-    ) -> Result<(), Busy> {
+    ) -> Result<(), Problem> {
         let place = match self.tap.as_ref().zip(copy) {
             Some((tap, copy)) => Some(tap.place(copy).ok_or(Busy { retry_after: RETRY_AFTER })?),
             None => None,
@@ -66,7 +83,8 @@ impl Receiver {
             let traces = if self.durable.is_some() { batch.traces() } else { Vec::new() };
             let reserved = self.intake.reserve(batch, grant)?;
             if let Some(durable) = &self.durable {
-                let kept = durable.append(content, request.clone(), traces).await;
+                let request = self.redacted(content, request)?;
+                let kept = durable.append(content, request, traces).await;
                 kept.inspect_err(|_| self.counters.unkept_requests.add(1))?;
             }
             reserved.submit();
@@ -78,24 +96,31 @@ impl Receiver {
     }
 }
 
-/// Reads a request that was kept.
-pub(crate) fn decode_kept(content: Content, request: &[u8]) -> Result<SpanBatch, DecodeError> {
-    let (signal, encoding) = match content {
-        Content::TracesProtobuf => (Signal::Traces, Encoding::Protobuf),
-        Content::TracesJson => (Signal::Traces, Encoding::Json),
-        Content::LogsProtobuf => (Signal::Logs, Encoding::Protobuf),
-        Content::LogsJson => (Signal::Logs, Encoding::Json),
-        Content::MetricsProtobuf => (Signal::Metrics, Encoding::Protobuf),
-        Content::MetricsJson => (Signal::Metrics, Encoding::Json),
-        Content::ZipkinJson => {
-            let mut builder = BatchBuilder::default();
-            zipkin_json::decode(request, &mut builder)?;
-            return Ok(builder.finish());
-        }
+/// Reads a request that was kept. It may have been kept before anything was dropped.
+pub(crate) fn decode_kept(
+    content: Content,
+    request: &[u8],
+    redaction: &Arc<Redaction>,
+) -> Result<SpanBatch, DecodeError> {
+    let mut builder = BatchBuilder::with_redaction(Arc::clone(redaction));
+    match kind(content) {
+        Some((signal, encoding)) => decode(signal, encoding, request, &mut builder)?,
+        None => zipkin_json::decode(request, &mut builder)?,
     };
-    let mut builder = BatchBuilder::default();
-    decode(signal, encoding, request, &mut builder)?;
     Ok(builder.finish())
+}
+
+/// What the log calls by one name; none for Zipkin.
+fn kind(content: Content) -> Option<(Signal, Encoding)> {
+    match content {
+        Content::TracesProtobuf => Some((Signal::Traces, Encoding::Protobuf)),
+        Content::TracesJson => Some((Signal::Traces, Encoding::Json)),
+        Content::LogsProtobuf => Some((Signal::Logs, Encoding::Protobuf)),
+        Content::LogsJson => Some((Signal::Logs, Encoding::Json)),
+        Content::MetricsProtobuf => Some((Signal::Metrics, Encoding::Protobuf)),
+        Content::MetricsJson => Some((Signal::Metrics, Encoding::Json)),
+        Content::ZipkinJson => None,
+    }
 }
 
 /// The reverse, for the log.

@@ -61,6 +61,12 @@ pub(super) fn of(piece: &Piece) -> Vec<Attribute<'_>> {
     attributes
 }
 
+/// The key of the attribute that becomes of a tag, and the tag's own.
+pub(in crate::decode) fn attributes_of_tag(tag: &str) -> impl Iterator<Item = &str> {
+    let renamed = RENAMED.iter().find(|(from, ..)| *from == tag).map(|(_, to, _)| *to);
+    [tag].into_iter().chain(renamed)
+}
+
 fn has(attributes: &[Attribute<'_>], key: &str) -> bool {
     attributes.iter().any(|(known, _)| known == key)
 }
