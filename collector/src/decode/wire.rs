@@ -70,11 +70,6 @@ impl<'a> Fields<'a> {
         Self { rest: bytes, depth: MAX_PROTOBUF_DEPTH }
     }
 
-    /// What was not read yet.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
     /// The fields of the message that `field` of this message holds.
     #[inline]
     pub(super) fn enter(&self, field: Field<'a>) -> Result<Self, DecodeError> {
