@@ -123,6 +123,43 @@ fn every_acknowledged_span_survives_being_killed() {
     collector.kill();
 }
 
+/// What was there besides spans: lines beside their trace and alone, and measurements.
+#[test]
+fn log_lines_and_measurements_survive_as_well() {
+    let sandbox = Sandbox::new();
+    let collector = Collector::start(&sandbox);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970").as_nanos();
+    let resource = r#""resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]}"#;
+    let logs = |record: &str| {
+        format!(
+            r#"{{"resourceLogs":[{{{resource},"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{now}",{record}}}]}}]}}]}}"#
+        )
+    };
+    let ids = format!(r#""traceId":"{:032x}","spanId":"0001020304050607""#, 1);
+    let beside = logs(&format!(r#"{ids},"body":{{"stringValue":"beside a span"}}"#));
+    let alone = logs(r#""body":{"stringValue":"all alone"}"#);
+    let point = format!(r#"{{"timeUnixNano":"{now}","asInt":"123456789"}}"#);
+    let metrics = format!(
+        r#"{{"resourceMetrics":[{{{resource},"scopeMetrics":[{{"metrics":[{{"name":"process.memory.usage","unit":"By","sum":{{"aggregationTemporality":2,"dataPoints":[{point}]}}}}]}}]}}]}}"#
+    );
+    for (path, body) in
+        [("/v1/traces", &span(1)), ("/v1/logs", &beside), ("/v1/logs", &alone), ("/v1/metrics", &metrics)]
+    {
+        let answer = http(&collector.otlp, &format!("POST {path}"), body).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    collector.kill();
+    let collector = Collector::start(&sandbox);
+    let get = |path: &str| http(&collector.api, &format!("GET {path}"), "").expect("it answers");
+    let trace = get("/api/v1/traces/1");
+    assert!(trace.contains("beside a span") && !trace.contains("all alone"), "{trace}");
+    let lines = get("/api/v1/logs?service=shop");
+    assert!(lines.contains("beside a span") && lines.contains("all alone"), "{lines}");
+    let readings = get("/api/v1/measurements");
+    assert!(readings.contains("service:shop") && readings.contains("123456789"), "{readings}");
+    collector.kill();
+}
+
 #[test]
 fn two_collectors_do_not_share_a_folder() {
     let sandbox = Sandbox::new();

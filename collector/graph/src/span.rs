@@ -314,9 +314,10 @@ impl SpanBatch {
     /// How many refusals are kept by name; the rest are only counted.
     pub const MAX_REFUSALS: usize = 8;
 
-    /// The traces of its spans, sorted, once each.
+    /// The traces of its spans and log lines, sorted, once each.
     pub fn traces(&self) -> Vec<TraceId> {
-        let mut traces: Vec<TraceId> = self.spans.iter().map(|span| span.trace_id).collect();
+        let lines = self.logs.iter().map(|line| line.trace_id).filter(|id| *id != TraceId(0));
+        let mut traces: Vec<TraceId> = self.spans.iter().map(|span| span.trace_id).chain(lines).collect();
         traces.sort_unstable();
         traces.dedup();
         traces

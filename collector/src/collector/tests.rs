@@ -19,7 +19,11 @@ async fn send(address: SocketAddr, trace: u8) {
         r#"{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{{"traceId": "{trace:032x}", "spanId": "00000000000000ab",
             "name": "work", "kind": 2, "startTimeUnixNano": "1000000", "endTimeUnixNano": "2000000"}}]}}]}}]}}"#
     );
-    let request = reqwest::Client::new().post(format!("http://{address}/v1/traces"));
+    post(address, "/v1/traces", body).await;
+}
+
+async fn post(address: SocketAddr, path: &str, body: String) {
+    let request = reqwest::Client::new().post(format!("http://{address}{path}"));
     let answer = request.header("content-type", "application/json").body(body).send().await.unwrap();
     assert_eq!(answer.status(), 200);
 }
@@ -62,8 +66,13 @@ async fn a_trace_that_memory_does_not_hold_is_read_from_disk() {
     for trace in 1..4 {
         send(collector.addresses().otlp_http.unwrap(), trace).await;
     }
+    let record =
+        format!(r#"{{"traceId": "{:032x}", "spanId": "00000000000000ab", "body": {{"stringValue": "done"}}}}"#, 2);
+    let logs = format!(r#"{{"resourceLogs": [{{"scopeLogs": [{{"logRecords": [{record}]}}]}}]}}"#);
+    post(collector.addresses().otlp_http.unwrap(), "/v1/logs", logs).await;
     let found = collector.trace(TraceId(2)).await.unwrap();
     assert_eq!((found.trace_id, found.rows.len(), &*found.rows[0].name), (TraceId(2), 1, "work"));
+    assert_eq!(&*found.rows[0].logs[0].body, "done");
     assert!(collector.trace(TraceId(7)).await.is_none());
     collector.finish().await;
 }

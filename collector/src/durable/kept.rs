@@ -1,13 +1,13 @@
 //! Traces read back from the log: those that memory no longer holds.
 //!
-//! One at a time, on a thread that may block. What is read is bounded; of a trace with more spans the first ones are
-//! shown.
+//! One at a time, on a thread that may block, with their log lines. What is read is bounded; of a trace with more spans
+//! or lines the first ones are shown.
 
 use std::fmt;
 use std::sync::Arc;
 
 use spanlint_graph::span::Vocabulary;
-use spanlint_graph::{Redaction, Span, Trace, TraceId, Waterfall};
+use spanlint_graph::{LogLine, Redaction, Span, Trace, TraceId, Waterfall};
 use tokio::sync::Semaphore;
 
 use super::find::Finder;
@@ -15,6 +15,9 @@ use crate::receiver;
 
 /// The most spans of one trace that are read back.
 const MAX_SPANS: usize = 100_000;
+
+/// The most log lines of one trace that are read back.
+const MAX_LINES: usize = 1000;
 
 /// Where traces that were kept on disk are asked for.
 #[derive(Clone)]
@@ -49,13 +52,14 @@ impl fmt::Debug for KeptTraces {
 }
 
 fn read(finder: &Finder, id: TraceId, redaction: &Arc<Redaction>) -> Option<Waterfall> {
-    let mut spans: Vec<Span> = Vec::new();
+    let (mut spans, mut lines) = (Vec::<Span>::new(), Vec::<LogLine>::new());
     let mut vocabulary = Vocabulary::default();
     let read = finder.requests_of(id, |content, request| {
         if let Ok(batch) = receiver::decode_kept(content, request, redaction) {
-            let before = spans.len();
+            let before = spans.len() + lines.len();
             spans.extend(batch.spans.into_iter().filter(|span| span.trace_id == id));
-            if spans.len() > before {
+            lines.extend(batch.logs.into_iter().filter(|line| line.trace_id == id).take(MAX_LINES - lines.len()));
+            if spans.len() + lines.len() > before {
                 vocabulary.merge(&batch.vocabulary);
             }
         }
@@ -65,5 +69,5 @@ fn read(finder: &Finder, id: TraceId, redaction: &Arc<Redaction>) -> Option<Wate
         tracing::warn!(%error, "traces cannot be read back from the log");
     }
     spans.truncate(MAX_SPANS);
-    (!spans.is_empty()).then(|| Trace::new(spans).waterfall(&vocabulary))
+    (!spans.is_empty()).then(|| Trace::new(spans).waterfall(&vocabulary).with_logs(&lines, &vocabulary))
 }
