@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use spanlint_analyzer::Mode;
-use spanlint_collector::access::Token;
 use spanlint_graph::resolve::environments;
 use spanlint_graph::{TraceId, View, Waterfall, Window, file, resolve};
 use spanlint_tui::{Live, Source};
@@ -18,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use self::remote::Remote;
+use self::remote::{Access, Remote};
 use crate::judge::Judge;
 use crate::session::other_environments;
 
@@ -44,11 +43,11 @@ impl Attached {
     /// When nothing answers there, or something that is not a spanlint whose snapshots can be read.
     pub(crate) async fn connect(
         url: &str,
-        token: Option<&Token>,
+        access: &Access,
         window: Option<Window>,
         judge: Judge,
     ) -> anyhow::Result<Arc<Self>> {
-        let remote = Remote::new(url, token)?;
+        let remote = Remote::new(url, access)?;
         let view = watch::Sender::new(window.map(|window| View { window, until_ns: None }));
         let (pictures, runtime) = (watch::Sender::default(), Handle::current());
         let attached = Arc::new(Self { remote, judge, pictures, view, runtime });

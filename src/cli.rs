@@ -76,13 +76,39 @@ pub(crate) struct TokenArguments {
     pub(crate) token_file: Option<PathBuf>,
 }
 
+/// How another collector is asked.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ClientArguments {
+    #[command(flatten)]
+    pub(crate) token: TokenArguments,
+
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArguments,
+
+    /// Show this certificate to a collector that wants one (PEM)
+    #[arg(long, value_name = "FILE", env = "SPANLINT_TLS_CERT", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", env = "SPANLINT_TLS_KEY", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+}
+
+/// Whom to believe that a collector is the one that is asked.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct AuthorityArguments {
+    /// Trust a collector at `https://` that this authority certifies (PEM); else those that the system trusts
+    #[arg(long, value_name = "FILE", env = "SPANLINT_TLS_CA")]
+    pub(crate) tls_ca: Option<PathBuf>,
+}
+
 /// Who may reach a collector. Addresses that other machines can reach need a token, or certificates of clients.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SafetyArguments {
     #[command(flatten)]
     pub(crate) token: TokenArguments,
 
-    /// Speak TLS only, with this certificate (PEM)
+    /// Speak TLS only, with this certificate (PEM); `watch --attach` shows it to the other collector
     #[arg(long, value_name = "FILE", env = "SPANLINT_TLS_CERT", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
 
@@ -170,6 +196,8 @@ pub(crate) struct WatchArguments {
     /// Show another collector instead of receiving spans: the address of its API, such as `http://127.0.0.1:4319`
     #[arg(long, value_name = "URL", conflicts_with = "files")]
     pub(crate) attach: Option<String>,
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArguments,
     /// Recordings to look at instead of receiving spans
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -195,7 +223,7 @@ pub(crate) struct CheckArguments {
     #[arg(long, value_name = "URL")]
     pub(crate) from: Option<String>,
     #[command(flatten)]
-    pub(crate) token: TokenArguments,
+    pub(crate) client: ClientArguments,
     /// A command to run with its spans sent here; its own exit code is returned where it fails
     #[arg(value_name = "COMMAND", last = true)]
     pub(crate) command: Vec<OsString>,

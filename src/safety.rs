@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
 use spanlint_collector::access::Token;
-use spanlint_collector::tls::{Tls, TlsFiles};
+use spanlint_collector::tls::{ClientFiles, Tls, TlsFiles};
 
-use crate::cli::{SafetyArguments, TokenArguments};
+use crate::attach::remote::Access;
+use crate::cli::{ClientArguments, SafetyArguments, TokenArguments, WatchArguments};
 
 /// The variable that holds the token itself. It is no option, so that no list of processes shows it.
 const TOKEN_VARIABLE: &str = "SPANLINT_TOKEN";
@@ -21,6 +22,19 @@ pub(crate) fn token(arguments: &TokenArguments) -> anyhow::Result<Option<Token>>
         Ok(text) if !text.is_empty() => Token::new(&text).map(Some).context(TOKEN_VARIABLE),
         _ => Ok(None),
     }
+}
+
+/// What to show to another collector, and whom to believe to be it.
+pub(crate) fn access(arguments: &ClientArguments) -> anyhow::Result<Access> {
+    let identity = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
+    let files = ClientFiles { authority: arguments.authority.tls_ca.clone(), identity };
+    Ok(Access { token: token(&arguments.token)?, files })
+}
+
+/// The same for `watch`, whose options are those of a collector.
+pub(crate) fn access_of_watch(arguments: &WatchArguments) -> anyhow::Result<Access> {
+    let SafetyArguments { token, tls_cert, tls_key, .. } = arguments.receiver.otlp.safety.clone();
+    access(&ClientArguments { token, authority: arguments.authority.clone(), tls_cert, tls_key })
 }
 
 /// What connections are secured with, if anything.

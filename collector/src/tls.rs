@@ -1,4 +1,5 @@
-//! TLS for every listener: the server's certificate, and the authority that clients must be certified by, if any.
+//! TLS for every listener: the server's certificate, and the authority that clients must be certified by, if any. And
+//! for whoever asks another collector.
 //!
 //! Certificates and keys are PEM files. Nothing is fetched and nothing is reloaded; a new certificate needs a restart.
 
@@ -11,7 +12,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
 
 /// The files.
 #[derive(Debug, Clone)]
@@ -59,17 +60,12 @@ impl Tls {
         let builder = match &files.client_authority {
             None => builder.with_no_client_auth(),
             Some(path) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(path)? {
-                    roots.add(certificate).map_err(|error| file_error(path, error.to_string()))?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+                let roots = Arc::new(authorities(path)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let key =
-            PrivateKeyDer::from_pem_file(&files.key).map_err(|error| pem_error(&files.key, "private key", error))?;
-        let mut config = builder.with_single_cert(certificates(&files.certificate)?, key)?;
+        let mut config = builder.with_single_cert(certificates(&files.certificate)?, private_key(&files.key)?)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self { acceptor: Arc::new(config).into(), is_mutual: files.client_authority.is_some() })
     }
@@ -86,6 +82,49 @@ impl fmt::Debug for Tls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Tls(…)")
     }
+}
+
+/// The files of a client.
+#[derive(Debug, Clone, Default)]
+pub struct ClientFiles {
+    /// The authority that certifies servers; without one, those that the system trusts.
+    pub authority: Option<PathBuf>,
+    /// The certificate to show and its key; without them, none is shown.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// How a client secures its connections.
+///
+/// # Errors
+///
+/// When a file cannot be used.
+pub fn client(files: &ClientFiles) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let roots = files.authority.as_deref().map_or_else(|| Ok(system_authorities()), authorities)?;
+    let builder = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots);
+    Ok(match &files.identity {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?)?,
+    })
+}
+
+/// Whom the system trusts: nobody, where it does not tell.
+fn system_authorities() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| file_error(path, error.to_string()))?;
+    }
+    Ok(roots)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| pem_error(path, "private key", error))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -1,16 +1,25 @@
 //! The API of another collector, as its client sees it: bounded in time and size, and every refusal a sentence.
 
+use std::error::Error;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::uri::{Parts, PathAndQuery};
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use spanlint_collector::access::Token;
 use spanlint_collector::api::wire::{ReadingsBody, TraceBody, Version};
+use spanlint_collector::tls::{self, ClientFiles};
 use spanlint_graph::measurement::ServiceReadings;
 use spanlint_graph::text::scrub;
 use spanlint_graph::{TraceId, View, Waterfall};
@@ -24,11 +33,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What is shown to a collector, and whom to believe to be it.
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    pub(crate) token: Option<Token>,
+    pub(crate) files: ClientFiles,
+}
+
 /// The client of one collector.
 #[derive(Debug)]
 pub(crate) struct Remote {
-    client: Client,
-    base: Url,
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    base: Uri,
+    authorization: Option<HeaderValue>,
     /// Who answered last.
     version: Mutex<Option<Version>>,
 }
@@ -39,22 +56,25 @@ struct RefusedBody {
 }
 
 impl Remote {
-    /// The client for `url`, with or without `http://`, that shows `token`. Nothing is asked yet.
-    pub(crate) fn new(url: &str, token: Option<&Token>) -> anyhow::Result<Self> {
+    /// The client for `url`, with or without `http://`, that shows what it has. Nothing is asked yet.
+    pub(crate) fn new(url: &str, access: &Access) -> anyhow::Result<Self> {
         let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let base: Url = full.parse().map_err(|error| anyhow!("{url} is no address of an API: {error}"))?;
-        if base.scheme() != "http" {
-            bail!("{url}: spanlint speaks plain HTTP to its API; forward the port of another machine to this one");
+        let base: Uri = full.parse().map_err(|error| anyhow!("{url} is no address of an API: {error}"))?;
+        if base.host().is_none_or(str::is_empty) || !matches!(base.scheme_str(), Some("http" | "https")) {
+            bail!("{url} is no address of an API: it begins with http:// or https://, then comes a host");
         }
-        let mut headers = HeaderMap::new();
-        if let Some(token) = token {
+        let authorization = access.token.as_ref().map(|token| {
             let mut value = HeaderValue::try_from(token.authorization()).context("the token fits into no header")?;
             value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        let builder = Client::builder().default_headers(headers).no_proxy().redirect(reqwest::redirect::Policy::none());
-        let client = builder.connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
-        Ok(Self { client, base, version: Mutex::default() })
+            anyhow::Ok(value)
+        });
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls::client(&access.files)?);
+        let connector = connector.https_or_http().enable_http1().wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, base, authorization: authorization.transpose()?, version: Mutex::default() })
     }
 
     /// Asks who is there; fails where its snapshots cannot be read here.
@@ -89,12 +109,12 @@ impl Remote {
         let window = view.map(|view| format!("?window={}", view.window)).unwrap_or_default();
         let until = view.and_then(|view| view.until_ns).and_then(|ns| Timestamp::from_nanosecond(ns.into()).ok());
         let at = until.map(|until| format!("&at={until}")).unwrap_or_default();
-        let response = self.send(&format!("/api/v1/snapshot{window}{at}")).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            let body: RefusedBody = serde_json::from_slice(&self.bytes(response).await?)?;
+        let answer = self.send(&format!("/api/v1/snapshot{window}{at}")).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            let body: RefusedBody = serde_json::from_slice(&answer.body)?;
             return Ok(Err(scrub(&body.error).into_owned()));
         }
-        Ok(Ok(self.bytes(self.accepted(response).await?).await?))
+        Ok(Ok(self.accepted(answer)?.to_vec()))
     }
 
     /// What its services measure of themselves.
@@ -105,50 +125,62 @@ impl Remote {
 
     /// A trace; none where it is not kept any more.
     pub(crate) async fn trace(&self, id: TraceId) -> anyhow::Result<Option<Waterfall>> {
-        let response = self.send(&format!("/api/v1/traces/{id}")).await?;
-        if response.status() == StatusCode::NOT_FOUND {
+        let answer = self.send(&format!("/api/v1/traces/{id}")).await?;
+        if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let body: TraceBody = serde_json::from_slice(&self.bytes(self.accepted(response).await?).await?)?;
+        let body: TraceBody = serde_json::from_slice(&self.accepted(answer)?)?;
         Ok(Some(body.try_into()?))
     }
 
     async fn json<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let bytes = self.bytes(self.get(path).await?).await?;
-        serde_json::from_slice(&bytes).with_context(|| format!("{} answers {path} in a way of its own", self.base))
+        let body = self.accepted(self.send(path).await?)?;
+        serde_json::from_slice(&body).with_context(|| format!("{} answers {path} in a way of its own", self.base))
     }
 
-    async fn get(&self, path: &str) -> anyhow::Result<Response> {
-        self.accepted(self.send(path).await?).await
+    async fn send(&self, path: &str) -> anyhow::Result<Answer> {
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(path)).await;
+        answer.map_err(|_| anyhow!("{} does not answer in time", self.base))?
     }
 
-    async fn send(&self, path: &str) -> anyhow::Result<Response> {
-        let url = self.base.join(path).expect("our own paths can be joined to an address");
-        let answer = self.client.get(url).send().await;
-        answer.map_err(|error| {
-            anyhow!("{} does not answer{}", self.base, if error.is_timeout() { " in time" } else { "" })
-        })
+    async fn exchange(&self, path: &str) -> anyhow::Result<Answer> {
+        let mut parts = Parts::from(self.base.clone());
+        parts.path_and_query = Some(path.parse::<PathAndQuery>().expect("our own paths are paths"));
+        let mut request = Request::get(Uri::from_parts(parts).expect("the base is whole"));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        let request = request.body(Empty::new()).expect("an address and headers make a request");
+        let answer = self.client.request(request).await;
+        let answer = answer.map_err(|error| anyhow!("{} does not answer: {}", self.base, first_cause(&error)))?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                anyhow!("{} answers with more than {MAX_ANSWER_BYTES} bytes", self.base)
+            } else {
+                anyhow!("{} hung up", self.base)
+            }
+        });
+        Ok(Answer { status: head.status, body: body?.to_bytes() })
     }
 
     /// An answer that is no refusal; a refusal's own sentence else.
-    async fn accepted(&self, response: Response) -> anyhow::Result<Response> {
-        let status = response.status();
+    fn accepted(&self, Answer { status, body }: Answer) -> anyhow::Result<Bytes> {
         if status.is_success() {
-            return Ok(response);
+            return Ok(body);
         }
-        let body = self.bytes(response).await?;
         let reason = serde_json::from_slice(&body).map_or_else(|_| status.to_string(), |body: RefusedBody| body.error);
         bail!("{} refuses: {}", self.base, scrub(&reason));
     }
+}
 
-    async fn bytes(&self, mut response: Response) -> anyhow::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|_| anyhow!("{} hung up", self.base))? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > MAX_ANSWER_BYTES {
-                bail!("{} answers with more than {MAX_ANSWER_BYTES} bytes", self.base);
-            }
-        }
-        Ok(bytes)
-    }
+/// A whole answer.
+struct Answer {
+    status: StatusCode,
+    body: Bytes,
+}
+
+/// What it all began with: the layers above say only that something failed.
+fn first_cause<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    std::iter::successors(Some(error), |&error| error.source()).last().expect("an error causes itself")
 }

@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<Ending> {
         input.add_recording(Recording::read(&arguments.files)?);
     }
     if let Some(url) = &arguments.from {
-        let remote = Remote::new(url, safety::token(&arguments.token)?.as_ref())?;
+        let remote = Remote::new(url, &safety::access(&arguments.client)?)?;
         service::runtime()?.block_on(input.add_collector(url, &remote))?;
     }
     if !arguments.command.is_empty() {

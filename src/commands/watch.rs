@@ -29,9 +29,9 @@ pub(crate) fn run(arguments: &WatchArguments) -> anyhow::Result<Ending> {
 }
 
 fn watch_other(url: &str, arguments: &WatchArguments, judge: Judge) -> anyhow::Result<Ending> {
-    let token = safety::token(&arguments.receiver.otlp.safety.token)?;
+    let access = safety::access_of_watch(arguments)?;
     service::runtime()?.block_on(async {
-        service::show(Attached::connect(url, token.as_ref(), arguments.window, judge).await?).await?;
+        service::show(Attached::connect(url, &access, arguments.window, judge).await?).await?;
         Ok(Ending::Clean)
     })
 }
