@@ -76,6 +76,12 @@ impl Rule for DataMonolith {
     }
 }
 
+/// Whether so many of all services that use databases are most of them.
+fn is_large(users: usize, all: usize, options: &Options<'_>) -> bool {
+    let [min_services, min_share] = ["min_services", "min_share"].map(|option| options.of(&META).number(option));
+    users as f64 >= min_services && users as f64 >= all as f64 * min_share
+}
+
 /// A database that serves most.
 pub(super) struct Monolith<'a> {
     datastore: NodeIndex,
@@ -96,10 +102,8 @@ impl<'a> Monolith<'a> {
         }
         let services: BTreeSet<_> = by_datastore.values().flat_map(BTreeMap::keys).copied().collect();
         let all = datastore::deployables(graph, services);
-        let [min_services, min_share] = ["min_services", "min_share"].map(|option| options.of(&META).number(option));
         let is_large = |users: &BTreeMap<NodeIndex, Vec<&TableUsage>>| {
-            let users = datastore::deployables(graph, users.keys().copied()) as f64;
-            users >= min_services && users >= all as f64 * min_share
+            is_large(datastore::deployables(graph, users.keys().copied()), all, options)
         };
         let large = by_datastore.into_iter().filter(|(_, users)| is_large(users));
         large.map(|(datastore, users)| Self { datastore, users, all }).collect()
@@ -123,14 +127,9 @@ impl<'a> Monolith<'a> {
         if let Some(reason) = datastore::unknown_identity(info) {
             return Err(case.undecided(reason));
         }
-        let mut requests = 0;
-        for (&service, usages) in &self.users {
-            let calls = usages.iter().map(|usage| usage.facts.reads + usage.facts.writes).sum();
-            let traces = usages.iter().map(|usage| usage.facts.traces).sum();
-            let missing = |missing| case.undecided(format!("{}: {missing}", graph.node(service).name));
-            options.required().edge(calls, traces).map_err(missing)?;
-            requests += graph.node(service).service.as_ref().map_or(0, |service| service.requests);
-        }
+        self.support(graph, options).map_err(|missing| case.undecided(missing))?;
+        let services = self.users.keys().filter_map(|&user| graph.node(user).service.as_ref());
+        let requests = services.map(|service| service.requests).sum();
         options.required().requests(requests).map_err(|missing| case.undecided(missing))?;
         let (users, name) = (self.users.len(), &node.name);
         let share = users as f64 / self.all as f64;
@@ -161,6 +160,21 @@ impl<'a> Monolith<'a> {
             traces: self.proof(),
             ..case.draft()
         })
+    }
+
+    /// Whether enough was seen of as many users as make a monolith; those beyond may be rare.
+    fn support(&self, graph: &CallGraph, options: &Options<'_>) -> Result<(), String> {
+        let mut sure = Vec::new();
+        let mut short = Ok(());
+        for (&service, usages) in &self.users {
+            let calls = usages.iter().map(|usage| usage.facts.reads + usage.facts.writes).sum();
+            let traces = usages.iter().map(|usage| usage.facts.traces).sum();
+            match options.required().edge(calls, traces) {
+                Ok(()) => sure.push(service),
+                Err(missing) => short = short.and(Err(format!("{}: {missing}", graph.node(service).name))),
+            }
+        }
+        if is_large(datastore::deployables(graph, sure), self.all, options) { Ok(()) } else { short }
     }
 
     /// Traces of the uses, as an upper bound for the requests that use it.

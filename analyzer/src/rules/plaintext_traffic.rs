@@ -3,6 +3,7 @@
 //! The signal is the scheme of a call or what the connection says of itself. That nothing is said of encryption proves
 //! nothing. Refused: what stays on one host, and calls between services with a mesh's sidecars, which encrypt unseen.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use spanlint_graph::semantics::is_public_address;
@@ -74,6 +75,7 @@ impl Rule for PlaintextTraffic {
         let mut verdict = Verdict::default();
         let mut inside = Vec::new();
         let tells = |edge: &&Edge| edge.facts.plain_calls + edge.facts.encrypted_calls > 0;
+        let own = OwnZones::of(graph);
         let told = graph.edges.iter().filter(|edge| !edge.is_derived).filter(tells);
         let mut tells_any = false;
         for edge in told {
@@ -81,7 +83,7 @@ impl Rule for PlaintextTraffic {
             if edge.facts.plain_calls == 0 || stays(graph, edge) {
                 continue;
             }
-            if leaves(graph, edge) {
+            if leaves(graph, edge, &own) {
                 verdict.take(outside(graph, options, edge));
             } else {
                 inside.push(edge);
@@ -111,15 +113,29 @@ fn stays(graph: &CallGraph, edge: &Edge) -> bool {
 }
 
 /// Whether calls leave the system: from one of its services to a host outside, or from outside to it.
-fn leaves(graph: &CallGraph, edge: &Edge) -> bool {
+fn leaves(graph: &CallGraph, edge: &Edge, own: &OwnZones<'_>) -> bool {
     let (from, to) = (graph.node(edge.from), graph.node(edge.to));
+    let is_outside = |host: &str| is_public_ip(host) || is_public_name(host) && !own.has(host);
     match to.kind {
-        NodeKind::External => hosts(edge, to).any(|host| is_public_ip(host) || is_public_name(host)),
-        NodeKind::Service if from.kind == NodeKind::Client => {
-            edge.hosts.iter().any(|(host, _)| is_public_ip(host) || is_public_name(host))
-        }
+        NodeKind::External => hosts(edge, to).any(is_outside),
+        NodeKind::Service if from.kind == NodeKind::Client => edge.hosts.iter().any(|(host, _)| is_outside(host)),
         NodeKind::Datastore | NodeKind::Topic => edge.hosts.iter().any(|(host, _)| is_public_ip(host)),
         NodeKind::Service | NodeKind::Client => false,
+    }
+}
+
+/// Zones that the system itself makes: a cluster knows its services as `service.namespace`, and the members of a set as
+/// `service-3.service`.
+struct OwnZones<'a>(BTreeSet<&'a str>);
+
+impl<'a> OwnZones<'a> {
+    fn of(graph: &'a CallGraph) -> Self {
+        let services = graph.nodes.iter().filter_map(|node| node.service.as_ref());
+        Self(services.flat_map(|service| [service.name.as_str(), service.namespace.as_str()]).collect())
+    }
+
+    fn has(&self, host: &str) -> bool {
+        host.rsplit_once('.').is_some_and(|(_, zone)| self.0.contains(zone))
     }
 }
 
@@ -245,6 +261,16 @@ mod tests {
         for host in ["legacy", "10.0.0.7", "legacy.shop.svc.cluster.local", "legacy.corp"] {
             let expected = format!("note proven: web calls {host} in plain text, inside of the system");
             check(&format!("web GET /\n  host {host} GET /old plain"), &[&expected]);
+        }
+    }
+
+    #[test]
+    fn the_systems_own_zones_are_inside() {
+        let traces = |host: &str| format!("web GET /\n  cart GET /cart\n  host {host} GET /old plain");
+        for (host, is_outside) in [("legacy.cart", false), ("legacy.cart.example", true)] {
+            let graph = crate::testing::graph(&traces(host).replace(" plain", " url.scheme=http"));
+            let edge = graph.edges.iter().find(|edge| edge.facts.plain_calls > 0).unwrap();
+            assert_eq!(leaves(&graph, edge, &OwnZones::of(&graph)), is_outside, "{host}");
         }
     }
 

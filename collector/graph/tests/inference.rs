@@ -59,7 +59,7 @@ fn an_unmatched_call_names_its_peer_by_the_best_attribute() {
 #[test]
 fn a_peer_with_the_name_of_a_service_is_that_service() {
     let known = "cart server \"GET /\" 0+5\n\na internal \"x\" 0+9\n  a client \"y\" 0+5 ";
-    for address in ["cart", "cart:8080", "cart.shop.svc.cluster.local:8080"] {
+    for address in ["cart", "cart:8080", "cart.shop.svc.cluster.local:8080", "cart-3.cart", "cart-0.cart.shop:8080"] {
         check(&format!("{known}server.address={address}"), &["client -> cart other 1", "a -> cart other 1"]);
     }
 }
@@ -141,16 +141,22 @@ fn an_orphan_keeps_its_node_without_a_caller() {
 }
 
 #[test]
-fn what_is_left_of_a_request_that_was_lost_is_one_request_of_an_unknown_operation() {
-    let below = |service: &str, parent: u64| format!("{service} internal \"receive\" 0+1 parent={parent}");
-    let call = "a client \"GET\" 1+5 parent=77 peer.service=b\n  b server \"y\" 2+3";
-    let graph = notation::graph(&[below("a", 77), call.to_owned(), below("a", 77), below("a", 78)].join("\n"));
+fn what_is_left_of_a_request_that_was_lost_are_its_calls() {
+    let left =
+        "a internal \"receive\" 0+1 parent=77\na client \"GET\" 1+5 parent=77 peer.service=b\n  b server \"y\" 2+3";
+    let graph = notation::graph(left);
     assert_eq!(notation::edges(&graph), "a -> b other 1");
-    let requests = |node: u32| {
-        let of_node = graph.operations.iter().filter(move |operation| operation.node.0 == node);
-        of_node.map(|operation| (operation.name.as_str(), operation.facts.requests)).collect::<Vec<_>>()
-    };
-    assert_eq!([requests(0), requests(1)], [vec![("", 2)], vec![("y", 1)]]);
+    let operations: Vec<_> = graph.operations.iter().map(|operation| operation.name.as_str()).collect();
+    assert_eq!(operations, ["y"]);
+    // Where the request is there, and only what stood between is not, they are its own.
+    let graph = notation::graph(&format!("a server \"x\" 0+9\n{left}"));
+    assert_eq!(notation::edges(&graph), "client -> a other 1\na -> b other 1");
+    let requests: Vec<_> =
+        graph.operations.iter().map(|operation| (operation.name.as_str(), operation.facts.relays)).collect();
+    assert_eq!(requests, [("x", 1), ("y", 0)]);
+    // A recording of nothing else tells of nothing else.
+    let graph = notation::graph("a client \"GET\" 1+5 parent=77 peer.service=b");
+    assert_eq!(graph.operations.len(), 1);
 }
 
 #[test]

@@ -166,8 +166,8 @@ pub(super) fn slow_query(land: &mut Land) -> Planted {
 }
 
 pub(super) const LIKE_SLOW_QUERY: &[(&str, Plan)] = &[
-    ("one slow query in a hundred", |land| {
-        let service = querying(land, 100, |access| access.slow = (0.01, 800_000));
+    ("one slow query in two hundred", |land| {
+        let service = querying(land, 100, |access| access.slow = (0.005, 800_000));
         Planted::of(land, &[service])
     }),
     ("queries that stay below", |land| {

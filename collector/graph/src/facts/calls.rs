@@ -1,15 +1,14 @@
 //! Who called whom in one trace: its requests, and the calls that each of them makes.
 
 use crate::facts::Entry;
-use crate::hash::HashMap;
 use crate::name::Name;
-use crate::span::{
-    Access, Call, EdgeKind, Location, Marks, NodeKey, Outcome, ServiceKey, Span, SpanId, SpanKind, Transport,
-};
+use crate::span::{Access, Call, EdgeKind, Location, Marks, NodeKey, Outcome, Span, SpanId, SpanKind, Transport};
 use crate::trace::Tree;
 
 /// The longest chain of callers that is walked, in requests.
 pub(super) const MAX_CHAIN: usize = 256;
+/// The most requests of a trace that are looked at for one to which a span without its parent belongs.
+const MAX_LOOKED_AT: usize = 256;
 
 /// One execution of an operation.
 #[derive(Debug)]
@@ -27,6 +26,13 @@ pub(super) struct Request {
     pub(super) is_outside: bool,
     /// Whether the span that opened it never came, so that nobody knows what was asked.
     pub(super) is_lost: bool,
+}
+
+impl Request {
+    /// Whether anything is said of it beside its calls.
+    pub(super) fn counts(&self) -> bool {
+        !self.is_probe && !self.is_outside && !self.is_lost
+    }
 }
 
 /// One call of a request, or one delivery of a message to it.
@@ -123,16 +129,26 @@ pub(super) struct Calls<'a> {
 
 impl<'a> Calls<'a> {
     pub(super) fn of(spans: &'a [Span], tree: &Tree) -> Self {
-        let request_of = vec![0; spans.len()];
-        let (requests, made, lost) = (Vec::new(), Vec::new(), HashMap::default());
-        let mut reader = Reader { spans, tree, request_of, requests, made, lost };
-        for &index in &tree.order {
+        let mut reader =
+            Reader { spans, tree, request_of: vec![0; spans.len()], requests: Vec::new(), made: Vec::new() };
+        // What was torn off is placed last, so that the requests that it may belong to are there.
+        let is_torn = torn(spans, tree);
+        let (whole, torn): (Vec<usize>, Vec<usize>) = tree.order.iter().partition(|&&index| !is_torn[index]);
+        for index in whole {
             reader.place(index);
+        }
+        let found = reader.requests.len();
+        for index in torn {
+            reader.place_torn(index, found);
         }
         for index in 0..spans.len() {
             reader.read(index);
         }
-        let Reader { requests, mut made, .. } = reader;
+        let Reader { mut requests, mut made, .. } = reader;
+        // A recording that begins within a request has nothing else to tell of.
+        if requests.iter().all(|request| request.is_lost) {
+            requests.iter_mut().for_each(|request| request.is_lost = false);
+        }
         made.retain(|call| !requests[call.request].is_probe);
         name_unmatched(&mut made);
         made.sort_by_key(|call| (call.request, call.start_ns));
@@ -149,6 +165,19 @@ impl<'a> Calls<'a> {
         });
         next.take(MAX_CHAIN)
     }
+}
+
+/// Which spans hang below one whose parent never came, although it does not open a request by itself.
+fn torn(spans: &[Span], tree: &Tree) -> Vec<bool> {
+    let opens = |span: &Span| matches!(span.shape.kind, SpanKind::Server | SpanKind::Consumer);
+    let mut is_torn = vec![false; spans.len()];
+    for &index in &tree.order {
+        is_torn[index] = match tree.parent[index] {
+            Some(parent) => is_torn[parent],
+            None => tree.is_orphan[index] && !opens(&spans[index]),
+        };
+    }
+    is_torn
 }
 
 /// A callee that sent spans for some of the calls to one peer is the callee of the others, too: half of its spans may
@@ -191,8 +220,6 @@ struct Reader<'a, 't> {
     request_of: Vec<usize>,
     requests: Vec<Request>,
     made: Vec<Made<'a>>,
-    /// The requests whose opening span never came, by its id and service.
-    lost: HashMap<(SpanId, ServiceKey), usize>,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -204,15 +231,6 @@ impl<'a> Reader<'a, '_> {
         if !opens {
             self.request_of[index] = self.request_of[parent.expect("a root opens a request")];
             return;
-        }
-        // What a request did is told by its spans, also where the one that opened it was lost on the way.
-        let is_lost = self.tree.is_orphan[index] && !matches!(span.shape.kind, SpanKind::Server | SpanKind::Consumer);
-        if is_lost {
-            let request = *self.lost.entry((span.parent_id, span.shape.service)).or_insert(self.requests.len());
-            if request < self.requests.len() {
-                self.request_of[index] = request;
-                return;
-            }
         }
         let is_outside = |span: &Span| span.marks.has(Marks::DEVICE);
         let above = parent.filter(|&parent| calls(&self.spans[parent], span));
@@ -236,8 +254,29 @@ impl<'a> Reader<'a, '_> {
             is_synchronous: !is_message,
             is_probe: span.shape.is_probe,
             is_outside: is_outside(span),
-            is_lost,
+            is_lost: self.tree.is_orphan[index] && !matches!(span.shape.kind, SpanKind::Server | SpanKind::Consumer),
         });
+    }
+
+    /// Puts a span that was torn off into the only one of the first `found` requests of its service during which it
+    /// was: what stood between them was lost. Else it is what is left of a request that was lost.
+    fn place_torn(&mut self, index: usize, found: usize) {
+        let span = &self.spans[index];
+        if self.tree.parent[index].is_some() {
+            return self.place(index);
+        }
+        let is_around = |request: &Request| {
+            let opening = &self.spans[request.span];
+            opening.shape.service == span.shape.service
+                && opening.start_ns <= span.start_ns
+                && span.end_ns <= opening.end_ns
+        };
+        let looked_at = self.requests[..found].iter().take(MAX_LOOKED_AT).enumerate();
+        let mut around = looked_at.filter(|(_, request)| is_around(request)).map(|(place, _)| place);
+        match (around.next(), around.next()) {
+            (Some(only), None) => self.request_of[index] = only,
+            _ => self.place(index),
+        }
     }
 
     /// Reads the calls that a span makes or, having no client span above it, takes.

@@ -22,7 +22,7 @@ impl<'a> Binding<'a> {
     }
 
     /// A peer is a service if it has its name, or if it is a host of a cluster whose first label is that name
-    /// (`cart.shop.svc.cluster.local:8080`). Of several with one name the caller's namespace decides. Other hosts that
+    /// (`cart.shop.svc.cluster.local:8080`), or a member of a set of that name (`cart-3.cart`). Of several with one name the caller's namespace decides. Other hosts that
     /// begin like a service (`api.stripe.com`) are not it.
     pub(super) fn bind(&self, caller: NodeKey, callee: NodeKey) -> NodeKey {
         let NodeKey::Peer(peer) = callee else { return callee };
@@ -33,7 +33,9 @@ impl<'a> Binding<'a> {
         }
         let Some((label, rest)) = host.split_once('.') else { return callee };
         let zone = rest.split('.').next();
-        let bound = if is_within_cluster(rest) {
+        let bound = if let Some(set) = zone.filter(|set| is_member(label, set)) {
+            self.choose(caller, set, None)
+        } else if is_within_cluster(rest) {
             self.choose(caller, label, zone).or_else(|| self.choose(caller, label, None))
         } else {
             // `cart.shop` is the short form within a cluster: the second label is the namespace.
@@ -55,6 +57,12 @@ impl<'a> Binding<'a> {
             _ => candidates.iter().filter(fits).find(is_near).copied(),
         }
     }
+}
+
+/// Whether a host is the numbered member of a set: `cart-3` of `cart`.
+fn is_member(label: &str, set: &str) -> bool {
+    let number = label.strip_prefix(set).and_then(|rest| rest.strip_prefix('-'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// Whether what follows the first label of a host belongs to a cluster or a private network.

@@ -88,14 +88,11 @@ impl<'a> Reading<'a> {
 
     fn operation(&self, request: usize) -> OperationKey {
         let span = self.opening(request);
-        let is_lost = self.calls.requests[request].is_lost;
-        OperationKey {
-            service: span.shape.service,
-            operation: if is_lost { Name::EMPTY } else { span.shape.operation },
-        }
+        OperationKey { service: span.shape.service, operation: span.shape.operation }
     }
 
-    /// Each request that counts, with its number and the calls that it makes, not the deliveries that it takes.
+    /// Each request that counts, with its number and the calls that it makes, not the deliveries that it takes. What is
+    /// left of a lost one says neither what was asked nor how long it took.
     fn requests(&self) -> impl Iterator<Item = (usize, Vec<&'a Made<'a>>)> {
         let mut rest = &self.calls.made[..];
         let numbered = self.calls.requests.iter().enumerate();
@@ -103,8 +100,7 @@ impl<'a> Reading<'a> {
             let (made, later) = rest.split_at(rest.partition_point(|call| call.request <= index));
             rest = later;
             let own = NodeKey::Service(self.opening(index).shape.service);
-            let counts = !request.is_probe && !request.is_outside;
-            counts.then(|| (index, made.iter().filter(|call| call.caller == own).collect()))
+            request.counts().then(|| (index, made.iter().filter(|call| call.caller == own).collect()))
         })
     }
 }

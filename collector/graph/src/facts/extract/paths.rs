@@ -27,8 +27,7 @@ impl EnvironmentFacts {
         }
         let requests = &reading.calls.requests;
         let is_start = |index: &usize| requests[*index].caller.is_none() || !requests[*index].is_synchronous;
-        let counts = |index: &usize| !requests[*index].is_probe && !requests[*index].is_outside;
-        for start in (0..requests.len()).filter(is_start).filter(counts) {
+        for start in (0..requests.len()).filter(is_start).filter(|&index| requests[index].counts()) {
             let facts = self.operations.entry(reading.operation(start));
             facts.depth.record(below.depth[start]);
             facts.deepest.offer(below.depth[start], reading.trace_id);
@@ -95,7 +94,7 @@ impl EnvironmentFacts {
                 entry = at;
             }
             path.dedup();
-            if below.root[index] != entry || path.len() < 2 || requests[entry].is_outside {
+            if below.root[index] != entry || path.len() < 2 || !requests[entry].counts() {
                 continue;
             }
             match whole(&path) {
@@ -197,8 +196,7 @@ impl Below {
     /// The requests without a caller that count.
     fn roots<'a>(&'a self, reading: &'a Reading<'_>) -> impl Iterator<Item = usize> + 'a {
         let numbered = reading.calls.requests.iter().enumerate();
-        let counts =
-            numbered.filter(|(index, request)| self.root[*index] == *index && !request.is_probe && !request.is_outside);
+        let counts = numbered.filter(|(index, request)| self.root[*index] == *index && request.counts());
         counts.map(|(index, _)| index)
     }
 
