@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use spanlint_collector::limits::Limits;
 use spanlint_collector::read::{self, Input, ReadResult};
+use spanlint_graph::facts::EnvironmentFacts;
 use spanlint_graph::resolve::environments;
 use spanlint_graph::span::ServiceKey;
 use spanlint_graph::what_if::Change;
-use spanlint_graph::{CallGraph, Facts, Fold, LogLine, Trace, TraceId, Vocabulary, Waterfall, resolve};
+use spanlint_graph::{CallGraph, Facts, Fold, LogLine, Name, Trace, TraceId, Vocabulary, Waterfall, resolve};
 
 use crate::output;
 
@@ -104,20 +105,35 @@ impl Recording {
     }
 }
 
-/// The services that sent spans.
-fn traced_services(facts: &Facts) -> BTreeSet<ServiceKey> {
-    let services = facts.environments.values().flat_map(|environment| environment.services.sorted());
-    services.filter(|(_, service)| service.spans > 0).map(|(key, _)| key).collect()
+/// The services that sent spans, with their environments, and once more without.
+fn traced_services(facts: &Facts) -> BTreeSet<(Name, ServiceKey)> {
+    let services = |(name, facts): (Name, &EnvironmentFacts)| {
+        let traced = facts.services.sorted().into_iter().filter(|(_, service)| service.spans > 0);
+        traced.flat_map(move |(key, _)| [(name, key), (Name::EMPTY, key)]).collect::<Vec<_>>()
+    };
+    facts.environments.sorted().into_iter().flat_map(services).collect()
 }
 
-/// Services of which nothing but log lines came are nodes without edges.
-fn add_silent_services(facts: &mut Facts, traced: &BTreeSet<ServiceKey>, logs: &[LogLine], vocabulary: &Vocabulary) {
+/// Services of which nothing but log lines came are nodes without edges. Whoever logs often leaves out the environment
+/// that its spans name: a service that is traced anywhere is none of them then.
+fn add_silent_services(
+    facts: &mut Facts,
+    traced: &BTreeSet<(Name, ServiceKey)>,
+    logs: &[LogLine],
+    vocabulary: &Vocabulary,
+) {
     for line in logs {
         let resource = vocabulary.resource(line.resource);
-        if !traced.contains(&resource.service) {
+        if !traced.contains(&(resource.environment, resource.service)) {
             facts.add_silent_service(&resource, line.time_ns);
         }
     }
+}
+
+/// Whether there are services, and not one span.
+pub(crate) fn is_without_spans(facts: &Facts) -> bool {
+    let environments = facts.environments.sorted();
+    !environments.is_empty() && environments.iter().all(|(_, facts)| facts.counts.spans == 0)
 }
 
 /// The call graph of the named environment, else of the one with the most spans; the others are named.
@@ -163,5 +179,54 @@ fn say_what_was_passed_over(result: &ReadResult) {
             "note: {count} files without spans skipped, such as {}, which {}",
             first.path, first.reason
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A resource of `environment/service`, either of which may be missing.
+    fn resource(name: &str) -> String {
+        let (environment, service) = name.split_once('/').expect("environment and service");
+        let attribute = |(key, text)| format!(r#"{{"key":"{key}","value":{{"stringValue":"{text}"}}}}"#);
+        let given = [("deployment.environment.name", environment), ("service.name", service)];
+        let given = given.into_iter().filter(|(_, text)| !text.is_empty()).map(attribute);
+        format!(r#""resource":{{"attributes":[{}]}}"#, given.collect::<Vec<_>>().join(","))
+    }
+
+    /// The services of a recording in which some sent a span and others a log line, by environment.
+    #[track_caller]
+    fn check(traced: &[&str], logging: &[&str], expected: &[&str]) {
+        let span = r#"{"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"0001020304050607","name":"work","startTimeUnixNano":"1000","endTimeUnixNano":"2000"}"#;
+        let spans = |name: &&str| {
+            format!(r#"{{"resourceSpans":[{{{},"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#, resource(name))
+        };
+        let line = r#"{"timeUnixNano":"1000","body":{"stringValue":"hello"}}"#;
+        let lines = |name: &&str| {
+            format!(r#"{{"resourceLogs":[{{{},"scopeLogs":[{{"logRecords":[{line}]}}]}}]}}"#, resource(name))
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let requests: Vec<String> = traced.iter().map(spans).chain(logging.iter().map(lines)).collect();
+        std::fs::write(file.path(), requests.join("\n")).unwrap();
+        let recording = Recording::read(&[file.path().to_owned()]).unwrap();
+        assert_eq!(is_without_spans(&recording.facts), traced.is_empty());
+        let mut found = Vec::new();
+        for name in environments(&recording.facts, &recording.vocabulary.names) {
+            let graph = resolve(&recording.facts, name, &recording.vocabulary.names);
+            assert!(graph.edges.iter().all(|edge| graph.node(edge.to).name != "worker"), "who logs has no edges");
+            let services = graph.nodes.iter().filter(|node| node.id.starts_with("service:"));
+            found.extend(services.map(|node| format!("{}/{}", graph.environment, node.name)));
+        }
+        found.sort();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn who_only_logs_is_a_service_of_its_environment() {
+        check(&[], &["/worker"], &["/worker"]);
+        check(&["prod/shop"], &["prod/shop", "prod/worker"], &["prod/shop", "prod/worker"]);
+        check(&["prod/shop"], &["test/shop"], &["prod/shop", "test/shop"]);
+        check(&["prod/shop"], &["/shop"], &["prod/shop"]);
     }
 }

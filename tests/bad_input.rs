@@ -56,7 +56,11 @@ fn what_is_no_recording_is_refused_with_what_it_is() {
     refused([0u8, 159, 146, 150, 255, 254].repeat(1000), &["looks like binary data"]);
     refused(r#"{"a":1}"#, &["looks like JSON without resourceSpans"]);
     let logs = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"hello"}}]}]}]}"#;
-    refused(logs, &["looks like OTLP logs or metrics"]);
+    let ran = check(logs);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("log lines only"), "{}", ran.stderr);
+    let metrics = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"requests"}]}]}]}"#;
+    refused(metrics, &["looks like OTLP metrics"]);
     refused(&request(&[""])[..150], &["no readable span", "line 1"]);
 }
 

@@ -34,6 +34,11 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<Ending> {
         // There is nothing to report, and why the command failed matters more.
         return Ok(Ending::of_command(code));
     }
+    if arguments.from.is_none() && recording::is_without_spans(&input.facts) {
+        bail!(
+            "the input has log lines only: there is nothing to judge without spans (`spanlint watch` shows who logs)"
+        );
+    }
     let graph = recording::graph(&input.facts, &input.vocabulary, arguments.environment.as_deref())?;
     let analysis = judge.judge(&graph, Mode::Check);
     let report_input = ReportInput {

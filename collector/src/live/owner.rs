@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanlint_graph::facts::EnvironmentFacts;
 use spanlint_graph::measurement::ServiceReadings;
 use spanlint_graph::resolve::environments;
 use spanlint_graph::span::{Resource, ResourceId};
@@ -268,8 +269,16 @@ impl Owner {
     fn add_silent_services(&mut self, now: Moment) {
         let run = self.windows.live(Window::All);
         let is_traced = |resource: &Resource| {
-            let services = run.environments.values().filter_map(|facts| facts.services.get(&resource.service));
-            services.into_iter().any(|service| service.spans > 0)
+            let is_in = |facts: &EnvironmentFacts| {
+                facts.services.get(&resource.service).is_some_and(|service| service.spans > 0)
+            };
+            // Whoever logs often leaves out the environment that its spans name.
+            let anywhere = resource.environment.is_empty();
+            if anywhere {
+                run.environments.values().any(is_in)
+            } else {
+                run.environments.get(&resource.environment).is_some_and(is_in)
+            }
         };
         for (resource, time_ns) in self.records.silent_services(&self.vocabulary, is_traced, now) {
             self.windows.add_silent_service(&resource, time_ns);

@@ -2,8 +2,8 @@
 //!
 //! Reads OTLP as JSON (one object, an array, lines) and as protobuf (one request, or requests each behind its length),
 //! answers of Tempo, JSON of Jaeger and of Zipkin v2, and snapshots, also compressed with gzip or zstd. A bad record
-//! among good ones is counted with its place; a file named directly that gives no span is an error, a file inside a
-//! folder is skipped with a reason. Several files are read at the same time, but what is returned depends on the input
+//! among good ones is counted with its place; a file named directly that gives neither span nor log line is an error, a
+//! file inside a folder is skipped with a reason. Several files are read at the same time, but what is returned depends on the input
 //! alone. It does not follow links to folders, and it does not merge snapshots: whether their traces are disjoint is
 //! for the caller to know.
 
@@ -51,7 +51,7 @@ pub struct ReadResult {
     pub batch: SpanBatch,
     /// The snapshots, in the same order.
     pub snapshots: Vec<Snapshot>,
-    /// The files that gave spans or are snapshots.
+    /// The files that gave spans or log lines, or are snapshots.
     pub files: Vec<FileSummary>,
     /// The files of folders that gave none.
     pub skipped: Vec<Skipped>,
@@ -87,7 +87,7 @@ pub struct FileSummary {
     pub bad: BadRecords,
 }
 
-/// A file of a folder that gave no spans.
+/// A file of a folder that gave none.
 #[derive(Debug)]
 pub struct Skipped {
     /// Where it is.
@@ -107,7 +107,7 @@ pub enum ReadError {
         /// What the system says.
         source: io::Error,
     },
-    /// A file gives no span.
+    /// A file gives neither span nor log line.
     #[error("{path}: {reason}")]
     File {
         /// Where it is.

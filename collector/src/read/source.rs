@@ -28,7 +28,7 @@ pub enum Format {
     Snapshot,
 }
 
-/// Why a source gives no span.
+/// Why a source gives neither span nor log line.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The system cannot read it, or its compression is damaged.
@@ -87,17 +87,17 @@ impl Contents {
         self.decoded.add(decoded);
     }
 
-    /// The contents if they hold a span, else why they do not.
-    fn with_spans(self) -> Result<Self, SourceError> {
+    /// The contents if they hold a span or a log line, else why they do not.
+    fn with_records(self) -> Result<Self, SourceError> {
         let other_records = self.decoded.other_records();
-        if !self.batch.spans.is_empty() {
+        if !self.batch.spans.is_empty() || !self.batch.logs.is_empty() {
             Ok(self)
         } else if let Some(refusal) = self.batch.refusals.first() {
             Err(SourceError::NoSpans { reason: refusal.to_string() })
         } else if let Some(bad) = self.bad.first.first() {
             Err(SourceError::NoSpans { reason: bad.to_string() })
         } else if other_records > 0 {
-            let looks_like = format!("OTLP logs or metrics ({other_records} records)");
+            let looks_like = format!("OTLP metrics ({other_records} records)");
             Err(SourceError::NotTraces { looks_like })
         } else {
             Err(SourceError::NoSpans { reason: "it holds none".to_owned() })
@@ -105,7 +105,7 @@ impl Contents {
     }
 }
 
-/// Reads a whole source; never empty of spans, unless it is a snapshot.
+/// Reads a whole source; never empty of spans and log lines, unless it is a snapshot.
 pub(super) fn read(reader: impl Read, limits: &Limits) -> Result<Contents, SourceError> {
     let (head, reader) = with_head(reader, sniff::ZSTD_MAGIC.len()).map_err(SourceError::Io)?;
     if head.is_empty() {
@@ -136,7 +136,7 @@ fn read_decompressed(reader: impl Read, limits: &Limits) -> Result<Contents, Sou
     // A torn recording shows what it is only by how it starts.
     let is_torn = if is_json { contents.bad.count > 0 } else { head[0] == b'\n' && looks_like == sniff::BINARY };
     if contents.decoded.is_recognized || is_torn {
-        contents.with_spans()
+        contents.with_records()
     } else if is_blank {
         Err(SourceError::Empty)
     } else {

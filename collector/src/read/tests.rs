@@ -194,7 +194,7 @@ fn what_is_not_a_recording_says_what_it_looks_like() {
     check_error(br#"{"data":null,"errors":[{"code":404}]}"#, "looks like an answer of Jaeger's API without spans");
     check_error(b"{\n\"trace\":{}\n}", "an answer of Tempo's API without batches");
     check_error(br#"[{"parent":"a","child":"b","callCount":1}]"#, "Jaeger's dependency list, which has no spans");
-    check_error(br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}"#, "OTLP logs or metrics (1 records)");
+    check_error(br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{}]}]}]}"#, "OTLP metrics (1 records)");
     check_error(&[0x1f, 0x8b, 1, 2, 3], "cannot be read");
     check_error(&[0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff], "cannot be read");
 }
