@@ -224,3 +224,87 @@ impl Source for Session {
         self.view.send_replace(view);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use jiff::Timestamp;
+    use spanlint_collector::CollectorConfig;
+    use spanlint_collector::assemble::Settle;
+    use spanlint_collector::live::LiveSettings;
+    use spanlint_graph::Window;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::api;
+
+    /// A session over a collector that holds one span, what receives for it, and the time of the span.
+    async fn session() -> (Collector, Arc<Session>, Timestamp) {
+        let settle = Settle::Quiet { complete: Duration::ZERO, incomplete: Duration::ZERO };
+        let live = LiveSettings { settle, window: Window::FiveMinutes, ..LiveSettings::default() };
+        let collector = Collector::start(CollectorConfig { live, ..CollectorConfig::private() }).await.unwrap();
+        let session = Session::start(Frame::default(), Judge::default(), &collector);
+        let now = Timestamp::now();
+        let at_ns = now.as_nanosecond();
+        let body = format!(
+            r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"shop"}}}}]}},"scopeSpans":[{{"spans":[{{"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"0001020304050607","name":"GET /","kind":2,"startTimeUnixNano":"{at_ns}","endTimeUnixNano":"{at_ns}"}}]}}]}}]}}"#
+        );
+        let url = format!("http://{}/v1/traces", collector.addresses().otlp_http.unwrap());
+        let request = reqwest::Client::new().post(url).header("content-type", "application/json");
+        assert_eq!(request.body(body).send().await.unwrap().status(), 200);
+        let mut pictures = session.pictures();
+        pictures.wait_for(|live| !live.graph.nodes.is_empty()).await.unwrap();
+        (collector, session, now)
+    }
+
+    fn minutes_ago(minutes: i64) -> Timestamp {
+        Timestamp::now() - jiff::SignedDuration::from_mins(minutes)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_dashboard_looks_where_it_wants_and_others_see_what_is_published() {
+        let (collector, session, at) = session().await;
+        let mut shown = session.live();
+        for view in [
+            View { window: Window::All, until_ns: None },
+            View { window: Window::Minute, until_ns: Some(at.as_nanosecond() as u64) },
+            View { window: Window::FiveMinutes, until_ns: None },
+        ] {
+            session.look(view);
+            let picture = shown.wait_for(|live| live.view == Some(view)).await.unwrap().clone();
+            assert_eq!((picture.graph.counts.spans, &picture.status.notice), (1, &None), "{view:?}");
+        }
+        let gone = View { window: Window::Minute, until_ns: Some(minutes_ago(60).as_nanosecond() as u64) };
+        session.look(gone);
+        let picture = shown.wait_for(|live| live.view == Some(gone)).await.unwrap().clone();
+        assert!(picture.graph.nodes.is_empty());
+        assert!(picture.status.notice.as_ref().unwrap().contains("not kept"), "{:?}", picture.status.notice);
+        let published = session.pictures().borrow().clone();
+        assert_eq!((published.view, published.graph.counts.spans), (Some(session.default_view()), 1));
+        collector.finish().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn findings_are_those_of_the_window_that_is_asked_for() {
+        let (collector, session, at) = session().await;
+        let routes = api::routes(Arc::clone(&session), collector.stopping());
+        let check = async |query: &str, expected: StatusCode, words: &str| {
+            let request = Request::get(format!("/api/v1/findings{query}")).body(Body::empty()).unwrap();
+            let answer = routes.clone().oneshot(request).await.unwrap();
+            let status = answer.status();
+            let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+            let body = String::from_utf8(body.into()).unwrap();
+            assert!(status == expected && body.contains(words), "{query}: {status} {body}");
+        };
+        for query in ["", "?window=1m", "?window=all", &format!("?window=15m&at={at}")] {
+            check(query, StatusCode::OK, "service:shop").await;
+        }
+        check("?window=7m", StatusCode::BAD_REQUEST, "15m").await;
+        check("?at=noon", StatusCode::BAD_REQUEST, "no time").await;
+        check(&format!("?at={}", minutes_ago(60)), StatusCode::NOT_FOUND, "history begins").await;
+        collector.finish().await;
+    }
+}

@@ -65,6 +65,16 @@ fn a_peer_with_the_name_of_a_service_is_that_service() {
 }
 
 #[test]
+fn a_peer_of_a_namespace_is_the_service_there_and_no_other() {
+    let known = "cart server \"GET /\" 0+5 namespace=shop\n\ncart server \"GET /\" 0+5 namespace=bank\n\n";
+    let call = "a internal \"x\" 0+9\n  a client \"y\" 0+5 service.peer.name=cart service.peer.namespace=";
+    let clients = ["client -> bank/cart other 1", "client -> shop/cart other 1"];
+    for (namespace, peer) in [("shop", "shop/cart"), ("bank", "bank/cart"), ("moon", "external:moon/cart")] {
+        check(&format!("{known}{call}{namespace}"), &[&clients[..], &[&*format!("a -> {peer} other 1")]].concat());
+    }
+}
+
+#[test]
 fn a_wrapper_around_a_call_is_not_another_call() {
     check(
         "a internal \"x\" 0+9

@@ -1,9 +1,8 @@
 //! Traces and graphs as short text, so that a test shows what it is about.
 //!
 //! A line is a span, its indent its parent: `service kind "name" start+duration key=value...`, times in milliseconds.
-//! A blank line ends a trace. `status=error` fails the span, `env=x`, `host=x`, `instance=x` and `device=x` are
-//! resource attributes, `link=N`
-//! links to the N-th span of the whole input (from 1).
+//! A blank line ends a trace. `status=error` fails the span, `env=x`, `namespace=x`, `host=x`, `instance=x` and `device=x`
+//! are resource attributes, `link=N` links to the N-th span of the whole input (from 1).
 
 use spanlint_graph::span::{Attribute, Link, SpanId, SpanKind, SpanView, Value};
 use spanlint_graph::{BatchBuilder, CallGraph, Facts, Name, Span, SpanBatch, SpanVisitor, Trace, TraceId};
@@ -54,6 +53,7 @@ fn span(builder: &mut BatchBuilder, line: &str, trace_id: TraceId, id: u64, pare
         match key {
             "status" => view.is_error = value == "error",
             "env" => resource.push(text("deployment.environment.name", value)),
+            "namespace" => resource.push(text("service.namespace", value)),
             "host" => resource.push(text("host.name", value)),
             "instance" => resource.push(text("service.instance.id", value)),
             "device" => resource.push(text("browser.platform", value)),

@@ -153,6 +153,44 @@ async fn the_service_graph_is_that_of_the_whole_run() {
     }
 }
 
+/// `EPOCH_NS`, when the traces of tests begin.
+const EPOCH: &str = "2023-11-14T22:13:20Z";
+
+#[tokio::test(start_paused = true)]
+async fn any_kept_window_can_be_asked_for() {
+    let live = simulated(&LiveSettings { window: Window::Minute, ..LiveSettings::default() });
+    let api = guarded(router(&live, Arc::default(), None), &[], Guard::default());
+    live.intake().submit(batch(&[root(0xabc, 1), child(0xabc, 2, 1)])).unwrap();
+    let mut published = live.published();
+    published.wait_for(|published| !published.environments.is_empty()).await.unwrap();
+    published.wait_for(|published| published.environments.is_empty()).await.unwrap();
+    for (query, expected) in [
+        ("", 0),
+        ("?window=1m", 0),
+        ("?window=5m", 2),
+        ("?window=all", 2),
+        (&*format!("?at={EPOCH}"), 2),
+        (&format!("?window=15m&at={EPOCH}"), 2),
+    ] {
+        let (status, body) = get_from(api.clone(), &format!("/api/v1/graph{query}"), "localhost").await;
+        let graph: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &graph["spans"]), (StatusCode::OK, &json!(expected)), "{query}");
+        let request = Request::get(format!("/api/v1/snapshot{query}")).header(header::HOST, "localhost");
+        let answer = api.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        let (facts, _) = spanlint_graph::file::read(&bytes).unwrap();
+        let spans: u64 = facts.environments.values().map(|environment| environment.counts.spans).sum();
+        assert_eq!(spans, expected, "{query}");
+    }
+    for path in ["graph", "snapshot"] {
+        let ask = async |query: &str| get_from(api.clone(), &format!("/api/v1/{path}{query}"), "localhost").await;
+        check_refused(ask("?window=7m").await, StatusCode::BAD_REQUEST, &["7m", "15m"]);
+        check_refused(ask("?at=noon").await, StatusCode::BAD_REQUEST, &["noon", "no time"]);
+        let early = ask("?at=2023-11-14T22:00:00Z").await;
+        check_refused(early, StatusCode::NOT_FOUND, &["not kept", "history begins at 2023-11-14T22:1"]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_snapshot_gives_the_graph_that_is_published() {
     let live = simulated(&LiveSettings::default());

@@ -31,6 +31,10 @@ impl<'a> Binding<'a> {
         if let Some(service) = [text, host].into_iter().find_map(|name| self.choose(caller, name, None)) {
             return NodeKey::Service(service);
         }
+        // `shop/cart` is how a caller names a service of another namespace.
+        if let Some((namespace, name)) = text.split_once('/') {
+            return self.choose(caller, name, Some(namespace)).map_or(callee, NodeKey::Service);
+        }
         let Some((label, rest)) = host.split_once('.') else { return callee };
         let zone = rest.split('.').next();
         let bound = if let Some(set) = zone.filter(|set| is_member(label, set)) {

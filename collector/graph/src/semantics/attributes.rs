@@ -57,6 +57,7 @@ pub(super) enum Field {
     RpcStreaming,
     GraphqlOperation,
     PeerService,
+    PeerNamespace,
     ServerAddress,
     ServerPort,
     PeerName,
@@ -84,7 +85,7 @@ pub(super) enum Field {
 pub(super) const FIELDS: usize = Field::ErrorFlag as usize + 1;
 
 /// The current names of the conventions that facts read.
-const CURRENT: [(&str, Field); 57] = [
+const CURRENT: [(&str, Field); 58] = [
     ("http.request.method", Field::HttpMethod),
     ("http.route", Field::HttpRoute),
     ("url.template", Field::UrlTemplate),
@@ -123,6 +124,7 @@ const CURRENT: [(&str, Field); 57] = [
     ("rpc.grpc.method_type", Field::RpcStreaming),
     ("graphql.operation.name", Field::GraphqlOperation),
     ("service.peer.name", Field::PeerService),
+    ("service.peer.namespace", Field::PeerNamespace),
     ("server.address", Field::ServerAddress),
     ("server.port", Field::ServerPort),
     ("network.peer.address", Field::PeerAddress),

@@ -77,10 +77,15 @@ fn remote_call(kind: EdgeKind, inputs: &Inputs<'_>, names: &mut NameTable) -> Ca
     }
 }
 
-/// The name of an unmatched peer: as declared, else its address, else the remote service.
+/// The name of an unmatched peer: as declared, behind its namespace where that is given; else its address, else the
+/// remote service.
 fn peer_name<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
     if inputs.has(Field::PeerService) {
-        return inputs.text(Field::PeerService);
+        let name = inputs.text(Field::PeerService);
+        return match inputs.text(Field::PeerNamespace) {
+            namespace if namespace.is_empty() => name,
+            namespace => Cow::Owned(format!("{namespace}/{name}")),
+        };
     }
     let address = server_address(inputs);
     if !address.is_empty() {
