@@ -33,8 +33,8 @@ use crate::log::LogView;
 use crate::measurement::PointView;
 use crate::name::{Name, NameTable, cut};
 use crate::span::{
-    Attribute, Call, Marks, Outcome, Refusal, Resource, ResourceId, Shape, Span, SpanBatch, SpanId, SpanKind, SpanView,
-    SpanVisitor,
+    Attribute, Call, Marks, Outcome, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch, SpanId, SpanKind,
+    SpanView, SpanVisitor,
 };
 use crate::text::scrub;
 
@@ -71,6 +71,8 @@ struct Sender {
     marks: Marks,
     /// Its host; empty where not recorded.
     host: String,
+    /// Confidential values in its attributes.
+    secrets: Box<[Secret]>,
     names: NameTable,
 }
 
@@ -82,6 +84,7 @@ impl Sender {
             id: ResourceId(stable_hash(&resource)),
             marks: marks::of_resource(attributes),
             host: names.text(resource.host).to_owned(),
+            secrets: shown::secrets_of(attributes, &mut names),
             resource,
             names,
         }
@@ -170,7 +173,7 @@ impl SpanVisitor for BatchBuilder {
         marks.set(self.sender.marks, true);
         marks.set(Marks::PUBLIC_CLIENT, is_public);
         marks.set(Marks::PAGE, varying.is_page);
-        let shown::Read { detail, name, secrets } = self.shown.read(view, sequence, names);
+        let shown::Read { detail, name, secrets } = self.shown.read(view, sequence, &self.sender.secrets, names);
         self.batch.spans.push(Span {
             trace_id: view.trace_id,
             span_id: view.span_id,

@@ -7,8 +7,8 @@ use super::attributes::Sequence;
 use super::confidential::{self, Confidentiality, Kinds, Masked};
 use crate::detail::{Detail, Packer};
 use crate::name::{Name, NameTable, cut};
-use crate::span::{Secret, SpanView, Value};
-use crate::text::MAX_VALUE_BYTES;
+use crate::span::{Attribute, Secret, SecretKind, SpanView, Value};
+use crate::text::{MAX_VALUE_BYTES, scrub};
 
 /// The key under which a credential in the message of a span's status is found.
 const STATUS_MESSAGE: &str = "otel.status_description";
@@ -43,10 +43,28 @@ pub(super) struct Read {
     pub(super) secrets: Box<[Secret]>,
 }
 
+/// The secrets of a resource, which are those of each of its spans. E-mail addresses are none there: whoever owns a
+/// service may say so.
+pub(super) fn secrets_of(resource: &[Attribute<'_>], names: &mut NameTable) -> Box<[Secret]> {
+    let mut secrets = Vec::new();
+    for (key, value) in resource {
+        let found = confidential::mask(confidential::of_key(key), &value.to_text()).kinds;
+        let found = found.iter().filter(|kind| *kind != SecretKind::EmailAddress);
+        secrets.extend(found.map(|kind| Secret { kind, key: names.intern(&scrub(key)) }));
+    }
+    secrets.into_boxed_slice()
+}
+
 impl Shown {
-    /// The details of a span, and its secrets.
-    pub(super) fn read(&mut self, view: &SpanView<'_>, sequence: &Sequence, names: &mut NameTable) -> Read {
-        let mut secrets = Vec::new();
+    /// The details of a span, and its secrets beside those of its resource.
+    pub(super) fn read(
+        &mut self,
+        view: &SpanView<'_>,
+        sequence: &Sequence,
+        resource: &[Secret],
+        names: &mut NameTable,
+    ) -> Read {
+        let mut secrets = resource.to_vec();
         let mut note = |kinds: Kinds, key: &str| {
             secrets.extend(kinds.iter().map(|kind| Secret { kind, key: names.intern(key) }));
         };

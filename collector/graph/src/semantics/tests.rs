@@ -202,6 +202,23 @@ fn places_in_the_code_are_read() {
 }
 
 #[test]
+fn secrets_of_a_resource_are_those_of_each_of_its_spans() {
+    let resource = [
+        ("service.name", "pay"),
+        ("process.command_args", "pay --api-key=2YotnFZFEjr1zCsicMWpAA8fQ3"),
+        ("deployment.token", "2YotnFZFEjr1zCsicMWpAA8fQ3"),
+        ("service.owner", "payments@shop.org"),
+        ("container.id", "7be2d1f0c3a94e5b8d6f7a1c2b3e4d5f60718293a4b5c6d7e8f9012345678abc"),
+        ("service.instance.id", "627cc493-f310-47de-96bd-71410b7dec09"),
+    ];
+    let read = read_view(&resource, SpanView::default());
+    let mut keys: Vec<_> = read.span().secrets.iter().map(|secret| (secret.kind, read.text(secret.key))).collect();
+    keys.sort_unstable();
+    let credential = |key| (SecretKind::Credential, key);
+    assert_eq!(keys, [credential("deployment.token"), credential("process.command_args")]);
+}
+
+#[test]
 fn no_name_keeps_a_secret() {
     let pairs = [
         ("http.request.method", "GET"),
