@@ -87,7 +87,11 @@ async fn who_is_not_there_or_no_spanlint_is_told_so() {
 }
 
 /// Certificate and key of who is called localhost, certified by `issuer`, as files in `folder`.
-fn certify(folder: &Path, issuer: &CertifiedIssuer<'_, KeyPair>, usage: ExtendedKeyUsagePurpose) -> (PathBuf, PathBuf) {
+fn certify(
+    folder: &Path,
+    issuer: &CertifiedIssuer<'_, KeyPair>,
+    usage: &ExtendedKeyUsagePurpose,
+) -> (PathBuf, PathBuf) {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.extended_key_usages = vec![usage.clone()];
     let key = KeyPair::generate().unwrap();
@@ -107,14 +111,14 @@ async fn a_collector_that_speaks_tls_is_asked_by_whom_it_knows() {
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let authority = folder.path().join("authority.pem");
     std::fs::write(&authority, issuer.pem()).unwrap();
-    let (certificate, key) = certify(folder.path(), &issuer, ExtendedKeyUsagePurpose::ServerAuth);
+    let (certificate, key) = certify(folder.path(), &issuer, &ExtendedKeyUsagePurpose::ServerAuth);
     let tls = Tls::load(&TlsFiles { certificate, key, client_authority: Some(authority.clone()) }).unwrap();
     let token = Token::new("0123456789abcdef").unwrap();
     let config =
         CollectorConfig { api: Some(free()), tls: Some(tls), token: Some(token.clone()), ..CollectorConfig::private() };
     let service = Service::start(Collector::start(config).await.unwrap(), Judge::default(), None);
     let url = format!("https://localhost:{}", service.collector.addresses().api.unwrap().port());
-    let identity = certify(folder.path(), &issuer, ExtendedKeyUsagePurpose::ClientAuth);
+    let identity = certify(folder.path(), &issuer, &ExtendedKeyUsagePurpose::ClientAuth);
     let known = ClientFiles { authority: Some(authority), identity: Some(identity) };
     let attach = async |token: Option<&Token>, files: &ClientFiles| {
         let access = Access { token: token.cloned(), files: files.clone() };
