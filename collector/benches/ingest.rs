@@ -20,10 +20,14 @@ use spanlint_collector::read::{Input, read};
 use spanlint_graph::span::{Attribute, Refusal, SpanView, SpanVisitor};
 use spanlint_graph::{BatchBuilder, Facts, SpanBatch, Trace};
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const REQUESTS: u64 = 64;
 const SPANS_PER_REQUEST: u64 = 512;
 const SPANS_PER_TRACE: u64 = 8;
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 7;
 
 fn main() {
     let messages: Vec<ExportTraceServiceRequest> = (0..REQUESTS).map(request).collect();

@@ -2,13 +2,17 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-/// Name, status message and attributes of a span: scrubbed, masked, packed into one allocation.
+/// Name, status message and attributes of a span: scrubbed, masked, packed.
 ///
-/// Layout: length-prefixed (LEB128) UTF-8 texts: name, status message, all keys together (each a text of its own), then
-/// the values. Spans of one place in the code have the same keys, so these are packed once and copied as one.
+/// Packed are length-prefixed (LEB128) UTF-8 texts. Spans of one place in the code have the same keys, so they share them.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Detail(Box<[u8]>);
+pub struct Detail {
+    /// Name, status message, values.
+    texts: Box<[u8]>,
+    keys: Arc<Keys>,
+}
 
 impl Detail {
     /// Packs what people look at.
@@ -21,36 +25,33 @@ impl Detail {
         let mut packer = Packer::default();
         packer.push(name);
         packer.push(status_message);
-        packer.push_keys(&Keys::new(keys.iter().map(|key| &**key)));
         values.iter().for_each(|value| packer.push(value));
-        packer.detail()
+        packer.detail(Arc::new(Keys::new(keys.iter().map(|key| &**key))))
     }
 
     /// The name of the span.
     pub fn name(&self) -> &str {
-        text_of(Texts(&self.0).next().unwrap_or_default())
+        Texts(&self.texts).next().unwrap_or_default()
     }
 
     /// The message of the status, empty where there is none.
     pub fn status_message(&self) -> &str {
-        text_of(Texts(&self.0).nth(1).unwrap_or_default())
+        Texts(&self.texts).nth(1).unwrap_or_default()
     }
 
     /// Keys and values in the order sent.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut texts = Texts(&self.0);
-        let keys = Texts(texts.nth(2).unwrap_or_default());
-        keys.zip(texts).map(|(key, value)| (text_of(key), text_of(value)))
+        Texts(&self.keys.0).zip(Texts(&self.texts).skip(2))
     }
 
-    /// How many bytes it takes.
+    /// How many bytes it takes, with its part of the keys.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.texts.len() + self.keys.0.len() / Arc::strong_count(&self.keys)
     }
 
     /// Whether nothing was packed.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.texts.is_empty()
     }
 }
 
@@ -58,9 +59,9 @@ impl Detail {
 struct Texts<'a>(&'a [u8]);
 
 impl<'a> Iterator for Texts<'a> {
-    type Item = &'a [u8];
+    type Item = &'a str;
 
-    fn next(&mut self) -> Option<&'a [u8]> {
+    fn next(&mut self) -> Option<&'a str> {
         let mut length = 0usize;
         let mut shift = 0;
         loop {
@@ -74,12 +75,8 @@ impl<'a> Iterator for Texts<'a> {
         }
         let (text, tail) = self.0.split_at(length);
         self.0 = tail;
-        Some(text)
+        Some(std::str::from_utf8(text).expect("packed from texts"))
     }
-}
-
-fn text_of(packed: &[u8]) -> &str {
-    std::str::from_utf8(packed).expect("packed from texts")
 }
 
 impl fmt::Debug for Detail {
@@ -89,7 +86,7 @@ impl fmt::Debug for Detail {
 }
 
 /// The keys of a span's attributes, packed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Keys(Box<[u8]>);
 
 impl Keys {
@@ -101,7 +98,7 @@ impl Keys {
     }
 }
 
-/// Packs details, one after another, into a buffer that is used again: name, status message, keys, then the values.
+/// Packs details, one after another, into a buffer that is used again: name, status message, then the values.
 #[derive(Debug, Default)]
 pub(crate) struct Packer(Vec<u8>);
 
@@ -113,32 +110,23 @@ impl Packer {
 
     /// Packs the next text.
     pub(crate) fn push(&mut self, text: &str) {
-        self.push_bytes(text.as_bytes());
-    }
-
-    /// Packs the keys.
-    pub(crate) fn push_keys(&mut self, keys: &Keys) {
-        self.push_bytes(&keys.0);
-    }
-
-    /// The first text, the name.
-    pub(crate) fn first(&self) -> &str {
-        text_of(Texts(&self.0).next().unwrap_or_default())
-    }
-
-    /// What was packed.
-    pub(crate) fn detail(&self) -> Detail {
-        Detail(self.0.as_slice().into())
-    }
-
-    fn push_bytes(&mut self, bytes: &[u8]) {
-        let mut length = bytes.len();
+        let mut length = text.len();
         while length >= 0x80 {
             self.0.push(length as u8 | 0x80);
             length >>= 7;
         }
         self.0.push(length as u8);
-        self.0.extend_from_slice(bytes);
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    /// The first text, the name.
+    pub(crate) fn first(&self) -> &str {
+        Texts(&self.0).next().unwrap_or_default()
+    }
+
+    /// What was packed.
+    pub(crate) fn detail(&self, keys: Arc<Keys>) -> Detail {
+        Detail { texts: self.0.as_slice().into(), keys }
     }
 }
 

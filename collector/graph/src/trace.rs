@@ -237,8 +237,13 @@ impl Tree {
         let is_orphan = is_orphan.collect();
         let circular = cut_circles(&mut parent);
         let (children, starts) = children_of(&parent);
-        let mut tree = Self { parent, is_orphan, order: Vec::with_capacity(spans.len()), circular, children, starts };
-        tree.order = tree.preorder().map(|(index, _)| index).collect();
+        // Where no clock is apart, spans start after their parents, and stand behind them.
+        let is_ordered = parent.iter().enumerate().all(|(index, parent)| parent.is_none_or(|parent| parent < index));
+        let order = if is_ordered { (0..spans.len()).collect() } else { Vec::with_capacity(spans.len()) };
+        let mut tree = Self { parent, is_orphan, order, circular, children, starts };
+        if !is_ordered {
+            tree.order = tree.preorder().map(|(index, _)| index).collect();
+        }
         tree
     }
 
@@ -281,15 +286,24 @@ fn parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<
     if span.parent_id == SpanId::NONE {
         return None;
     }
-    let rank = |&other: &usize| {
-        (spans[other].shape.service == span.shape.service, spans[other].shape.kind == SpanKind::Server, Reverse(other))
+    let mut others = with_id(span.parent_id).filter(|&other| other != index);
+    let first = others.next()?;
+    // Nearly always one span alone has an id.
+    let Some(second) = others.next() else { return Some(first) };
+    let rank = |other: &usize| {
+        let shape = &spans[*other].shape;
+        (shape.service == span.shape.service, shape.kind == SpanKind::Server, Reverse(*other))
     };
-    with_id(span.parent_id).filter(|&other| other != index).max_by_key(rank)
+    [first, second].into_iter().chain(others).max_by_key(rank)
 }
 
 /// Makes a root of the earliest span of every circle of parents; answers how many there were.
 fn cut_circles(parent: &mut [Option<usize>]) -> u64 {
     const NEVER: usize = usize::MAX;
+    // Whoever stands behind all that lead to it is in no circle.
+    if parent.iter().enumerate().all(|(index, parent)| parent.is_none_or(|parent| parent < index)) {
+        return 0;
+    }
     let mut walked_from = vec![NEVER; parent.len()];
     let mut circles = 0;
     for start in 0..parent.len() {

@@ -37,6 +37,7 @@ pub fn decode_signal(signal: Signal, bytes: &[u8], visitor: &mut impl SpanVisito
         visitor,
         texts: Texts::default(),
         attributes: Vec::new(),
+        spare: Vec::new(),
         links: Vec::new(),
         decoded: Decoded::default(),
     };
@@ -144,6 +145,8 @@ struct Walk<'a, 'v, V> {
     /// Of the record that is read.
     texts: Texts,
     attributes: Vec<RawAttribute<'a>>,
+    /// Memory for the attributes that are shown.
+    spare: Vec<Attribute<'static>>,
     links: Vec<Link>,
     decoded: Decoded,
 }
@@ -161,8 +164,9 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                 _ => first.skip(field)?,
             }
         }
-        let (_, attributes) = checked(&self.texts, &self.attributes, [])?;
+        let (_, attributes) = checked(&self.texts, &self.attributes, [], &mut self.spare)?;
         self.visitor.resource(&attributes);
+        self.spare = emptied(attributes);
         let mut second = message;
         while let Some(field) = second.next()? {
             match field.number {
@@ -212,8 +216,8 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         while let Some(field) = message.next()? {
             self.span_field(&mut raw, field, &mut message)?;
         }
-        let (texts, attributes) =
-            checked(&self.texts, &self.attributes, [raw.trace_state, raw.name, raw.status_message])?;
+        let others = [raw.trace_state, raw.name, raw.status_message];
+        let (texts, attributes) = checked(&self.texts, &self.attributes, others, &mut self.spare)?;
         let name = texts.get(raw.name)?;
         let (status_message, trace_state) = (texts.get(raw.status_message)?, texts.get(raw.trace_state)?);
         let ids = SpanIds::check(RawId::Bytes(raw.trace_id), RawId::Bytes(raw.span_id), RawId::Bytes(raw.parent_id));
@@ -234,6 +238,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             }),
             (Err(error), _) | (Ok(_), Some(error)) => self.visitor.refuse(ids::refusal(name, &error)),
         }
+        self.spare = emptied(attributes);
         Ok(())
     }
 
@@ -323,18 +328,20 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     }
 }
 
-/// The texts of a record, and its attributes; `others` is where its texts stand beside those.
+/// The texts of a record, and its attributes, in the memory of `spare`; `others` is where its texts stand beside those.
 fn checked<'t, const N: usize>(
     texts: &'t Texts,
     attributes: &'t [RawAttribute<'_>],
     others: [Place; N],
+    spare: &mut Vec<Attribute<'static>>,
 ) -> Result<(Checked<'t>, Vec<Attribute<'t>>), DecodeError> {
     let of_attribute = |(key, value): &RawAttribute<'_>| match value {
         RawValue::Text(value) => [*key, *value],
         RawValue::Other(_) => [*key; 2],
     };
     let texts = texts.check(others.into_iter().chain(attributes.iter().flat_map(of_attribute)))?;
-    let mut views = Vec::with_capacity(attributes.len());
+    let mut views = emptied(std::mem::take(spare));
+    views.reserve(attributes.len());
     for (key, value) in attributes {
         let value = match value {
             RawValue::Text(place) => Value::Text(texts.get(*place)?.into()),
@@ -343,6 +350,12 @@ fn checked<'t, const N: usize>(
         views.push((texts.get(*key)?.into(), value));
     }
     Ok((texts, views))
+}
+
+/// The memory of attributes that nobody needs any more, for others.
+fn emptied<'to>(mut attributes: Vec<Attribute<'_>>) -> Vec<Attribute<'to>> {
+    attributes.clear();
+    attributes.into_iter().map(|_| unreachable!("it was emptied")).collect()
 }
 
 /// Validates an event, which nothing reads yet.

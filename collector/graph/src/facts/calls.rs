@@ -129,8 +129,9 @@ pub(super) struct Calls<'a> {
 
 impl<'a> Calls<'a> {
     pub(super) fn of(spans: &'a [Span], tree: &Tree) -> Self {
-        let mut reader =
-            Reader { spans, tree, request_of: vec![0; spans.len()], requests: Vec::new(), made: Vec::new() };
+        let request_of = vec![0; spans.len()];
+        let (requests, made) = (Vec::with_capacity(spans.len()), Vec::with_capacity(spans.len()));
+        let mut reader = Reader { spans, tree, request_of, requests, made };
         // What was torn off is placed last, so that the requests that it may belong to are there.
         let is_torn = torn(spans, tree);
         let (whole, torn): (Vec<usize>, Vec<usize>) = tree.order.iter().partition(|&&index| !is_torn[index]);
@@ -151,7 +152,7 @@ impl<'a> Calls<'a> {
         }
         made.retain(|call| !requests[call.request].is_probe);
         name_unmatched(&mut made);
-        made.sort_by_key(|call| (call.request, call.start_ns));
+        made.sort_by_cached_key(|call| (call.request, call.start_ns));
         Self { requests, made }
     }
 

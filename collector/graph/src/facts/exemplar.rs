@@ -12,7 +12,14 @@ use crate::span::TraceId;
 const EXACT: u64 = 32;
 
 /// A trace, with the hash of its id: of two the smaller hash wins.
-type Candidate = (u64, TraceId);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Candidate(u64, TraceId);
+
+impl From<TraceId> for Candidate {
+    fn from(id: TraceId) -> Self {
+        Self(stable_hash(&id), id)
+    }
+}
 
 /// The traces that prove one pattern.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,9 +58,10 @@ impl Typical {
 
 impl Exemplars {
     /// Offers a trace in which the pattern measured `value`.
-    pub fn offer(&mut self, value: u64, trace_id: TraceId) {
-        self.worst = self.worst.max(Some((value, trace_id)));
-        self.typical.offer(class(value), (stable_hash(&trace_id), trace_id));
+    pub fn offer(&mut self, value: u64, candidate: impl Into<Candidate>) {
+        let candidate = candidate.into();
+        self.worst = self.worst.max(Some((value, candidate.1)));
+        self.typical.offer(class(value), candidate);
     }
 
     /// Takes over what `other` knows.
@@ -70,7 +78,7 @@ impl Exemplars {
     /// A trace whose value is that of `value` where it is small, else within its power of two; else the nearest that is
     /// greater, else the worst.
     pub fn typical(&self, value: u64) -> Option<TraceId> {
-        let near = self.typical.0.iter().find(|(known, _)| *known >= class(value)).map(|(_, (_, id))| *id);
+        let near = self.typical.0.iter().find(|(known, _)| *known >= class(value)).map(|(_, Candidate(_, id))| *id);
         near.or(self.worst.map(|(_, id)| id))
     }
 
@@ -83,7 +91,7 @@ impl Exemplars {
 
     /// Every trace kept here; one may occur twice.
     pub fn traces(&self) -> impl Iterator<Item = TraceId> {
-        self.worst.iter().map(|(_, id)| *id).chain(self.typical.0.iter().map(|(_, (_, id))| *id))
+        self.worst.iter().map(|(_, id)| *id).chain(self.typical.0.iter().map(|(_, Candidate(_, id))| *id))
     }
 }
 

@@ -250,8 +250,10 @@ pub(super) struct Sequence {
     keys: Box<[(Box<str>, bool)]>,
     /// The places of the attributes that are shown, with their keys and what these say of their values.
     pub(super) shown: Box<[Shown]>,
-    /// The keys as they are shown, packed.
-    pub(super) packed: detail::Keys,
+    /// The keys as they are shown, packed, for the spans of one batch.
+    pub(super) packed: Arc<detail::Keys>,
+    /// That batch.
+    batch: u64,
     /// What each of them means.
     meanings: Box<[Meaning]>,
     /// One more than the place of each field's attribute; 0 where it was not given.
@@ -265,7 +267,7 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    fn of(attributes: &[Attribute<'_>], redaction: &Redaction) -> Self {
+    fn of(attributes: &[Attribute<'_>], redaction: &Redaction, batch: u64) -> Self {
         let meanings: Box<[Meaning]> = attributes.iter().map(|(key, _)| meaning(key, redaction)).collect();
         let mut places = [0; FIELDS];
         let mut given: Vec<Field> = Vec::new();
@@ -294,7 +296,8 @@ impl Sequence {
         let shown: Box<[Shown]> = kept.map(show).collect();
         Self {
             keys: attributes.iter().map(|attribute| ((*attribute.0).into(), is_empty(attribute))).collect(),
-            packed: detail::Keys::new(shown.iter().map(|shown| &*shown.key)),
+            packed: Arc::new(detail::Keys::new(shown.iter().map(|shown| &*shown.key))),
+            batch,
             shown,
             has_parameters: meanings.iter().any(|meaning| meaning.is_parameter),
             meanings,
@@ -332,6 +335,7 @@ pub(super) struct Keys {
     /// What they take, at least.
     bytes: usize,
     redaction: Arc<Redaction>,
+    batch: u64,
 }
 
 impl Keys {
@@ -358,14 +362,25 @@ impl Keys {
             (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
         };
         let hash = attributes.iter().fold(0, mix);
-        match self.sequences.entry(hash) {
+        let sequence = match self.sequences.entry(hash) {
             Entry::Occupied(known) if known.get().is_of(attributes) => known.into_mut(),
             entry => {
                 self.bytes +=
                     size_of::<Sequence>() + attributes.iter().map(|(key, _)| 96 + 3 * key.len()).sum::<usize>();
-                entry.insert_entry(Sequence::of(attributes, &self.redaction)).into_mut()
+                entry.insert_entry(Sequence::of(attributes, &self.redaction, self.batch)).into_mut()
             }
+        };
+        if sequence.batch != self.batch {
+            // A batch goes to another thread. With keys of its own no two of them count references to one.
+            sequence.packed = Arc::new(detail::Keys::clone(&sequence.packed));
+            sequence.batch = self.batch;
         }
+        sequence
+    }
+
+    /// A new batch begins.
+    pub(super) fn next_batch(&mut self) {
+        self.batch += 1;
     }
 }
 

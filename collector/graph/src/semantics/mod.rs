@@ -113,6 +113,7 @@ impl BatchBuilder {
     /// The batch; a new one begins.
     pub fn take(&mut self) -> SpanBatch {
         self.memory.next_batch();
+        self.keys.next_batch();
         self.sender = Arc::default();
         // The next batch is likely to be as long as this one.
         let next = Vec::with_capacity(self.batch.spans.len().min(MAX_RESERVED_SPANS));

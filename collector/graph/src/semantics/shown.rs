@@ -1,5 +1,7 @@
 //! What people look at in a span, and which of its attributes were confidential.
 
+use std::sync::Arc;
+
 use itoa::Buffer;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -72,7 +74,6 @@ impl Shown {
         note(self.push(Confidentiality::Unknown, cut(&view.name)), "");
         let name = Name::of(self.packer.first());
         note(self.push(Confidentiality::Unknown, &view.status_message), STATUS_MESSAGE);
-        self.packer.push_keys(&sequence.packed);
         for shown in &sequence.shown {
             let confidentiality = shown.confidentiality;
             let kinds = match &view.attributes[shown.place].1 {
@@ -85,7 +86,7 @@ impl Shown {
         }
         secrets.sort_unstable();
         secrets.dedup();
-        Read { detail: self.packer.detail(), name, secrets: secrets.into_boxed_slice() }
+        Read { detail: self.packer.detail(Arc::clone(&sequence.packed)), name, secrets: secrets.into_boxed_slice() }
     }
 
     fn push(&mut self, confidentiality: Confidentiality, value: &str) -> Kinds {

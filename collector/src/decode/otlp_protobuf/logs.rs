@@ -5,7 +5,7 @@ use spanlint_graph::SpanVisitor;
 use spanlint_graph::log::LogView;
 
 use super::values::PartialValue;
-use super::{Walk, checked};
+use super::{Walk, checked, emptied};
 use crate::decode::ids::{self, RawId};
 use crate::decode::wire::Fields;
 use crate::decode::{DecodeError, composite};
@@ -34,7 +34,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             }
         }
         let (trace_id, span_id) = ids::place(RawId::Bytes(trace_id), RawId::Bytes(span_id));
-        let (_, attributes) = checked(&self.texts, &self.attributes, [])?;
+        let (_, attributes) = checked(&self.texts, &self.attributes, [], &mut self.spare)?;
         self.visitor.log(&LogView {
             trace_id,
             span_id,
@@ -44,6 +44,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             body: body.finish(),
             attributes: &attributes,
         });
+        self.spare = emptied(attributes);
         Ok(())
     }
 }

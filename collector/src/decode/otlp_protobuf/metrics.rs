@@ -4,7 +4,7 @@
 use spanlint_graph::SpanVisitor;
 use spanlint_graph::measurement::{Amount, PointView, Standard, Temporality};
 
-use super::{Walk, checked};
+use super::{Walk, checked, emptied};
 use crate::decode::DecodeError;
 use crate::decode::wire::Fields;
 
@@ -106,7 +106,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             }
         }
         let amount = if kind.is_distribution() { Amount::Distribution { count, sum } } else { Amount::Number(number) };
-        let (_, attributes) = checked(&self.texts, &self.attributes, [])?;
+        let (_, attributes) = checked(&self.texts, &self.attributes, [], &mut self.spare)?;
         self.visitor.point(&PointView {
             metric: metric.into(),
             temporality,
@@ -115,6 +115,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             amount,
             attributes: &attributes,
         });
+        self.spare = emptied(attributes);
         Ok(())
     }
 }

@@ -46,7 +46,7 @@ impl EnvironmentFacts {
             usage.reads += group.len() as u64 - writes;
             usage.scheduled += group.iter().filter(|(.., is_scheduled)| *is_scheduled).count() as u64;
             usage.traces += 1;
-            usage.exemplars.offer(group.len() as u64, reading.trace_id);
+            usage.exemplars.offer(group.len() as u64, reading.trace);
         }
     }
 
@@ -62,7 +62,7 @@ impl EnvironmentFacts {
             slice.calls += 1;
             slice.failures += u64::from(call.outcome.is_failure());
             slice.busy_ns = slice.busy_ns.saturating_add(call.duration_ns());
-            pool.exemplars.offer(call.duration_ns(), reading.trace_id);
+            pool.exemplars.offer(call.duration_ns(), reading.trace);
         }
     }
 
@@ -93,7 +93,7 @@ impl EnvironmentFacts {
             for other in others.chain(topics.iter().copied()) {
                 let facts = self.dual_writes.entry(DualWriteKey { operation, datastore, other });
                 facts.requests += 1;
-                facts.exemplars.offer(reading.opening(request).duration_ns(), reading.trace_id);
+                facts.exemplars.offer(reading.opening(request).duration_ns(), reading.trace);
             }
         }
     }
@@ -110,7 +110,7 @@ impl EnvironmentFacts {
             let facts = self.secrets.entry(group[0]);
             facts.spans += group.len() as u64;
             facts.traces += 1;
-            facts.exemplars.offer(group.len() as u64, reading.trace_id);
+            facts.exemplars.offer(group.len() as u64, reading.trace);
         }
     }
 }

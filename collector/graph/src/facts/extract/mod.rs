@@ -6,6 +6,7 @@ mod repetition;
 mod serial;
 
 use super::calls::{Calls, Made};
+use super::exemplar::Candidate;
 use super::latest::slice;
 use super::{
     EdgeFacts, EdgeKey, Entry, EnvironmentFacts, Facts, Fold, Histogram, OperationFacts, OperationKey, Seen,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::marks::{Marks, Transport};
 use crate::name::Name;
-use crate::span::{NodeKey, Outcome, Resource, ServiceKey, Span, SpanId, TraceId, Vocabulary};
+use crate::span::{NodeKey, Outcome, Resource, ServiceKey, Span, SpanId, Vocabulary};
 use crate::trace::{Trace, Tree};
 
 impl Facts {
@@ -24,7 +25,7 @@ impl Facts {
             let tree = Tree::of(part.spans());
             let part = Trace::without_proxies(part, &tree, vocabulary);
             let calls = Calls::of(part.spans(), &tree);
-            let reading = Reading { trace_id: part.id(), spans: part.spans(), calls: &calls, vocabulary };
+            let reading = Reading { trace: part.id().into(), spans: part.spans(), calls: &calls, vocabulary };
             facts.counts.traces += 1;
             facts.counts.duplicate_spans += part.duplicates();
             facts.counts.circular_spans += tree.circular;
@@ -46,7 +47,7 @@ impl Facts {
             let tree = Tree::of(part.spans());
             let mut calls = Calls::of(part.spans(), &tree);
             calls.made.retain(|call| !matches!(call.callee, NodeKey::Peer(_)));
-            let reading = Reading { trace_id: part.id(), spans: part.spans(), calls: &calls, vocabulary };
+            let reading = Reading { trace: part.id().into(), spans: part.spans(), calls: &calls, vocabulary };
             facts.counts.late_spans += part.spans().len() as u64;
             facts.counts.duplicate_spans += part.duplicates();
             facts.add_spans(&reading, &[]);
@@ -65,7 +66,8 @@ impl Facts {
 
 /// One trace, read: what all of its facts are taken from.
 struct Reading<'a> {
-    trace_id: TraceId,
+    /// The trace, as proof.
+    trace: Candidate,
     spans: &'a [Span],
     calls: &'a Calls<'a>,
     vocabulary: &'a Vocabulary,
@@ -91,17 +93,22 @@ impl<'a> Reading<'a> {
         OperationKey { service: span.shape.service, operation: span.shape.operation }
     }
 
-    /// Each request that counts, with its number and the calls that it makes, not the deliveries that it takes. What is
-    /// left of a lost one says neither what was asked nor how long it took.
-    fn requests(&self) -> impl Iterator<Item = (usize, Vec<&'a Made<'a>>)> {
+    /// Shows each request that counts, with its number and the calls that it makes, not the deliveries that it takes.
+    /// What is left of a lost one says neither what was asked nor how long it took.
+    fn each_request(&self, mut show: impl FnMut(usize, &mut [&'a Made<'a>])) {
         let mut rest = &self.calls.made[..];
-        let numbered = self.calls.requests.iter().enumerate();
-        numbered.filter_map(move |(index, request)| {
-            let (made, later) = rest.split_at(rest.partition_point(|call| call.request <= index));
+        let mut own = Vec::new();
+        for (index, request) in self.calls.requests.iter().enumerate() {
+            let made = rest.iter().take_while(|call| call.request <= index).count();
+            let (made, later) = rest.split_at(made);
             rest = later;
-            let own = NodeKey::Service(self.opening(index).shape.service);
-            request.counts().then(|| (index, made.iter().filter(|call| call.caller == own).collect()))
-        })
+            if request.counts() {
+                let service = NodeKey::Service(self.opening(index).shape.service);
+                own.clear();
+                own.extend(made.iter().filter(|call| call.caller == service));
+                show(index, &mut own);
+            }
+        }
     }
 }
 
@@ -134,9 +141,9 @@ impl EnvironmentFacts {
             service.spans += of_service.len() as u64;
             service.orphan_spans += orphans;
             service.traces += u64::from(counts);
-            service.exemplars.offer(of_service.len() as u64, reading.trace_id);
+            service.exemplars.offer(of_service.len() as u64, reading.trace);
             if orphans > 0 {
-                service.orphaned.offer(orphans, reading.trace_id);
+                service.orphaned.offer(orphans, reading.trace);
             }
             for span in of_service.iter().map(|&index| &reading.spans[index]) {
                 service.child_spans += u64::from(span.parent_id != SpanId::NONE);
@@ -159,7 +166,7 @@ impl EnvironmentFacts {
 
     fn add_requests(&mut self, reading: &Reading<'_>) {
         let mut attempts = vec![false; reading.calls.requests.len()];
-        for (index, mut own) in reading.requests() {
+        reading.each_request(|index, own| {
             let span = reading.opening(index);
             let entry = reading.calls.requests[index].entry;
             let facts = self.operations.entry(reading.operation(index));
@@ -170,18 +177,18 @@ impl EnvironmentFacts {
             if span.marks.has(Marks::STREAM) {
                 facts.streams += 1;
             } else {
-                add_time(facts, reading.trace_id, span, &own);
-                serial::add_runs(facts, reading.trace_id, span, &own);
+                add_time(facts, reading.trace, span, own);
+                serial::add_runs(facts, reading.trace, span, own);
             }
             if entry == Entry::Client && span.marks.has(Marks::PUBLIC_CLIENT) {
                 let service = self.services.entry(span.shape.service);
                 service.public_requests += 1;
                 *service.public_clients.entry(span.client) += 1;
-                service.public.offer(1, reading.trace_id);
+                service.public.offer(1, reading.trace);
             }
-            self.add_dual_writes(reading, index, &own);
-            self.add_repetition(reading, index, &mut own, &mut attempts);
-        }
+            self.add_dual_writes(reading, index, own);
+            self.add_repetition(reading, index, own, &mut attempts);
+        });
     }
 
     fn add_calls(&mut self, reading: &Reading<'_>) {
@@ -200,7 +207,7 @@ impl EnvironmentFacts {
             if call.host() != crate::name::Name::EMPTY {
                 *edge.hosts.entry(call.host()) += 1;
             }
-            add_transport(edge, call, reading.trace_id);
+            add_transport(edge, call, reading.trace);
             add_latency(edge, call, reading);
         }
         touched.sort_unstable();
@@ -225,24 +232,24 @@ fn add_labels(service: &mut ServiceFacts, resource: &Resource, seen: Seen) {
 }
 
 /// How long a request took, and how much of that it waited for nobody.
-fn add_time(facts: &mut OperationFacts, trace_id: TraceId, span: &Span, own: &[&Made<'_>]) {
+fn add_time(facts: &mut OperationFacts, trace: Candidate, span: &Span, own: &[&Made<'_>]) {
     let duration_ns = span.duration_ns();
     let within = |time: u64| time.clamp(span.start_ns, span.end_ns);
     let waited = own.iter().filter(|call| !call.is_asynchronous);
     let self_ns = duration_ns - union(waited.map(|call| (within(call.start_ns), within(call.end_ns))));
     facts.latency.record(duration_ns);
-    facts.exemplars.offer(duration_ns, trace_id);
+    facts.exemplars.offer(duration_ns, trace);
     facts.self_time.record(self_ns);
     facts.self_share.record(percent(self_ns, duration_ns).into());
 }
 
-fn add_transport(edge: &mut EdgeFacts, call: &Made<'_>, trace_id: TraceId) {
+fn add_transport(edge: &mut EdgeFacts, call: &Made<'_>, trace: Candidate) {
     match call.transport() {
         Transport::Unknown => {}
         Transport::Encrypted => edge.encrypted_calls += 1,
         Transport::Plain => {
             edge.plain_calls += 1;
-            edge.plain.offer(call.duration_ns(), trace_id);
+            edge.plain.offer(call.duration_ns(), trace);
         }
     }
 }
@@ -261,9 +268,9 @@ fn add_latency(edge: &mut EdgeFacts, call: &Made<'_>, reading: &Reading<'_>) {
     slice.busy_ns = slice.busy_ns.saturating_add(duration_ns);
     if is_failure {
         slice.failed_ns = slice.failed_ns.saturating_add(duration_ns);
-        edge.failed.offer(duration_ns, reading.trace_id);
+        edge.failed.offer(duration_ns, reading.trace);
     }
-    edge.slow.offer(duration_ns, reading.trace_id);
+    edge.slow.offer(duration_ns, reading.trace);
     let record = |histogram: &mut Histogram, time: Option<u64>| time.into_iter().for_each(|ns| histogram.record(ns));
     record(&mut edge.caller_latency, call.caller_ns);
     record(&mut edge.callee_latency, call.callee_ns);
@@ -287,7 +294,7 @@ fn add_mismatch(edge: &mut EdgeFacts, call: &Made<'_>, callee: &Span, reading: &
     }
     if beyond_ns > 0 && has_given_up {
         edge.abandoned.record(beyond_ns);
-        edge.abandoned_exemplars.offer(beyond_ns, reading.trace_id);
+        edge.abandoned_exemplars.offer(beyond_ns, reading.trace);
     }
 }
 
@@ -297,8 +304,11 @@ fn percent(part: u64, whole: u64) -> u8 {
 }
 
 /// How long at least one of the intervals lasts.
-fn union(intervals: impl Iterator<Item = (u64, u64)>) -> u64 {
-    let mut intervals: Vec<_> = intervals.collect();
+fn union(mut intervals: impl Iterator<Item = (u64, u64)>) -> u64 {
+    // Mostly there is one, or none.
+    let Some(first) = intervals.next() else { return 0 };
+    let Some(second) = intervals.next() else { return first.1.saturating_sub(first.0) };
+    let mut intervals: Vec<_> = [first, second].into_iter().chain(intervals).collect();
     intervals.sort_unstable();
     let mut covered_to = 0;
     let mut total = 0;

@@ -22,7 +22,7 @@ impl EnvironmentFacts {
             facts.services_touched.record(below.services(root) as u64);
             facts.trace_calls.record(below.remote_calls[root]);
             if below.remote_calls[root] >= MIN_TRACE_CALLS {
-                facts.spread.offer(below.remote_calls[root], reading.trace_id);
+                facts.spread.offer(below.remote_calls[root], reading.trace);
             }
         }
         let requests = &reading.calls.requests;
@@ -30,7 +30,7 @@ impl EnvironmentFacts {
         for start in (0..requests.len()).filter(is_start).filter(|&index| requests[index].counts()) {
             let facts = self.operations.entry(reading.operation(start));
             facts.depth.record(below.depth[start]);
-            facts.deepest.offer(below.depth[start], reading.trace_id);
+            facts.deepest.offer(below.depth[start], reading.trace);
         }
     }
 
@@ -55,7 +55,7 @@ impl EnvironmentFacts {
             } else {
                 let beyond = self.loops.beyond();
                 beyond.walks += 1;
-                beyond.exemplars.offer(1, reading.trace_id);
+                beyond.exemplars.offer(1, reading.trace);
             }
         }
         walked.sort_unstable();
@@ -65,7 +65,7 @@ impl EnvironmentFacts {
             facts.walks += group.len() as u64;
             facts.traces += 1;
             facts.turns.record(most);
-            facts.exemplars.offer(most, reading.trace_id);
+            facts.exemplars.offer(most, reading.trace);
         }
         for call in &reading.calls.made {
             if call.callee_request.is_some_and(|opened| revisiting[opened]) {
@@ -109,7 +109,7 @@ impl EnvironmentFacts {
             facts.failed += 1;
             if has_failed(entry) {
                 facts.entry_failed += 1;
-                facts.exemplars.offer(reading.opening(entry).duration_ns(), reading.trace_id);
+                facts.exemplars.offer(reading.opening(entry).duration_ns(), reading.trace);
             }
         }
     }

@@ -63,7 +63,7 @@ impl EnvironmentFacts {
         edge.requests += 1;
         edge.retries += of_request.retries;
         edge.overlapping_calls += overlapping(calls);
-        edge.chatty.offer(of_request.kept, reading.trace_id);
+        edge.chatty.offer(of_request.kept, reading.trace);
         *edge.per_request.entry((bucket(of_request.kept), bucket(of_request.operations))).or_default() += 1;
         if of_request.retries > 0 {
             let is_layered = |at: &usize| attempts[*at];
@@ -71,7 +71,7 @@ impl EnvironmentFacts {
             let above = own.chain(reading.calls.synchronous_path(request)).any(|at| is_layered(&at));
             edge.layered_retries += u64::from(above);
             edge.attempts.record(of_request.attempts);
-            edge.retried.offer(of_request.attempts, reading.trace_id);
+            edge.retried.offer(of_request.attempts, reading.trace);
         }
     }
 
@@ -99,13 +99,16 @@ impl EnvironmentFacts {
         for call in group {
             add_call(pattern, call, reading);
         }
-        let kept: Vec<&Made<'_>> =
-            group.iter().zip(retries).filter(|(_, is_retry)| !**is_retry).map(|(call, _)| *call).collect();
-        if kept.is_empty() {
+        if retries.iter().all(|is_retry| *is_retry) {
             return;
         }
         edge.operations += 1;
-        let repeated = Repeated::most(kept, first.kind == EdgeKind::Database);
+        let repeated = if let [only] = group {
+            Repeated::once(only)
+        } else {
+            let kept = group.iter().zip(retries).filter(|(_, is_retry)| !**is_retry).map(|(call, _)| *call).collect();
+            Repeated::most(kept, first.kind == EdgeKind::Database)
+        };
         let parameters = repeated.parameters;
         // Most calls are made once; how long that took is in the latency, and here would only make more cells.
         let (union_ns, share) = match repeated.distinct {
@@ -115,7 +118,7 @@ impl EnvironmentFacts {
         let repetition = Repetition { distinct: bucket(repeated.distinct), union_ns, share, parameters };
         *pattern.repetitions.entry(repetition).or_default() += 1;
         if parameters != Parameters::Scattered {
-            pattern.exemplars.offer(repeated.distinct, reading.trace_id);
+            pattern.exemplars.offer(repeated.distinct, reading.trace);
         }
         if repeated.distinct >= MIN_REPEATED {
             pattern.saved.record(repeated.union_ns - repeated.longest_ns.min(repeated.union_ns));
@@ -123,7 +126,7 @@ impl EnvironmentFacts {
         let repeats = same_parameters(group, retries, on_edge);
         if repeats > 1 {
             pattern.repeats.record(repeats);
-            pattern.repeated.offer(repeats, reading.trace_id);
+            pattern.repeated.offer(repeats, reading.trace);
         }
     }
 
@@ -157,7 +160,7 @@ impl EnvironmentFacts {
                     share: percent(union_ns, span.duration_ns()),
                 };
                 *pattern.sequences.entry(sequence).or_default() += 1;
-                pattern.sequenced.offer(found.rounds, reading.trace_id);
+                pattern.sequenced.offer(found.rounds, reading.trace);
             }
         }
     }
@@ -172,7 +175,7 @@ impl EnvironmentFacts {
         facts.relays += u64::from(fan_out.remote == 1 && others == 0);
         facts.fan_out.record(remote);
         facts.child_calls.record(children);
-        facts.fanned.offer(children, reading.trace_id);
+        facts.fanned.offer(children, reading.trace);
     }
 }
 
@@ -182,7 +185,7 @@ fn add_call(pattern: &mut PatternFacts, call: &Made<'_>, reading: &Reading<'_>) 
     pattern.writes += u64::from(call.access() == Access::Write);
     if !call.is_stream() {
         pattern.latency.record(call.duration_ns());
-        pattern.slow.offer(call.duration_ns(), reading.trace_id);
+        pattern.slow.offer(call.duration_ns(), reading.trace);
     }
     for &table in call.tables() {
         *pattern.tables.entry(table) += 1;
@@ -273,9 +276,15 @@ struct Repeated {
 }
 
 impl Repeated {
+    /// Of a single call.
+    fn once(call: &Made<'_>) -> Self {
+        let parameters = if call.parameters().is_some() { Parameters::Known } else { Parameters::Unknown };
+        Self { distinct: 1, union_ns: call.duration_ns(), longest_ns: call.duration_ns(), parameters }
+    }
+
     /// Of the calls under parents of one name (or of all, where places do not matter) those that repeat most.
     fn most(mut kept: Vec<&Made<'_>>, by_place: bool) -> Self {
-        if !by_place || kept.len() == 1 {
+        if !by_place {
             return Self::of(&kept);
         }
         kept.sort_by_key(|call| call.parent_name);

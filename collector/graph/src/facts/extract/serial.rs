@@ -2,9 +2,10 @@
 //! another cannot be seen.
 
 use super::{Made, percent};
+use crate::facts::exemplar::Candidate;
 use crate::facts::histogram::bucket;
 use crate::facts::{OperationFacts, SERIAL_FLOORS_MS, SerialRun};
-use crate::span::{Span, TraceId};
+use crate::span::Span;
 
 /// The fewest calls that make a run.
 const MIN_RUN: u64 = 3;
@@ -27,7 +28,7 @@ impl Run {
 }
 
 /// Adds the longest run of a request's calls for each floor.
-pub(super) fn add_runs(facts: &mut OperationFacts, trace_id: TraceId, span: &Span, own: &[&Made<'_>]) {
+pub(super) fn add_runs(facts: &mut OperationFacts, trace: Candidate, span: &Span, own: &[&Made<'_>]) {
     let is_waited_for = |call: &&&Made<'_>| !call.is_asynchronous && call.is_remote() && !call.is_stream();
     let waited: Vec<&Made<'_>> = own.iter().filter(is_waited_for).copied().collect();
     if (waited.len() as u64) < MIN_RUN {
@@ -41,7 +42,7 @@ pub(super) fn add_runs(facts: &mut OperationFacts, trace_id: TraceId, span: &Spa
         let (calls, saved) = (bucket(run.calls), bucket(saved_ns));
         *facts.serial.entry(SerialRun { floor: floor as u8, calls, saved_ns: saved, share }).or_default() += 1;
         if before != Some(saved_ns) {
-            facts.serialized.offer(saved_ns, trace_id);
+            facts.serialized.offer(saved_ns, trace);
             before = Some(saved_ns);
         }
     }
