@@ -144,6 +144,7 @@ impl Assembler {
     pub fn add(&mut self, spans: Vec<Span>, now: Duration) -> Vec<Assembled> {
         let mut out = Vec::new();
         let mut late: BTreeMap<TraceId, Vec<Span>> = BTreeMap::new();
+        let sizes = sizes(&spans);
         let mut spans = spans.into_iter().peekable();
         // Spans of one trace mostly stand together.
         while let Some(id) = spans.peek().map(|span| span.trace_id) {
@@ -151,7 +152,7 @@ impl Assembler {
             if !self.pending.contains_key(&id) && self.settled.contains(id) {
                 self.add_late(run, late.entry(id).or_default());
             } else {
-                self.hold(id, run, now);
+                self.hold(id, run, sizes[&id], now);
             }
             if self.pending.get(&id).is_some_and(|pending| pending.spans.len() >= self.limits.trace_spans) {
                 self.counts.early_traces += 1;
@@ -243,11 +244,18 @@ impl Assembler {
         }
     }
 
-    /// Takes spans of a trace that has not settled, as many as one trace may have.
-    fn hold(&mut self, id: TraceId, run: impl Iterator<Item = Span>, now: Duration) {
+    /// Takes spans of a trace that has not settled, as many as one trace may have. It gets `size` spans in all.
+    fn hold(&mut self, id: TraceId, run: impl Iterator<Item = Span>, size: usize, now: Duration) {
         let pending = self.pending.entry(id).or_insert_with(|| {
             self.fresh.insert((now, id));
-            Pending { spans: Vec::new(), bytes: 0, last_seen: now, queued_at: now, is_waiting: false }
+            // Mostly a trace comes as a whole.
+            Pending {
+                spans: Vec::with_capacity(size.min(self.limits.trace_spans)),
+                bytes: 0,
+                last_seen: now,
+                queued_at: now,
+                is_waiting: false,
+            }
         });
         let (spans_before, bytes_before) = (pending.spans.len(), pending.bytes);
         for span in run.take(self.limits.trace_spans.saturating_sub(spans_before).max(1)) {
@@ -295,6 +303,15 @@ impl Assembler {
         self.settled.add_trace(&trace);
         trace
     }
+}
+
+/// How many spans each trace has among `spans`.
+fn sizes(spans: &[Span]) -> HashMap<TraceId, usize> {
+    let mut sizes = HashMap::default();
+    for run in spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
+        *sizes.entry(run[0].trace_id).or_default() += run.len();
+    }
+    sizes
 }
 
 /// Whether every referenced parent is present.

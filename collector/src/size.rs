@@ -17,7 +17,11 @@ pub(crate) fn span_bytes(span: &Span) -> usize {
     let call = span.shape.call.as_ref();
     let tables = call.map_or(0, |call| size_of_val::<[_]>(&call.tables) + size_of_val::<[_]>(&call.also_read));
     let shared = (size_of::<Shape>() + tables) / Arc::strong_count(&span.shape);
-    size_of::<Span>() + shared + size_of_val::<[_]>(&span.links) + size_of_val::<[_]>(&span.secrets) + span.detail.len()
+    let rare = span
+        .rare
+        .as_deref()
+        .map_or(0, |rare| size_of_val(rare) + size_of_val(&*rare.links) + size_of_val(&*rare.secrets));
+    size_of::<Span>() + shared + rare + span.detail.len()
 }
 
 /// How many bytes `batch` takes. The texts of names are not counted: they come from attributes, which the details of

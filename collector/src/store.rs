@@ -13,7 +13,7 @@ use spanlint_graph::{Span, Trace, TraceId};
 use crate::size::span_bytes;
 
 /// The most bytes of traces that are kept.
-pub const MAX_STORED_BYTES: usize = 64 << 20;
+pub const MAX_STORED_BYTES: usize = 32 << 20;
 
 /// The rank of a cited trace when room is made: the last to go.
 const CITED: u8 = 2;

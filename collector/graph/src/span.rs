@@ -1,6 +1,7 @@
 //! Spans as facts need them: owned and small, with the vocabulary they refer to.
 
 use std::fmt;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -14,13 +15,15 @@ use crate::measurement::Measurement;
 use crate::name::{Name, NameTable};
 pub use crate::view::{Attribute, Refusal, SpanView, SpanVisitor, Value};
 
-/// A trace id: 16 bytes, big-endian, never zero.
+/// A trace id: 16 bytes, big-endian, never zero. Aligned as everything else in a span is, so that no room is lost.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(Rust, packed(8))]
 pub struct TraceId(pub u128);
 
 impl fmt::Display for TraceId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:032x}", self.0)
+        let Self(id) = *self;
+        write!(formatter, "{id:032x}")
     }
 }
 
@@ -249,19 +252,26 @@ pub struct Span {
     /// Hash of the client's address, for telling clients apart; empty where not recorded.
     pub client: Name,
     /// Of its call: hash of the parameters; none where they are unknown. Never evidence of sameness when unknown.
-    pub parameters: Option<u64>,
+    pub parameters: Option<NonZero<u64>>,
     /// Of its call: how many messages or statements it carries.
     pub batch: u32,
     /// Of its call: whether the instrumentation says that it repeats an earlier one (`http.request.resend_count` > 0).
     pub is_resend: bool,
     /// What it shows, that of its shape among it.
     pub marks: Marks,
+    /// What few spans have.
+    pub rare: Option<Box<Rare>>,
+    /// Name and attributes, for the waterfall.
+    pub detail: Detail,
+}
+
+/// What few spans have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rare {
     /// Links to other spans.
     pub links: Box<[Link]>,
     /// Attributes whose values were confidential, sorted, once each.
     pub secrets: Box<[Secret]>,
-    /// Name and attributes, for the waterfall.
-    pub detail: Detail,
 }
 
 impl Span {
@@ -269,7 +279,19 @@ impl Span {
     pub fn duration_ns(&self) -> u64 {
         self.end_ns - self.start_ns
     }
+
+    /// Links to other spans.
+    pub fn links(&self) -> &[Link] {
+        self.rare.as_deref().map_or(&[], |rare| &rare.links)
+    }
+
+    /// Attributes whose values were confidential, sorted, once each.
+    pub fn secrets(&self) -> &[Secret] {
+        self.rare.as_deref().map_or(&[], |rare| &rare.secrets)
+    }
 }
+
+const _: () = assert!(size_of::<Span>() <= 120, "as many as possible wait for the rest of their trace");
 
 /// The texts and resources that spans refer to.
 #[derive(Debug, Clone, Default)]

@@ -16,8 +16,8 @@ fn limited(limits: AssemblyLimits) -> Assembler {
 /// What came out, in short: `1: 3 spans`, or `1: 3 spans late`.
 fn shown(assembled: &[Assembled]) -> Vec<String> {
     let show = |each: &Assembled| match each {
-        Assembled::Settled(trace) => format!("{}: {} spans", trace.id().0, trace.spans().len()),
-        Assembled::Late(trace) => format!("{}: {} spans late", trace.id().0, trace.spans().len()),
+        Assembled::Settled(trace) => format!("{}: {} spans", { trace.id().0 }, trace.spans().len()),
+        Assembled::Late(trace) => format!("{}: {} spans late", { trace.id().0 }, trace.spans().len()),
     };
     assembled.iter().map(show).collect()
 }

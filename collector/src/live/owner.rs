@@ -58,7 +58,7 @@ impl LiveSettings {
     pub fn within(self, memory_bytes: usize) -> Self {
         Self {
             assembly: AssemblyLimits { pending_bytes: memory_bytes / 4, ..self.assembly },
-            stored_bytes: memory_bytes / 8,
+            stored_bytes: memory_bytes / 16,
             request_bytes: memory_bytes / REQUEST_SHARE,
             ..self
         }

@@ -217,7 +217,7 @@ fn a_batch_receive_links_to_every_message_it_takes() {
     let members = format!(r#","attributes":[{message}],"links":[{links}]"#);
     let send = span(1, 0, 4, (1, 2), &format!(r#","attributes":[{message}]"#));
     let document = otlp(&[(&service("a"), &send), (&service("b"), &span(2, 0, CONSUMER, (5, 9), &members))]);
-    assert_eq!(result(&document).batch.spans[1].links.len(), 300);
+    assert_eq!(result(&document).batch.spans[1].links().len(), 300);
     let expected = ["a -> topic:kafka/orders messaging 1", "topic:kafka/orders -> b messaging 1"];
     let found = drawn(&graph(&document));
     assert!(expected.iter().all(|edge| found.iter().any(|line| line == edge)), "{found:?}");

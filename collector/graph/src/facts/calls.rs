@@ -1,5 +1,7 @@
 //! Who called whom in one trace: its requests, and the calls that each of them makes.
 
+use std::num::NonZero;
+
 use crate::facts::Entry;
 use crate::name::Name;
 use crate::span::{Access, Call, EdgeKind, Location, Marks, NodeKey, Outcome, Span, SpanId, SpanKind, Transport};
@@ -71,7 +73,7 @@ impl<'a> Made<'a> {
     }
 
     pub(super) fn parameters(&self) -> Option<u64> {
-        self.told_by.and_then(|span| span.parameters)
+        self.told_by.and_then(|span| span.parameters).map(NonZero::get)
     }
 
     pub(super) fn host(&self) -> Name {

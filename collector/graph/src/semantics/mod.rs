@@ -33,8 +33,8 @@ use crate::log::LogView;
 use crate::measurement::PointView;
 use crate::name::{Name, NameTable, cut};
 use crate::span::{
-    Attribute, Call, Marks, Outcome, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch, SpanId, SpanKind,
-    SpanView, SpanVisitor,
+    Attribute, Call, Link, Marks, Outcome, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch, SpanId,
+    SpanKind, SpanView, SpanVisitor,
 };
 use crate::text::scrub;
 
@@ -175,6 +175,8 @@ impl SpanVisitor for BatchBuilder {
         marks.set(Marks::PUBLIC_CLIENT, is_public);
         marks.set(Marks::PAGE, varying.is_page);
         let shown::Read { detail, name, secrets } = self.shown.read(view, sequence, &self.sender.secrets, names);
+        let links: Box<[Link]> = view.links.iter().take(MAX_LINKS).copied().collect();
+        let rare = (!links.is_empty() || !secrets.is_empty()).then(|| Box::new(Rare { links, secrets }));
         self.batch.spans.push(Span {
             trace_id: view.trace_id,
             span_id: view.span_id,
@@ -188,8 +190,7 @@ impl SpanVisitor for BatchBuilder {
             batch: varying.batch,
             is_resend: varying.is_resend,
             marks,
-            links: view.links.iter().take(MAX_LINKS).copied().collect(),
-            secrets,
+            rare,
             detail,
         });
     }
@@ -353,7 +354,7 @@ fn outcome_of_code(code: &str) -> Option<Outcome> {
 impl Span {
     /// Every name that the span refers to; its resource has more.
     pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
-        self.secrets.iter().for_each(|secret| visit(secret.key));
+        self.secrets().iter().for_each(|secret| visit(secret.key));
         let Shape { operation, call, location, .. } = &*self.shape;
         visit(*operation);
         if let Some(location) = location {

@@ -169,7 +169,7 @@ fn secrets_are_named_and_gone() {
     let pairs =
         [("http.request.header.authorization", "Bearer abc123def456"), ("user.email", "a.b@mail.com"), ("a", "b")];
     let read = read(SpanKind::Server, "GET /login?token=abc123def", &pairs);
-    let secrets: Vec<_> = read.span().secrets.iter().map(|secret| (secret.kind, read.text(secret.key))).collect();
+    let secrets: Vec<_> = read.span().secrets().iter().map(|secret| (secret.kind, read.text(secret.key))).collect();
     let mut expected = vec![
         (SecretKind::Credential, ""),
         (SecretKind::Credential, "http.request.header.authorization"),
@@ -212,7 +212,7 @@ fn secrets_of_a_resource_are_those_of_each_of_its_spans() {
         ("service.instance.id", "627cc493-f310-47de-96bd-71410b7dec09"),
     ];
     let read = read_view(&resource, SpanView::default());
-    let mut keys: Vec<_> = read.span().secrets.iter().map(|secret| (secret.kind, read.text(secret.key))).collect();
+    let mut keys: Vec<_> = read.span().secrets().iter().map(|secret| (secret.kind, read.text(secret.key))).collect();
     keys.sort_unstable();
     let credential = |key| (SecretKind::Credential, key);
     assert_eq!(keys, [credential("deployment.token"), credential("process.command_args")]);
@@ -237,7 +237,7 @@ fn no_name_keeps_a_secret() {
     let failed = SpanView { status_message: "401 for Bearer 2YotnFZFEjr1zCsicMWpAA".into(), ..SpanView::default() };
     let read = read_view(&[], failed);
     assert_eq!(read.span().detail.status_message(), "401 for [masked]");
-    assert_eq!(read.text(read.span().secrets[0].key), "otel.status_description");
+    assert_eq!(read.text(read.span().secrets()[0].key), "otel.status_description");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What differs from call to call: parameters, clients, sizes of batches.
 
 use std::net::IpAddr;
+use std::num::NonZero;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -14,7 +15,7 @@ use crate::span::{EdgeKind, SpanKind};
 /// What differs from call to call of one shape.
 #[derive(Debug, Default)]
 pub(super) struct Varying {
-    pub(super) parameters: Option<u64>,
+    pub(super) parameters: Option<NonZero<u64>>,
     pub(super) batch: u32,
     pub(super) is_resend: bool,
     /// Whether it asks for a page.
@@ -35,7 +36,7 @@ impl Varying {
             varying.batch = u32::try_from(count).unwrap_or(u32::MAX).max(1);
         }
         varying.is_resend = known.int(Field::ResendCount).is_some_and(|count| count > 0);
-        varying.parameters = match edge {
+        let parameters = match edge {
             EdgeKind::Database => query_parameters(known, inputs.statement),
             EdgeKind::Messaging => None,
             _ => {
@@ -43,6 +44,7 @@ impl Varying {
                 request_parameters(&inputs.full_path, inputs.query).filter(|_| tells_all(edge, known))
             }
         };
+        varying.parameters = parameters.and_then(|hash| NonZero::new(hash.max(1)));
         varying
     }
 }

@@ -81,7 +81,7 @@ fn sayable(recording: &Recording) -> Vec<(OwnedAttributes, OwnedSpan)> {
 /// As Jaeger's API would answer: a trace for each span.
 fn answer(spans: &[(OwnedAttributes, OwnedSpan)]) -> String {
     let trace = |(resource, span): &(OwnedAttributes, OwnedSpan)| {
-        let (trace_id, span_id) = (format!("{:x}", span.trace_id.0), format!("{:x}", span.span_id.0));
+        let (trace_id, span_id) = (format!("{:x}", { span.trace_id.0 }), format!("{:x}", span.span_id.0));
         let mut references = Vec::new();
         for link in &span.links {
             let id = (link.trace_id.to_string(), link.span_id.to_string());

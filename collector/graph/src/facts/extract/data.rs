@@ -102,7 +102,7 @@ impl EnvironmentFacts {
     pub(super) fn add_secrets(&mut self, reading: &Reading<'_>) {
         let of_span = |span: &crate::span::Span| {
             let service = span.shape.service;
-            span.secrets.iter().map(move |&secret| SecretKey { service, secret }).collect::<Vec<_>>()
+            span.secrets().iter().map(move |&secret| SecretKey { service, secret }).collect::<Vec<_>>()
         };
         let mut seen: Vec<SecretKey> = reading.spans.iter().flat_map(of_span).collect();
         seen.sort_unstable();
