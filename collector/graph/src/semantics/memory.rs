@@ -1,13 +1,13 @@
 //! What spans were found to mean, remembered: most spans say what others have said before, in other words of time.
 //!
-//! Everything remembered is exact. A shape is found again by all that meaning is made of, a statement by a hash of its
-//! text that is as good as any [`Name`].
+//! A shape is found again by a hash of all that meaning is made of, a statement by one of its text, both as good as any
+//! [`Name`].
 
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::attributes::{Field, Known};
 use super::inputs::Inputs;
@@ -19,8 +19,6 @@ use crate::span::{Resource, ResourceId, Shape};
 
 /// The most shapes that are remembered, half of them as long as they are asked for.
 const MAX_SHAPES: usize = 8192;
-/// The longest key of a shape that is remembered.
-const MAX_KEY_BYTES: usize = 1024;
 /// The most statements that are remembered, half of them as long as they are asked for.
 const MAX_STATEMENTS: usize = 2048;
 /// The longest text of a statement that is remembered.
@@ -73,7 +71,7 @@ struct Remembered {
 /// Shapes and statements, remembered.
 #[derive(Debug)]
 pub(super) struct Memory {
-    shapes: Recent<Box<[u8]>, Remembered>,
+    shapes: Recent<u128, Remembered>,
     statements: Recent<u64, Arc<Statement>>,
     /// What stands for a text that was not given.
     no_statement: Arc<Statement>,
@@ -125,10 +123,8 @@ impl Memory {
         names: &mut NameTable,
     ) -> Arc<Shape> {
         inputs.write_key(id, &mut self.key);
-        if self.key.len() > MAX_KEY_BYTES {
-            return Arc::new(read_shape(inputs, (id, resource), names));
-        }
-        if let Some(remembered) = self.shapes.get(&*self.key) {
+        let key = xxh3_128(&self.key);
+        if let Some(remembered) = self.shapes.get(&key) {
             if remembered.batch != self.batch {
                 remembered.batch = self.batch;
                 remembered.names.iter().for_each(|(name, text)| names.insert(*name, text));
@@ -145,7 +141,7 @@ impl Memory {
             names: own.sorted(|_| true).into_iter().collect(),
             batch: self.batch,
         };
-        self.shapes.insert(self.key.as_slice().into(), remembered);
+        self.shapes.insert(key, remembered);
         shape
     }
 }
