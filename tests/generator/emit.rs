@@ -80,7 +80,8 @@ pub(super) fn emit(system: &System, spans: Vec<Span>, style: &Style, seed: u64) 
             let skew = if style.is_skewed { skews[host] } else { 0 };
             for (place, span) in spans.into_iter().enumerate() {
                 lines.push_str(if place > 0 { "," } else { "" });
-                write_span(span, skew, generation, &mut lines);
+                let is_proxy = system.services[service].is_proxy;
+                write_span(span, skew, (generation, is_proxy), &mut lines);
             }
             lines.push_str("]}]}");
         }
@@ -122,6 +123,7 @@ fn resource(system: &System, service: usize, instance: usize, version: usize, st
         attributes.push(("service.name", service.name.clone().into()));
     }
     if style.place == Place::Bare {
+        attributes.extend(service.resource.iter().cloned());
         return attributes;
     }
     let environment =
@@ -147,11 +149,12 @@ fn resource(system: &System, service: usize, instance: usize, version: usize, st
         attributes.push(("host.name", node.into()));
     }
     attributes.extend(service.owner.iter().map(|owner| ("service.owner", owner.clone().into())));
+    attributes.retain(|(key, _)| service.resource.iter().all(|(own, _)| own != key));
     attributes.extend(service.resource.iter().cloned());
     attributes
 }
 
-fn write_span(span: &Span, skew: u64, generation: Generation, out: &mut String) {
+fn write_span(span: &Span, skew: u64, (generation, is_proxy): (Generation, bool), out: &mut String) {
     let (start, end) = (EPOCH + span.start + skew, EPOCH + span.end + skew);
     let _ = write!(out, r#"{{"traceId":"{:032x}","spanId":"{:016x}","#, span.trace, span.id);
     if span.parent != 0 {
@@ -161,6 +164,9 @@ fn write_span(span: &Span, skew: u64, generation: Generation, out: &mut String) 
     quote(&span.name, out);
     let _ =
         write!(out, r#","kind":{},"startTimeUnixNano":"{start}","endTimeUnixNano":"{end}","attributes":"#, span.kind);
+    let mesh =
+        Span { attributes: [span.attributes.clone(), vec![("component", "proxy".into())]].concat(), ..span.clone() };
+    let span = if is_proxy { &mesh } else { span };
     match generation {
         Generation::Current => attributes(&span.attributes, out),
         Generation::Old => attributes(&old(span), out),

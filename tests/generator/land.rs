@@ -150,6 +150,7 @@ impl Land {
             store,
             table,
             is_grpc: self.random.chance(0.3),
+            is_proxy: false,
         };
         self.system.services.push(service);
         let service = self.system.services.len() - 1;
@@ -240,6 +241,7 @@ impl Land {
             attributes: Vec::new(),
             is_raw: false,
             redirects: false,
+            is_stream: false,
         });
         self.system.operations.len() - 1
     }

@@ -289,6 +289,7 @@ impl Planted {
 
     /// Whether the catalogue leaves it open whether this is said.
     fn allows(&self, said: &Said) -> bool {
-        self.may.contains(&said.rule.as_str()) && (self.touches(said) || self.services.is_empty())
+        let named = if said.is_loud { self.may } else { &[self.may, self.notes].concat() };
+        named.contains(&said.rule.as_str()) && (self.touches(said) || self.services.is_empty())
     }
 }

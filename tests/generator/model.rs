@@ -50,6 +50,8 @@ pub(super) struct Service {
     pub(super) store: usize,
     pub(super) table: String,
     pub(super) is_grpc: bool,
+    /// A sidecar of a mesh.
+    pub(super) is_proxy: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -87,6 +89,8 @@ pub(super) struct Operation {
     pub(super) is_raw: bool,
     /// Answers 302.
     pub(super) redirects: bool,
+    /// Answers with a stream of events.
+    pub(super) is_stream: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -134,6 +138,10 @@ pub(super) enum Address {
     Shard,
     /// A fixed IP address, without any name.
     Ip,
+    /// The IP address of a pod, another one after each start.
+    Pod,
+    /// A socket of the same host.
+    Socket,
 }
 
 #[derive(Debug, Clone)]
@@ -217,6 +225,8 @@ pub(super) enum Step {
 pub(super) enum Source {
     /// Browsers at public addresses.
     Client,
+    /// Clients behind one public address, which stands for a whole network.
+    Translated,
     /// Clients in the private network, without telemetry.
     Private,
     /// A kubelet.

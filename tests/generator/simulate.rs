@@ -126,6 +126,7 @@ impl<'s> Simulation<'s> {
             Source::Client if self.random.chance(0.5) => {
                 format!("203.0.113.{}", self.random.between((1, 250)))
             }
+            Source::Translated => "81.17.3.9".to_owned(),
             Source::Client => format!("81.17.{}.{}", self.random.between((1, 250)), self.random.between((1, 250))),
             _ => format!("10.1.{}.{}", self.random.between((1, 9)), self.random.between((1, 250))),
         };
@@ -179,6 +180,10 @@ impl<'s> Simulation<'s> {
         if let Some(steps) = afterwards {
             self.steps(steps, &mut frame);
         }
+        let mut attributes = operation.attributes.clone();
+        if operation.is_stream {
+            attributes.push(("http.response.header.content-type", text("text/event-stream")));
+        }
         let mut span = Span {
             service: operation.service,
             instance,
@@ -190,7 +195,7 @@ impl<'s> Simulation<'s> {
             start: at,
             end,
             is_error: failed,
-            attributes: operation.attributes.clone(),
+            attributes,
             links: Vec::new(),
         };
         if let Some((links, attributes)) = messages {
@@ -231,7 +236,7 @@ impl<'s> Simulation<'s> {
                 }
                 let agent = match sender.source {
                     Some(Source::Probe) => "kube-probe/1.31",
-                    Some(Source::Client) => "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0",
+                    Some(Source::Client | Source::Translated) => "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0",
                     _ => "okhttp/4.12.0",
                 };
                 span.attributes.push(("user_agent.original", text(agent)));
@@ -431,14 +436,22 @@ impl<'s> Simulation<'s> {
             Address::Name => service.name.clone(),
             Address::Shard => format!("{}-{}.{}", service.name, round % 64, service.name),
             Address::Ip => format!("10.20.30.{}", callee.service + 1),
+            Address::Pod => format!("10.20.{}.{}", frame_pod(key), callee.service + 1),
+            Address::Socket => format!("/var/run/{}.sock", service.name),
         };
         let mut attributes: Attributes = vec![("server.address", text(host.clone()))];
+        if call.address == Address::Socket {
+            attributes.push(("network.transport", text("unix")));
+        }
+        if callee.is_stream {
+            attributes.push(("http.response.header.content-type", text("text/event-stream")));
+        }
         match &callee.protocol {
             Protocol::Http { method, route } => {
                 let path = route.replace("{id}", &key.to_string());
                 let scheme = if self.system.is_encrypted { "https" } else { "http" };
                 attributes.extend([("http.request.method", text(*method)), ("server.port", Value::Number(8080))]);
-                if call.key != Key::Unknown {
+                if call.key != Key::Unknown && call.address != Address::Socket {
                     attributes.push(("url.full", text(format!("{scheme}://{host}:8080{path}"))));
                 }
                 if !timed_out {
@@ -578,6 +591,11 @@ impl<'s> Simulation<'s> {
             }
         }
     }
+}
+
+/// Which of the pods that a service had so far, by the key of a request.
+fn frame_pod(key: u64) -> u64 {
+    key % 40
 }
 
 /// Name and attributes of the span of a query.

@@ -91,7 +91,8 @@ impl Rule for ChattyServices {
 
 fn is_judged(graph: &CallGraph, edge: &Edge, options: &Options<'_>) -> bool {
     let gathers = |index| options.roles().has_any(graph, index, &[Role::Gateway, Role::Bff]);
-    topology::is_synchronous_call(graph, edge) && !gathers(edge.from)
+    let is_streaming = edge.facts.streams * 2 > edge.facts.calls;
+    topology::is_synchronous_call(graph, edge) && !is_streaming && !gathers(edge.from)
 }
 
 /// An edge over which the median request makes too many calls.

@@ -6,7 +6,7 @@ use crate::name::Name;
 
 /// Flags of one span.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Marks(u8);
+pub struct Marks(u16);
 
 impl Marks {
     /// A stream, server-sent events, a web socket or a long poll: how long it lasts says nothing.
@@ -25,6 +25,8 @@ impl Marks {
     pub const SET_UP: Self = Self(1 << 6);
     /// The call asks for one page of an answer: others like it ask for other pages.
     pub const PAGE: Self = Self(1 << 7);
+    /// The answer only names another place to ask.
+    pub const REDIRECT: Self = Self(1 << 8);
 
     /// Whether all flags of `other` are set.
     pub fn has(self, other: Self) -> bool {

@@ -143,11 +143,19 @@ impl Trace {
         let takes = |index: usize| matches!(spans[index].shape.kind, SpanKind::Server | SpanKind::Consumer);
         let mut services: Vec<ServiceKey> = spans.iter().map(|span| span.shape.service).collect();
         for &index in tree.order.iter().filter(|&&index| is_proxy(index)) {
-            let below = tree.children(index).find(|&child| takes(index) && takes(child) && !is_proxy(child));
+            let service = spans[index].shape.service;
+            let passes = |&child: &usize| !takes(child) && spans[child].shape.service == service;
+            let app_below = |index: usize| tree.children(index).find(|&child| takes(child) && !is_proxy(child));
+            let below = || app_below(index).or_else(|| tree.children(index).filter(passes).find_map(app_below));
+            let below = if takes(index) { below() } else { None };
             let above = tree.parent[index].filter(|&parent| !takes(index) && !is_proxy(parent));
             let stands_before = |app: &usize| stand_together(&spans[index], &spans[*app], vocabulary);
+            // What a sidecar that takes a request passes on is the same request.
+            let same = || tree.parent[index].filter(|&parent| spans[parent].shape.service == service && !takes(index));
             if let Some(app) = below.or(above).filter(stands_before) {
                 services[index] = spans[app].shape.service;
+            } else if let Some(parent) = same() {
+                services[index] = services[parent];
             }
         }
         let mut trace = part.into_owned();

@@ -280,3 +280,16 @@ fn the_first_trace_cited_shows_the_pattern() {
         assert_eq!(exemplars.typical(calls), Some(TraceId(calls.into())));
     }
 }
+
+#[test]
+fn who_is_sent_on_asks_one_question() {
+    let line = |each: u64| {
+        let status = if each == 4 { 200 } else { 302 };
+        format!(
+            "  a client \"GET\" TIME http.request.method=GET url.full=http://b/{each} http.response.status_code={status}\n"
+        )
+    };
+    let graph = graph(&format!("a server \"x\" 0+100\n{}", one_after_another(5, 5, line)));
+    let repetitions: Vec<_> = pattern(&graph, "GET").facts.repetitions.keys().map(|each| each.distinct).collect();
+    assert_eq!(repetitions, [1]);
+}

@@ -345,3 +345,15 @@ a client \"q\" 0+5 db.system=mysql server.address=h/x db.name=y",
     ids.dedup();
     assert_eq!(ids.len(), graph.nodes.len());
 }
+
+#[test]
+fn a_sidecar_that_takes_and_passes_on_is_the_service_behind_it() {
+    check(
+        "a server \"x\" 0+20
+  a client \"GET\" 1+18
+    b-envoy server \"ingress\" 2+16 component=proxy
+      b-envoy client \"egress\" 3+14 component=proxy
+        b server \"y\" 4+12",
+        &["client -> a other 1", "a -> b other 1"],
+    );
+}

@@ -1,7 +1,7 @@
 //! Boundaries: who depends on whom, and what stands together.
 
 use super::super::land::Land;
-use super::super::model::{Call, Key, MINUTE, Protocol, Publish, Step};
+use super::super::model::{Call, Key, MINUTE, Protocol, Publish, Service, Step};
 use super::chatter::sql_service;
 use super::{Plan, Planted};
 
@@ -86,16 +86,23 @@ pub(super) fn hub(land: &mut Land) -> Planted {
     Planted::of(land, &[hub]).beside(land, around)
 }
 
-pub(super) const LIKE_HUB: &[(&str, Plan)] = &[("a service that checks tokens for all", |land| {
-    let auth = land.named("auth-of-all", "edge");
-    land.system.roles.push(("auth", "auth-of-all".to_owned()));
-    let check = land.operation(auth, Vec::new());
+/// A service of a role that all others ask.
+fn asked_by_all(land: &mut Land, role: &'static str) -> Planted {
+    let asked = land.named(&format!("{role}-of-all"), "edge");
+    land.system.roles.push((role, land.name_of(asked)));
+    let check = land.operation(asked, Vec::new());
     for service in land.services::<8>() {
         let call = land.call(check);
         serve(land, service, vec![call]);
     }
-    Planted::of(land, &[auth])
-})];
+    Planted::of(land, &[asked])
+}
+
+pub(super) const LIKE_HUB: &[(&str, Plan)] = &[
+    ("a service that checks tokens for all", |land| asked_by_all(land, "auth")),
+    ("a registry", |land| asked_by_all(land, "discovery")),
+    ("settings for all", |land| asked_by_all(land, "config")),
+];
 
 pub(super) fn god(land: &mut Land) -> Planted {
     let god = land.service();
@@ -134,7 +141,36 @@ pub(super) fn tight(land: &mut Land) -> Planted {
     Planted::of(land, &[from, to]).may(&["chatty-services"])
 }
 
+/// A service behind a sidecar of a mesh, through which `called` of it is asked: the sidecar and its operation.
+pub(super) fn sidecar(land: &mut Land, called: usize) -> (usize, usize) {
+    let service = land.system.operations[called].service;
+    let (name, namespace) = (land.name_of(service), land.system.services[service].namespace.clone());
+    let proxy = land.named(&format!("{name}-envoy"), &namespace);
+    let Service { instances, is_grpc, table, .. } = land.system.services[service].clone();
+    let sidecar = &mut land.system.services[proxy];
+    (sidecar.is_proxy, sidecar.is_grpc, sidecar.table, sidecar.instances) = (true, is_grpc, table, instances);
+    let protocol = land.system.operations[called].protocol.clone();
+    let call = land.call(called);
+    let through = land.bare(proxy, protocol, vec![call]);
+    land.system.operations[through].work_us = (50, 200);
+    (proxy, through)
+}
+
 pub(super) const LIKE_TIGHT: &[(&str, Plan)] = &[
+    ("sidecars", |land| {
+        let [from, to] = land.services();
+        let (mut steps, mut sidecars) = (Vec::new(), Vec::new());
+        for _ in 0..2 {
+            let called = land.operation(to, Vec::new());
+            let (proxy, through) = sidecar(land, called);
+            sidecars.push(proxy);
+            steps.push(land.call(through));
+        }
+        let operation = land.operation(from, steps);
+        land.front_times(operation, 60);
+        // What is left of a request that was torn apart stays with its sidecar.
+        Planted::of(land, &[&[from, to], sidecars.as_slice()].concat()).may(&["broken-trace"])
+    }),
     ("always together, once", |land| {
         let [from, to] = land.services();
         let called = land.operation(to, Vec::new());
@@ -198,6 +234,18 @@ pub(super) fn low_cohesion(land: &mut Land) -> Planted {
 }
 
 pub(super) const LIKE_LOW_COHESION: &[(&str, Plan)] = &[
+    ("an administration of tables", |land| {
+        let service = sql_service(land);
+        let store = land.system.services[service].store;
+        for table in ["stamps", "coins", "medals"] {
+            for verb in ["SELECT", "INSERT", "UPDATE", "DELETE"] {
+                let access = land.access(store, verb, table, Key::Request);
+                let operation = land.storeless(service, vec![access]);
+                land.front_times(operation, 14);
+            }
+        }
+        Planted::of(land, &[service]).may(&["god-service"])
+    }),
     ("two sides of one table", |land| {
         let service = sql_service(land);
         let store = land.system.services[service].store;
@@ -243,13 +291,23 @@ pub(super) fn lockstep(land: &mut Land) -> Planted {
     Planted::of(land, &[from, to])
 }
 
-pub(super) const LIKE_LOCKSTEP: &[(&str, Plan)] = &[("each in its own time", |land| {
-    let [from, to] = land.services();
-    let called = land.operation(to, Vec::new());
-    let call = land.call(called);
-    let operation = land.operation(from, vec![call]);
-    land.front_times(operation, 400);
-    deploy(land, from, &[10, 45, 80]);
-    deploy(land, to, &[30, 62, 110]);
-    Planted::of(land, &[from, to])
-})];
+pub(super) const LIKE_LOCKSTEP: &[(&str, Plan)] = &[
+    ("a platform that is rolled out as a whole", |land| {
+        for service in 0..land.system.services.len() {
+            if land.system.services[service].versions.len() == 1 {
+                deploy(land, service, &[5, 43, 115]);
+            }
+        }
+        Planted::default()
+    }),
+    ("each in its own time", |land| {
+        let [from, to] = land.services();
+        let called = land.operation(to, Vec::new());
+        let call = land.call(called);
+        let operation = land.operation(from, vec![call]);
+        land.front_times(operation, 400);
+        deploy(land, from, &[10, 45, 80]);
+        deploy(land, to, &[30, 62, 110]);
+        Planted::of(land, &[from, to])
+    }),
+];

@@ -98,6 +98,13 @@ pub(super) const LIKE_MANY_QUERIES: &[(&str, Plan)] = &[
         serve(land, service, vec![rounds((7, 9), vec![access]), Step::Wait { ms: (200, 300) }]);
         Planted::of(land, &[service])
     }),
+    ("changes of the schema", |land| {
+        let service = sql_service(land);
+        let store = land.system.services[service].store;
+        let create = land.access(store, "CREATE", "indexed", Key::Unknown);
+        serve(land, service, vec![rounds((8, 12), vec![create])]);
+        Planted::of(land, &[service])
+    }),
     ("one batch", |land| {
         let service = sql_service(land);
         let own = land.system.services[service].store;
@@ -154,6 +161,17 @@ pub(super) const LIKE_MANY_CALLS: &[(&str, Plan)] = &[
         land.system.operations[called].protocol = protocol;
         let call = land.call_of_round(called);
         serve(land, from, vec![rounds((6, 8), vec![call])]);
+        Planted::of(land, &[from, to])
+    }),
+    ("redirects", |land| {
+        let (from, to, [called]) = pair(land);
+        land.system.services[to].is_grpc = false;
+        let route = format!("/v1/{}/moved/{{id}}", land.system.services[to].table);
+        let operation = &mut land.system.operations[called];
+        operation.protocol = super::super::model::Protocol::Http { method: "GET", route };
+        operation.redirects = true;
+        let call = land.call_of_round(called);
+        serve(land, from, vec![rounds((5, 6), vec![call])]);
         Planted::of(land, &[from, to])
     }),
     ("attempts after a failure", |land| {
@@ -279,6 +297,26 @@ pub(super) const LIKE_CHATTY: &[(&str, Plan)] = &[
         land.job(from, steps.to_vec(), 35);
         Planted::of(land, &[from, to]).may(&["chatty-services"])
     }),
+    ("a service for one front end", |land| {
+        let (front, to, called) = pair::<3>(land);
+        land.system.roles.push(("bff", land.name_of(front)));
+        let steps = called.map(|called| rounds((2, 2), vec![land.call_of_round(called)]));
+        serve(land, front, steps.to_vec());
+        Planted::of(land, &[front, to])
+    }),
+    ("streams", |land| {
+        let (from, to, called) = pair::<3>(land);
+        land.system.services[to].is_grpc = false;
+        for called in called {
+            let table = &land.system.services[to].table;
+            let route = format!("/v1/{table}/{{id}}/events/{}", super::super::land::words(called));
+            land.system.operations[called].protocol = super::super::model::Protocol::Http { method: "GET", route };
+            land.system.operations[called].is_stream = true;
+        }
+        let steps = called.map(|called| rounds((2, 2), vec![land.call_of_round(called)]));
+        serve(land, from, steps.to_vec());
+        Planted::of(land, &[from, to])
+    }),
     ("two calls each", |land| {
         let (from, to, called) = pair::<2>(land);
         let steps = called.map(|called| rounds((2, 2), vec![land.call_of_round(called)]));
@@ -356,6 +394,18 @@ pub(super) const LIKE_PING_PONG: &[(&str, Plan)] = &[
         let call = land.call(profile);
         serve(land, auth, vec![call]);
         Planted::of(land, &[auth, users])
+    }),
+    ("a loop through the gateway", |land| {
+        let [from, to] = land.services();
+        let called = land.operation(to, Vec::new());
+        let call = land.call(called);
+        let route = format!("/v1/inner/{}/{{id}}", super::super::land::words(called));
+        let protocol = super::super::model::Protocol::Http { method: "GET", route };
+        let gateway = land.system.gateway;
+        let through = land.bare(gateway, protocol, vec![call]);
+        let call = land.call(through);
+        serve(land, from, vec![call]);
+        Planted::of(land, &[from, to]).beside(land, &[gateway]).may(&["cyclic-dependency"])
     }),
     ("a webhook later", |land| {
         let [from, to] = land.services();

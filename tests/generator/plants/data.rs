@@ -48,6 +48,70 @@ pub(super) const LIKE_SHARED: &[(&str, Plan)] = &[
         serve(land, reader, vec![read]);
         Planted::of(land, &[owner, reader]).may(&["shared-database"])
     }),
+    ("a read model", |land| {
+        let [owner, reader] = land.services();
+        into_sql(land, owner);
+        let store = land.system.services[owner].store;
+        let project = land.access(store, "UPDATE", "items_read_model", Key::Request);
+        serve(land, owner, vec![project]);
+        let read = land.access(store, "SELECT", "items_read_model", Key::Request);
+        serve(land, reader, vec![read]);
+        Planted::of(land, &[owner, reader]).noted(&["shared-database"])
+    }),
+    ("reports by the clock", |land| {
+        let owner = sql_service(land);
+        let own = land.own(owner, "UPDATE", Key::Request);
+        serve(land, owner, vec![own]);
+        let analyst = land.service();
+        let read = land.own(owner, "SELECT", Key::Unknown);
+        land.job(analyst, vec![read], 40);
+        Planted::of(land, &[owner, analyst]).noted(&["shared-database"])
+    }),
+    ("a host that nobody tells", |land| {
+        let services = land.services::<2>();
+        let store = land.store("postgresql", "");
+        "warehouse".clone_into(&mut land.system.stores[store].namespace);
+        for service in services {
+            let write = land.access(store, "UPDATE", "pallets", Key::Request);
+            serve(land, service, vec![write]);
+        }
+        Planted::of(land, &services).noted(&["shared-database"])
+    }),
+    ("files of each its own", |land| {
+        let services = land.services::<3>();
+        let file = land.random.pick(&[":memory:", "db.sqlite3", "data/app.db"]);
+        for service in services {
+            let store = land.store("sqlite", "");
+            land.system.stores[store].port = 0;
+            file.clone_into(&mut land.system.stores[store].namespace);
+            land.system.hosts += 1;
+            land.system.services[service].instances = vec![land.system.hosts - 1];
+            land.system.services[service].store = store;
+            let write = land.access(store, "UPDATE", "items", Key::Request);
+            serve(land, service, vec![write]);
+        }
+        Planted::of(land, &services).noted(&["shared-database"])
+    }),
+    ("two names of one deployable", |land| {
+        let [web, worker] = land.services();
+        into_sql(land, web);
+        let id = format!("6f1c2d3e-8a3b-4d7f-9a53-{:012x}", land.random.next() % (1 << 48));
+        for service in [web, worker] {
+            land.system.services[service].resource.push(("service.instance.id", id.clone().into()));
+            land.system.services[service].instances.truncate(1);
+        }
+        let write = land.own(web, "UPDATE", Key::Request);
+        serve(land, web, vec![write]);
+        let topic = land.topic();
+        let table = land.system.services[web].table.clone();
+        let store = land.system.services[web].store;
+        land.system.services[worker].store = store;
+        let write = land.access(store, "UPDATE", &table, Key::Unknown);
+        let sender = land.service();
+        serve(land, sender, vec![Step::Publish(Publish { topic, creates: 0 })]);
+        land.consumer(topic, worker, 1, vec![write]);
+        Planted::of(land, &[web, worker]).noted(&["shared-database"])
+    }),
     ("a cache for all", |land| {
         let services = land.services::<3>();
         let cache = land.store("redis", "redis.shared");
@@ -136,23 +200,33 @@ pub(super) fn dual_write(land: &mut Land) -> Planted {
     Planted::of(land, &[from]).beside(land, &[to])
 }
 
-pub(super) const LIKE_DUAL_WRITE: &[(&str, Plan)] = &[("a relay publishes", |land| {
-    let [from, to] = land.services();
-    let topic = land.topic();
-    land.consumer(topic, to, 1, Vec::new());
-    into_sql(land, from);
-    let store = land.system.services[from].store;
-    let outbox = land.access(store, "INSERT", "outbox", Key::Request);
-    let write = land.own(from, "INSERT", Key::Request);
-    serve(land, from, vec![write, outbox]);
-    let take = land.access(store, "SELECT", "outbox", Key::Unknown);
-    let done = land.access(store, "DELETE", "outbox", Key::Unknown);
-    let relay = Step::Repeat {
-        times: (1, 2),
-        at_once: false,
-        gap_ms: 0,
-        steps: vec![Step::Publish(Publish { topic, creates: 0 })],
-    };
-    land.job(from, vec![take, relay, done], 40);
-    Planted::of(land, &[from]).beside(land, &[to])
-})];
+pub(super) const LIKE_DUAL_WRITE: &[(&str, Plan)] = &[
+    ("a write that rarely tells of itself", |land| {
+        let [from, to] = land.services();
+        let topic = land.topic();
+        land.consumer(topic, to, 1, Vec::new());
+        let write = land.own(from, "INSERT", Key::Request);
+        serve(land, from, vec![write, Step::Maybe(0.2, vec![Step::Publish(Publish { topic, creates: 0 })])]);
+        Planted::of(land, &[from]).beside(land, &[to])
+    }),
+    ("a relay publishes", |land| {
+        let [from, to] = land.services();
+        let topic = land.topic();
+        land.consumer(topic, to, 1, Vec::new());
+        into_sql(land, from);
+        let store = land.system.services[from].store;
+        let outbox = land.access(store, "INSERT", "outbox", Key::Request);
+        let write = land.own(from, "INSERT", Key::Request);
+        serve(land, from, vec![write, outbox]);
+        let take = land.access(store, "SELECT", "outbox", Key::Unknown);
+        let done = land.access(store, "DELETE", "outbox", Key::Unknown);
+        let relay = Step::Repeat {
+            times: (1, 2),
+            at_once: false,
+            gap_ms: 0,
+            steps: vec![Step::Publish(Publish { topic, creates: 0 })],
+        };
+        land.job(from, vec![take, relay, done], 40);
+        Planted::of(land, &[from]).beside(land, &[to])
+    }),
+];

@@ -128,6 +128,19 @@ pub(super) const LIKE_DEEP: &[(&str, Plan)] = &[
         land.front(called);
         Planted::of(land, &[service])
     }),
+    ("sidecars on every hop", |land| {
+        let services = land.services::<4>();
+        let mut called = land.operation(services[0], Vec::new());
+        let mut all = services.to_vec();
+        for &service in &services[1..] {
+            let (proxy, through) = super::boundaries::sidecar(land, called);
+            all.push(proxy);
+            let call = land.call(through);
+            called = land.operation(service, vec![call]);
+        }
+        land.front(called);
+        Planted::of(land, &all).may(&["broken-trace"])
+    }),
     ("asynchronous hops", |land| {
         let services = land.services::<9>();
         let mut step: Option<Step> = None;

@@ -20,6 +20,8 @@ pub(super) struct Planted {
     pub(super) beside: Vec<String>,
     /// Rules that may say something of these services, since the catalogue leaves it open or the fault has that effect.
     pub(super) may: &'static [&'static str],
+    /// Rules that may note something of these services, but no more than that.
+    pub(super) notes: &'static [&'static str],
 }
 
 impl Planted {
@@ -30,6 +32,10 @@ impl Planted {
 
     fn beside(self, land: &Land, services: &[usize]) -> Self {
         Self { beside: services.iter().map(|&service| land.name_of(service)).collect(), ..self }
+    }
+
+    fn noted(self, notes: &'static [&'static str]) -> Self {
+        Self { notes, ..self }
     }
 
     fn may(self, may: &'static [&'static str]) -> Self {

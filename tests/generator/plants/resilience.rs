@@ -1,7 +1,7 @@
 //! Resilience and performance: what failures and slowness do to others.
 
 use super::super::land::Land;
-use super::super::model::{Access, Call, Entry, Key, MINUTE, S, Step};
+use super::super::model::{Access, Call, Entry, Key, MINUTE, Protocol, S, Step};
 use super::chatter::into_sql;
 use super::{Plan, Planted};
 
@@ -69,13 +69,27 @@ pub(super) fn no_timeout(land: &mut Land) -> Planted {
     Planted::of(land, &[from, to]).beside(land, &[gateway]).may(&["missing-timeout"])
 }
 
-pub(super) const LIKE_NO_TIMEOUT: &[(&str, Plan)] = &[("a timeout that holds", |land| {
-    let [from, to, _] = calling(land, 200, |call| {
-        call.stalls = (0.02, 45_000);
-        call.timeout = Some(2 * S);
-    });
-    Planted::of(land, &[from, to]).may(&["abandoned-work"])
-})];
+pub(super) const LIKE_NO_TIMEOUT: &[(&str, Plan)] = &[
+    ("streams that stay open", |land| {
+        let [from, to, called] = calling(land, 1_050, |call| call.stalls = (0.01, 40_000));
+        land.system.services[to].is_grpc = false;
+        let route = format!("/v1/{}/{{id}}/events", land.system.services[to].table);
+        land.system.operations[called].protocol = Protocol::Http { method: "GET", route };
+        // What waits for a stream streams itself.
+        for operation in &mut land.system.operations[called..] {
+            operation.is_stream = true;
+        }
+        let gateway = land.system.gateway;
+        Planted::of(land, &[from, to]).beside(land, &[gateway])
+    }),
+    ("a timeout that holds", |land| {
+        let [from, to, _] = calling(land, 200, |call| {
+            call.stalls = (0.02, 45_000);
+            call.timeout = Some(2 * S);
+        });
+        Planted::of(land, &[from, to]).may(&["abandoned-work"])
+    }),
+];
 
 /// An outage of two minutes at the callee; one call in `breaker` is still made then.
 fn out(land: &mut Land, breaker: u64) -> [usize; 2] {

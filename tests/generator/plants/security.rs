@@ -1,7 +1,7 @@
 //! Security: what goes in the clear, what is told, and who comes past the door.
 
 use super::super::land::Land;
-use super::super::model::{Attributes, Call, Key, Protocol, Source, Step};
+use super::super::model::{Address, Attributes, Call, Key, Protocol, Source, Step};
 use super::{Plan, Planted};
 
 fn serve(land: &mut Land, service: usize, steps: Vec<Step>) -> usize {
@@ -27,6 +27,14 @@ pub(super) const LIKE_PLAINTEXT: &[(&str, Plan)] = &[
     ("an encrypted call", |land| {
         let service = calling(land, "https://api.bank.example/v2/at/{}");
         Planted::of(land, &[service])
+    }),
+    ("a socket of the same host", |land| {
+        let [from, to] = land.services();
+        land.system.services[to].is_grpc = false;
+        let called = land.operation(to, Vec::new());
+        let call = Call { address: Address::Socket, ..land.plain_call(called) };
+        serve(land, from, vec![Step::Call(call)]);
+        Planted::of(land, &[from, to]).noted(&["plaintext-traffic"])
     }),
     ("loopback", |land| {
         let service = calling(land, "http://localhost:8125/flush/{}");
@@ -62,6 +70,17 @@ pub(super) const LIKE_SECRET: &[(&str, Plan)] = &[
     ("redacted", |land| {
         let service =
             telling(land, vec![("http.request.header.authorization", "REDACTED".into()), ("api_key", "****".into())]);
+        Planted::of(land, &[service])
+    }),
+    ("values of tests", |land| {
+        let service = telling(
+            land,
+            vec![
+                ("api_key", "test".into()),
+                ("http.request.header.authorization", "Bearer <token>".into()),
+                ("contact", "noreply@shop.test".into()),
+            ],
+        );
         Planted::of(land, &[service])
     }),
     ("a hash and an id", |land| {
@@ -105,17 +124,29 @@ pub(super) fn exposed(land: &mut Land) -> Planted {
     Planted::of(land, &[inner]).may(&["gateway-bypass"])
 }
 
-pub(super) const LIKE_EXPOSED: &[(&str, Plan)] = &[("webhooks", |land| {
-    let [from, inner] = land.services();
-    let called = land.operation(inner, Vec::new());
-    let call = land.call(called);
-    serve(land, from, vec![call]);
-    let own = land.own(inner, "UPDATE", Key::Request);
-    let hook = Protocol::Http { method: "POST", route: "/webhooks/payments".to_owned() };
-    let hook = land.bare(inner, hook, vec![own]);
-    land.entry(hook, 9, Source::Client);
-    Planted::of(land, &[from, inner])
-})];
+pub(super) const LIKE_EXPOSED: &[(&str, Plan)] = &[
+    ("one address that stands for a network", |land| {
+        let [from, inner] = land.services();
+        land.system.services[inner].is_grpc = false;
+        let called = land.operation(inner, Vec::new());
+        let call = land.call(called);
+        serve(land, from, vec![call]);
+        let open = land.operation(inner, Vec::new());
+        land.entry(open, 12, Source::Translated);
+        Planted::of(land, &[inner]).may(&["gateway-bypass"])
+    }),
+    ("webhooks", |land| {
+        let [from, inner] = land.services();
+        let called = land.operation(inner, Vec::new());
+        let call = land.call(called);
+        serve(land, from, vec![call]);
+        let own = land.own(inner, "UPDATE", Key::Request);
+        let hook = Protocol::Http { method: "POST", route: "/webhooks/payments".to_owned() };
+        let hook = land.bare(inner, hook, vec![own]);
+        land.entry(hook, 9, Source::Client);
+        Planted::of(land, &[from, inner])
+    }),
+];
 
 pub(super) fn bypass(land: &mut Land) -> Planted {
     let service = land.service();

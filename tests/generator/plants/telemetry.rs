@@ -30,10 +30,22 @@ pub(super) fn hard_coded(land: &mut Land) -> Planted {
     Planted::of(land, &[from, to]).beside(land, &[named])
 }
 
-pub(super) const LIKE_HARD_CODED: &[(&str, Plan)] = &[("a name", |land| {
-    let services = edge(land, |_| {});
-    Planted::of(land, &services)
-})];
+pub(super) const LIKE_HARD_CODED: &[(&str, Plan)] = &[
+    ("addresses of pods, which change", |land| {
+        let [from, to] = land.services();
+        let called = land.operation(to, Vec::new());
+        let call = Call { address: Address::Pod, ..land.plain_call(called) };
+        serve(land, from, vec![Step::Call(call)]);
+        let named = land.service();
+        let call = land.call(called);
+        serve(land, named, vec![call]);
+        Planted::of(land, &[from, to])
+    }),
+    ("a name", |land| {
+        let services = edge(land, |_| {});
+        Planted::of(land, &services)
+    }),
+];
 
 pub(super) fn unversioned(land: &mut Land) -> Planted {
     let service = land.service();
@@ -50,7 +62,17 @@ pub(super) fn unversioned(land: &mut Land) -> Planted {
     Planted::of(land, &[service]).may(&["hub-service"])
 }
 
-pub(super) const LIKE_UNVERSIONED: &[(&str, Plan)] = &[];
+pub(super) const LIKE_UNVERSIONED: &[(&str, Plan)] = &[("operations for one consumer", |land| {
+    let [service, from] = land.services();
+    for _ in 0..4 {
+        let route = format!("/inner/{{id}}/{}", words(land.system.operations.len()));
+        let own = land.own(service, "SELECT", Key::Request);
+        let operation = land.bare(service, Protocol::Http { method: "GET", route }, vec![own]);
+        let call = land.call(operation);
+        serve(land, from, vec![call]);
+    }
+    Planted::of(land, &[service])
+})];
 
 pub(super) fn ownerless(land: &mut Land) -> Planted {
     let service = land.service();
@@ -110,4 +132,11 @@ pub(super) fn many_names(land: &mut Land) -> Planted {
     Planted::of(land, &[service])
 }
 
-pub(super) const LIKE_MANY_NAMES: &[(&str, Plan)] = &[];
+pub(super) const LIKE_MANY_NAMES: &[(&str, Plan)] = &[("many operations", |land| {
+    let service = land.service();
+    for _ in 0..30 {
+        let operation = land.operation(service, Vec::new());
+        land.front_times(operation, 12);
+    }
+    Planted::of(land, &[service]).may(&["god-service"])
+})];

@@ -74,6 +74,7 @@ pub(super) fn of_resource(attributes: &[Attribute<'_>]) -> Marks {
 pub(super) fn of_span(kind: SpanKind, inputs: &Inputs<'_>) -> Marks {
     let mut marks = inputs.marks();
     marks.set(Marks::STREAM, is_stream(kind, inputs));
+    marks.set(Marks::REDIRECT, matches!(inputs.int(Field::HttpStatus), Some(301 | 302 | 303 | 307 | 308)));
     marks.set(Marks::PROXY, inputs.text(Field::Component) == "proxy");
     marks.set(Marks::SAMPLED, inputs.is_sampled || has_sampling_rate(inputs));
     // An ingress gateway is a proxy, too, but stands before no service: it is one.

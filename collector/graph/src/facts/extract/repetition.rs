@@ -99,15 +99,17 @@ impl EnvironmentFacts {
         for call in group {
             add_call(pattern, call, reading);
         }
-        if retries.iter().all(|is_retry| *is_retry) {
+        // Who is sent on asks one question, however many places it leads through.
+        let is_kept = |(call, is_retry): &(&&Made<'_>, &bool)| !**is_retry && !call.marks.has(Marks::REDIRECT);
+        let kept = || group.iter().zip(retries).filter(is_kept);
+        if kept().next().is_none() {
             return;
         }
         edge.operations += 1;
         let repeated = if let [only] = group {
             Repeated::once(only)
         } else {
-            let kept = group.iter().zip(retries).filter(|(_, is_retry)| !**is_retry).map(|(call, _)| *call).collect();
-            Repeated::most(kept, first.kind == EdgeKind::Database)
+            Repeated::most(kept().map(|(call, _)| *call).collect(), first.kind == EdgeKind::Database)
         };
         let parameters = repeated.parameters;
         // Most calls are made once; how long that took is in the latency, and here would only make more cells.

@@ -18,6 +18,7 @@ const EMAIL: &[SecretKind] = &[SecretKind::EmailAddress];
 #[test]
 fn credentials_are_masked_and_found() {
     check("http.request.header.authorization", "Bearer abc123def456", MASK, CREDENTIAL);
+    check("http.request.header.authorization", "Bearer <token>", MASK, &[]);
     check("http.request.header.authorization", "[\"Basic dXNlcjpwYXNz\"]", MASK, CREDENTIAL);
     check("http.request.header.cookie", "session=8f14e45f", MASK, CREDENTIAL);
     check("api_key", "9f86d081884c7d659a2feaa0c55ad015", MASK, CREDENTIAL);

@@ -270,8 +270,11 @@ fn is_placeholder(value: &str) -> bool {
     let value = value.to_ascii_lowercase();
     let is_filler =
         value.chars().all(|character| matches!(character, '*' | 'x' | '.' | '-' | '•' | '#' | '…' | '_' | '?' | '0'));
+    // Also behind the name of a scheme: `Bearer <token>`.
+    let is_written_out =
+        value.split_whitespace().next_back().is_some_and(|word| word.starts_with(['<', '$', '{', '%']));
     is_filler
-        || value.starts_with(['<', '$', '{', '%'])
+        || is_written_out
         || PLACEHOLDERS.iter().any(|word| value.contains(word))
         || value.contains("xxxx")
         || value
