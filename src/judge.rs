@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use spanlint_analyzer::{Analysis, Config, Mode};
-use spanlint_graph::CallGraph;
+use spanlint_graph::{CallGraph, Reading};
 
 use crate::cli::JudgeArguments;
 
@@ -39,6 +39,15 @@ impl Judge {
                 .with_context(|| format!("{} is no report of `spanlint check --format json`", baseline.display()))?;
         }
         Ok(Self { config })
+    }
+
+    /// How attributes of spans are read.
+    pub(crate) fn reading(&self) -> Reading {
+        let reading = Reading::default();
+        match self.config.owner_keys() {
+            Some(keys) => Reading { owner_keys: keys.to_vec(), ..reading },
+            None => reading,
+        }
     }
 
     /// Judges a graph today, by UTC.

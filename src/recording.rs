@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::bail;
 use spanlint_collector::limits::Limits;
@@ -11,7 +12,7 @@ use spanlint_graph::facts::EnvironmentFacts;
 use spanlint_graph::resolve::environments;
 use spanlint_graph::span::ServiceKey;
 use spanlint_graph::what_if::Change;
-use spanlint_graph::{CallGraph, Facts, Fold, LogLine, Name, Trace, TraceId, Vocabulary, Waterfall, resolve};
+use spanlint_graph::{CallGraph, Facts, Fold, LogLine, Name, Reading, Trace, TraceId, Vocabulary, Waterfall, resolve};
 
 use crate::output;
 
@@ -32,10 +33,10 @@ pub(crate) struct Recording {
 
 impl Recording {
     /// Reads files, folders and `-` for standard input. What was skipped or refused is said on standard error.
-    pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
+    pub(crate) fn read(paths: &[PathBuf], reading: Reading) -> anyhow::Result<Self> {
         let sources = paths.iter().map(|path| path.display().to_string()).collect();
         let inputs = paths.iter().map(|path| input(path)).collect();
-        let result = read::read(inputs, &Limits::default())?;
+        let result = read::read(inputs, &Arc::new(reading), &Limits::default())?;
         say_what_was_passed_over(&result);
         let mut spans = result.batch.spans;
         spans.sort_unstable_by_key(|span| span.trace_id);

@@ -11,8 +11,7 @@ use spanlint_collector::durable::{Recovery, Retention};
 use spanlint_collector::live::LiveSettings;
 use spanlint_collector::{Collector, CollectorConfig};
 use spanlint_demo_shop::Switches;
-use spanlint_graph::Redaction;
-use spanlint_graph::Window;
+use spanlint_graph::{Reading, Redaction, Window};
 use spanlint_tui::{Endpoint, Options, Source};
 use tokio::runtime::{self, Runtime};
 
@@ -29,13 +28,18 @@ pub(crate) fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// The collector that the arguments ask for, with the window that is judged where nobody asks for another.
-pub(crate) fn collector_config(arguments: &ReceiverArguments, window: Window) -> anyhow::Result<CollectorConfig> {
+pub(crate) fn collector_config(
+    arguments: &ReceiverArguments,
+    window: Window,
+    judge: &Judge,
+) -> anyhow::Result<CollectorConfig> {
     let others: Vec<SocketAddr> = arguments.zipkin.into_iter().chain([arguments.api]).collect();
     let config = safe_config(&arguments.otlp, &others)?;
     let live = LiveSettings { window, ..config.live.within(arguments.memory_limit << 20) };
+    let redaction = Redaction::new(arguments.redact.iter().cloned());
     Ok(CollectorConfig {
         zipkin: arguments.zipkin,
-        redaction: Arc::new(Redaction::new(arguments.redact.iter().cloned())),
+        reading: Arc::new(Reading { redaction, ..judge.reading() }),
         api: Some(arguments.api),
         live,
         data_dir: arguments.data_dir.clone(),

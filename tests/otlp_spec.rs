@@ -62,7 +62,7 @@ impl Port {
             limits,
             tap: None,
             token: None,
-            redaction: std::sync::Arc::default(),
+            reading: std::sync::Arc::default(),
         };
         Self { router: router(receiver), _live: live }
     }
@@ -186,7 +186,7 @@ fn full() -> (Port, spanlint_collector::budget::Grant) {
         limits: Limits::default(),
         tap: None,
         token: None,
-        redaction: std::sync::Arc::default(),
+        reading: std::sync::Arc::default(),
     };
     (Port { router: router(receiver), _live: live }, others)
 }

@@ -27,6 +27,7 @@ pub struct Config {
     pub(crate) support: SupportConfig,
     sampling: Option<Sampling>,
     roles: DeclaredRoles,
+    owner_keys: Option<Vec<String>>,
     architecture: Architecture,
     baseline: Option<String>,
     /// Fingerprints of the findings of the baseline.
@@ -48,6 +49,12 @@ impl Config {
     /// The roles that are declared.
     pub fn roles(&self) -> &DeclaredRoles {
         &self.roles
+    }
+
+    /// The keys of resource attributes that name the owner of a service, in order of preference, where they are declared.
+    /// They are read when spans are, which is not done here.
+    pub fn owner_keys(&self) -> Option<&[String]> {
+        self.owner_keys.as_deref()
     }
 
     /// What is declared of the system.
@@ -258,6 +265,9 @@ mod tests {
             gateway = "edge-*"
             auth = ["login", "shop/token"]
 
+            [owners]
+            keys = ["acme.squad", "team"]
+
             [sampling]
             kind = "tail"
 
@@ -282,6 +292,7 @@ mod tests {
         let config = Config::parse(text, "x").unwrap();
         assert_eq!(config.support.edge_traces(), 1);
         assert_eq!((config.sampling(), config.baseline()), (Some(Sampling::Tail), Some("spanlint-baseline.json")));
+        assert_eq!(config.owner_keys(), Some(["acme.squad".to_owned(), "team".to_owned()].as_slice()));
         let Architecture { services, allowed, forbidden, budgets, groups } = config.architecture();
         assert_eq!([services.len(), allowed.len(), forbidden.len(), budgets.len(), groups.len()], [2, 2, 1, 1, 1]);
         assert_eq!((budgets[0].calls, budgets[0].latency_ms_p95), (Some(3), Some(200.5)));

@@ -70,6 +70,11 @@ impl<'a> Options<'a> {
         self.context.config.level(self.rule).is_some()
     }
 
+    /// Whether the configuration tells where owners are named, so that they are wanted.
+    pub fn are_owners_wanted(&self) -> bool {
+        self.context.config.owner_keys().is_some()
+    }
+
     /// The value of one of the rule's own options.
     pub fn number(&self, option: &str) -> f64 {
         let declared = self.rule.options.iter().find(|declared| declared.name == option);

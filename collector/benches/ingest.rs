@@ -7,6 +7,7 @@
 
 use std::hint::black_box;
 use std::io::{Cursor, Write};
+use std::sync::Arc;
 use std::time::Instant;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -67,7 +68,7 @@ fn main() {
     stage("read a file of JSON lines", Some(public), || {
         let lines = documents.join(&b'\n');
         let input = Input::Stream { name: "lines".to_owned(), reader: Box::new(Cursor::new(lines)) };
-        drop_black(read(vec![input], &Limits::default()).expect("a recording"));
+        drop_black(read(vec![input], &Arc::default(), &Limits::default()).expect("a recording"));
     });
     let batches: Vec<SpanBatch> = requests.iter().map(|bytes| batch(bytes)).collect();
     stage("traces and their facts", Some(public), || {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use spanlint_graph::{Redaction, TraceId, Waterfall};
+use spanlint_graph::{Reading, TraceId, Waterfall};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -93,8 +93,8 @@ impl Collector {
         let (live, durable, log) = match config.data_dir {
             None => (Live::start(&config.live, system_clock())?, None, None),
             Some(data_dir) => {
-                let redaction = Arc::clone(&config.redaction);
-                let restored = move || restore(&config.live, &data_dir, config.retention, &redaction);
+                let reading = Arc::clone(&config.reading);
+                let restored = move || restore(&config.live, &data_dir, config.retention, &reading);
                 let (live, durable, log) = tokio::task::spawn_blocking(restored).await.map_err(io::Error::other)??;
                 (live, Some(durable), Some(log))
             }
@@ -109,7 +109,7 @@ impl Collector {
             limits,
             tap: config.tap,
             token: token.clone(),
-            redaction: config.redaction,
+            reading: config.reading,
         };
         let shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
@@ -200,17 +200,17 @@ fn restore(
     settings: &LiveSettings,
     data_dir: &Path,
     retention: Retention,
-    redaction: &Arc<Redaction>,
+    reading: &Arc<Reading>,
 ) -> Result<(Live, Durable, OpenLog), StartError> {
     let clock = system_clock();
     let mut replay = Replay::new(settings);
     let add = |unix_ns, content, request: &[u8]| {
-        let batch = receiver::decode_kept(content, request, redaction).ok()?;
+        let batch = receiver::decode_kept(content, request, reading).ok()?;
         let replayed = Replayed { spans: batch.spans.len() as u64, traces: batch.traces() };
         replay.add(batch, unix_ns);
         Some(replayed)
     };
-    let opened = Durable::open(data_dir, DATA_DIR_FLAG, retention, redaction, Arc::clone(&clock), add)?;
+    let opened = Durable::open(data_dir, DATA_DIR_FLAG, retention, reading, Arc::clone(&clock), add)?;
     let Opened { durable, writer, trouble, kept, cited, recovery } = opened;
     let live = replay.start(clock)?.with_kept(kept);
     let published = live.published();

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use spanlint_graph::Redaction;
+use spanlint_graph::Reading;
 
 use crate::access::Token;
 use crate::durable::Retention;
@@ -45,8 +45,8 @@ pub struct CollectorConfig {
     pub retention: Retention,
     /// What senders and readers must show, if anything.
     pub token: Option<Token>,
-    /// Attributes that are dropped before anything reads them. The data folder keeps requests as they came, though.
-    pub redaction: Arc<Redaction>,
+    /// How attributes are read, and which are dropped before anything reads them.
+    pub reading: Arc<Reading>,
     /// What connections are secured with, if anything.
     pub tls: Option<Tls>,
     /// Where a copy of every request goes that is taken, if anybody records.
@@ -67,7 +67,7 @@ impl Default for CollectorConfig {
             data_dir: None,
             retention: Retention::default(),
             token: None,
-            redaction: Arc::default(),
+            reading: Arc::default(),
             tls: None,
             tap: None,
         }

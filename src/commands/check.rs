@@ -1,6 +1,7 @@
 //! `spanlint check`: recordings or a collector's facts in, or a command run, verdict out.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use spanlint_analyzer::Mode;
@@ -8,7 +9,7 @@ use spanlint_analyzer::report::{Report, ReportInput, Sampling};
 use spanlint_collector::assemble::Settle;
 use spanlint_collector::live::{Finished, LiveSettings};
 use spanlint_collector::{Collector, CollectorConfig};
-use spanlint_graph::{Facts, Fold, Vocabulary, file};
+use spanlint_graph::{Facts, Fold, Reading, Vocabulary, file};
 
 use crate::attach::remote::Remote;
 use crate::cli::CheckArguments;
@@ -21,14 +22,14 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<Ending> {
     let judge = Judge::load(&arguments.judge)?;
     let mut input = Gathered::default();
     if !arguments.files.is_empty() {
-        input.add_recording(Recording::read(&arguments.files)?);
+        input.add_recording(Recording::read(&arguments.files, judge.reading())?);
     }
     if let Some(url) = &arguments.from {
         let remote = Remote::new(url, &safety::access(&arguments.client)?)?;
         service::runtime()?.block_on(input.add_collector(url, &remote))?;
     }
     if !arguments.command.is_empty() {
-        service::runtime()?.block_on(input.add_command(&arguments.command))?;
+        service::runtime()?.block_on(input.add_command(&arguments.command, judge.reading()))?;
     }
     if let (Some(code @ 1..), true) = (input.command_exit, input.facts.environments.is_empty()) {
         // There is nothing to report, and why the command failed matters more.
@@ -84,9 +85,11 @@ impl Gathered {
     }
 
     /// Runs a command and takes what it sends. A command that succeeds must send something.
-    async fn add_command(&mut self, command: &[OsString]) -> anyhow::Result<()> {
+    async fn add_command(&mut self, command: &[OsString], reading: Reading) -> anyhow::Result<()> {
         let live = LiveSettings { settle: Settle::AtEnd, ..LiveSettings::default() };
-        let collector = Collector::start(CollectorConfig { live, ..CollectorConfig::private() }).await?;
+        let collector =
+            Collector::start(CollectorConfig { live, reading: Arc::new(reading), ..CollectorConfig::private() })
+                .await?;
         let otlp = collector.addresses().otlp_http.expect("a private collector receives OTLP");
         let code = wrapped::run(command, otlp).await?;
         let Finished { facts, vocabulary, status } = collector.finish().await;

@@ -12,7 +12,7 @@ use crate::service::{self, Service};
 pub(crate) fn run(arguments: &CollectArguments) -> anyhow::Result<Ending> {
     output::show_log();
     let judge = Judge::load(&arguments.judge)?;
-    let config = service::collector_config(&arguments.receiver, arguments.window)?;
+    let config = service::collector_config(&arguments.receiver, arguments.window, &judge)?;
     service::runtime()?.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let service = Service::start(Collector::start(config).await?, judge, None);

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 
 use anyhow::{Context, bail};
 use spanlint_analyzer::starting_file::starting_file;
+use spanlint_graph::Reading;
 
 use crate::cli::InitArguments;
 use crate::failure::Ending;
@@ -12,7 +13,7 @@ use crate::output;
 use crate::recording::Recording;
 
 pub(crate) fn run(arguments: &InitArguments) -> anyhow::Result<Ending> {
-    let recording = Recording::read(&arguments.files)?;
+    let recording = Recording::read(&arguments.files, Reading::default())?;
     let graph = recording.graph(arguments.environment.as_deref())?;
     let text = starting_file(&graph);
     let path = &arguments.output;

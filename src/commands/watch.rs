@@ -37,7 +37,7 @@ fn watch_other(url: &str, arguments: &WatchArguments, judge: Judge) -> anyhow::R
 }
 
 fn watch_live(arguments: &WatchArguments, judge: Judge) -> anyhow::Result<Ending> {
-    let config = service::collector_config(&arguments.receiver, arguments.window.unwrap_or_default())?;
+    let config = service::collector_config(&arguments.receiver, arguments.window.unwrap_or_default(), &judge)?;
     service::runtime()?.block_on(async {
         let service = Service::start(Collector::start(config).await?, judge, None);
         // Seen once the dashboard is left.
@@ -52,7 +52,7 @@ fn watch_live(arguments: &WatchArguments, judge: Judge) -> anyhow::Result<Ending
 }
 
 fn watch_recording(files: &[PathBuf], judge: &Judge) -> anyhow::Result<Ending> {
-    let recording = Recording::read(files)?;
+    let recording = Recording::read(files, judge.reading())?;
     let graph = recording.graph(None)?;
     let analysis = judge.judge(&graph, Mode::Check);
     let seen = graph.counts.seen;

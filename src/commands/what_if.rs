@@ -18,7 +18,7 @@ pub(crate) fn run(arguments: &WhatIfArguments) -> anyhow::Result<Ending> {
         WhatIfChange::Merge { files, options, .. } | WhatIfChange::Fold { files, options, .. } => (files, options),
     };
     let judge = Judge::load(&options.judge)?;
-    let mut recording = Recording::read(files)?;
+    let mut recording = Recording::read(files, judge.reading())?;
     let before = recording.graph(options.environment.as_deref())?;
     if before.counts.traces == 0 || !recording.has_traces() {
         bail!("a change is computed from traces, and snapshots have none: record to .jsonl or .pb instead");

@@ -1,6 +1,7 @@
 //! Judges a recording in this process, the way the binary does.
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use spanlint_analyzer::report::{Report, ReportInput, Sampling, to_json};
 use spanlint_analyzer::{Config, Mode, Severity};
@@ -34,7 +35,7 @@ pub(crate) fn judge(files: &[String], config: &str) -> Judged {
         name: format!("{number}.jsonl"),
         reader: Box::new(Cursor::new(text.clone().into_bytes())),
     });
-    let result = read(inputs.collect(), &Limits::default()).expect("a readable recording");
+    let result = read(inputs.collect(), &Arc::default(), &Limits::default()).expect("a readable recording");
     assert_eq!(result.batch.refused, 0, "{:?}", result.batch.refusals);
     let vocabulary = result.batch.vocabulary;
     let mut spans = result.batch.spans;

@@ -14,7 +14,7 @@ use crate::roles::Role;
 use crate::rules;
 
 /// The keys of the whole file.
-const TABLES: [&str; 7] = ["architecture", "baseline", "ignore", "roles", "rules", "sampling", "support"];
+const TABLES: [&str; 8] = ["architecture", "baseline", "ignore", "owners", "roles", "rules", "sampling", "support"];
 
 type Value<'i> = Spanned<DeValue<'i>>;
 
@@ -48,6 +48,7 @@ impl Reader<'_> {
                 "architecture" => self.architecture(value, &mut config),
                 "baseline" => config.baseline = self.text_of("baseline", value),
                 "ignore" => self.ignores(value, &mut config),
+                "owners" => self.owners(value, &mut config),
                 "roles" => self.roles(value, &mut config),
                 "rules" => self.rules(value, &mut config),
                 "sampling" => self.sampling(value, &mut config),
@@ -122,6 +123,15 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "kind" => config.sampling = self.one_of("sampling", value, &Sampling::ALL),
                 unknown => self.unknown(key.span(), "key", unknown, "[sampling]", &["kind"]),
+            }
+        }
+    }
+
+    fn owners(&mut self, value: &Value<'_>, config: &mut Config) {
+        for (key, value) in self.table(value, "[owners]").into_iter().flatten() {
+            match key.get_ref().as_ref() {
+                "keys" => config.owner_keys = Some(self.texts("keys", value)),
+                unknown => self.unknown(key.span(), "key", unknown, "[owners]", &["keys"]),
             }
         }
     }

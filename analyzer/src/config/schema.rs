@@ -20,6 +20,10 @@ pub fn schema() -> String {
             "architecture": architecture(),
             "baseline": {"type": "string", "description": "An earlier JSON report whose findings do not count any more."},
             "ignore": {"type": "array", "items": ignore()},
+            "owners": table(
+                "Who owns a service.",
+                [("keys".to_owned(), texts("Keys of resource attributes that name the owner, in order of preference."))],
+            ),
             "roles": table(
                 "What services are for: globs over their names.",
                 Role::ALL.iter().map(|(name, _)| ((*name).to_owned(), globs(""))),
@@ -110,6 +114,12 @@ fn architecture() -> Value {
             ("budgets".to_owned(), json!({"type": "object", "additionalProperties": budget})),
         ],
     )
+}
+
+/// A text, or a list of at least one.
+fn texts(description: &str) -> Value {
+    let one = json!({"type": "string", "minLength": 1});
+    json!({"description": description, "anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
 }
 
 /// A glob, or a list of them.

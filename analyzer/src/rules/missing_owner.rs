@@ -27,7 +27,8 @@ static META: RuleMeta = RuleMeta {
     looks_like: "The alert rings at night, and the first hour goes by with finding out whose service it is.",
     why: "What belongs to nobody is not maintained, and what belongs to two is decided by neither.",
     how: "Where `min_share` of the services name an owner in their spans' resource (`service.owner`, `service.team`, `team` and \
-          the like), those that name none or several are noted. Setting a level for the rule makes it hold everywhere.",
+          the like, or the `keys` of `[owners]`), those that name none or several are noted. Setting those keys, or a level for \
+          the rule, makes it hold everywhere.",
     fix: "Name the owner in the resource attributes of the service, the same in all of its instances.",
     limits: "The semantic conventions have no key for owners. A service without spans of its own is not judged.",
     references: &[
@@ -55,7 +56,7 @@ impl Rule for MissingOwner {
         let share = owned as f64 / services.len().max(1) as f64;
         let mut verdict = Verdict::default();
         let is_practice = owned > 0 && share >= options.number("min_share");
-        if !is_practice && !options.is_level_set() {
+        if !is_practice && !options.is_level_set() && !options.are_owners_wanted() {
             return verdict;
         }
         for (index, service) in services.into_iter().filter(|(_, service)| service.owners.len() != 1) {
@@ -126,5 +127,8 @@ mod tests {
         let config = "[rules.missing-owner]\nlevel = \"warning\"";
         let expected = ["warning proven: cart has no owner", "warning proven: web has no owner"];
         check_with("missing-owner", CALLS, config, &expected);
+        let expected = expected.map(|line| line.replace("warning", "note"));
+        let expected = expected.each_ref().map(String::as_str);
+        check_with("missing-owner", CALLS, "[owners]\nkeys = \"acme.squad\"", &expected);
     }
 }

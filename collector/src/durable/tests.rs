@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use http::{Request, StatusCode};
-use spanlint_graph::Trace;
+use spanlint_graph::{Redaction, Trace};
 use tower::ServiceExt as _;
 
 use super::simulated::{Fault, Random, SimulatedDisk};
@@ -109,9 +109,9 @@ async fn a_request_greater_than_all_room_is_taken_when_alone() {
     drop(waiting);
 }
 
-fn receiver(intake: Intake, durable: Durable, counters: &Arc<Counters>, redaction: &Arc<Redaction>) -> Receiver {
-    let (counters, redaction, limits) = (Arc::clone(counters), Arc::clone(redaction), Limits::default());
-    Receiver { intake, durable: Some(durable), counters, limits, tap: None, token: None, redaction }
+fn receiver(intake: Intake, durable: Durable, counters: &Arc<Counters>, reading: &Arc<Reading>) -> Receiver {
+    let (counters, reading, limits) = (Arc::clone(counters), Arc::clone(reading), Limits::default());
+    Receiver { intake, durable: Some(durable), counters, limits, tap: None, token: None, reading }
 }
 
 /// Neither in the log, nor read back of what was there before.
@@ -129,12 +129,12 @@ async fn what_is_redacted_is_not_kept() {
             ),
         }
     };
-    let redaction = Arc::new(Redaction::new(["enduser.*"]));
+    let reading = Arc::new(Reading { redaction: Redaction::new(["enduser.*"]), ..Reading::default() });
     for (port, content) in [("otlp", Content::TracesJson), ("zipkin", Content::ZipkinJson)] {
         let disk = SimulatedDisk::new(1);
         let (durable, ..) = open(&disk);
         let (intake, _queued) = queue(LiveSettings::default().request_bytes);
-        let receiver = receiver(intake, durable, &Arc::default(), &redaction);
+        let receiver = receiver(intake, durable, &Arc::default(), &reading);
         let router = if port == "otlp" { receiver::router(receiver) } else { receiver::zipkin_router(receiver) };
         let (path, body) = request(port);
         let sent = Request::post(path).header("content-type", "application/json").body(Body::from(body.clone()));
@@ -143,14 +143,14 @@ async fn what_is_redacted_is_not_kept() {
         let (.., kept) = open(&disk);
         let text = String::from_utf8(kept[0].clone()).unwrap();
         assert!(!text.contains("jane") && !text.contains("enduser"), "{text}");
-        let read = |request: &[u8], redaction: &Arc<Redaction>| {
-            let batch = receiver::decode_kept(content, request, redaction).unwrap();
+        let read = |request: &[u8], reading: &Arc<Reading>| {
+            let batch = receiver::decode_kept(content, request, reading).unwrap();
             format!("{:?}", Trace::new(batch.spans).waterfall(&batch.vocabulary))
         };
         assert!(read(body.as_bytes(), &Arc::default()).contains("jane"));
-        let restored = read(body.as_bytes(), &redaction);
+        let restored = read(body.as_bytes(), &reading);
         assert!(!restored.contains("jane"), "{restored}");
-        assert_eq!(read(&kept[0], &redaction), restored);
+        assert_eq!(read(&kept[0], &reading), restored);
     }
 }
 

@@ -1,9 +1,10 @@
 //! JSON: a document per line, read line by line, or documents over many lines, each told by its own keys.
 
 use std::io::{self, BufRead};
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use spanlint_graph::BatchBuilder;
+use spanlint_graph::{BatchBuilder, Reading};
 
 use super::bad::BadRecord;
 use super::lines::{self, Line};
@@ -17,8 +18,8 @@ use crate::limits::Limits;
 ///
 /// The first line decides: if it ends in the middle of a document, the documents of this source go over many lines and
 /// it is held as a whole.
-pub(super) fn read(reader: &mut impl BufRead, limits: &Limits) -> io::Result<Contents> {
-    let mut documents = Documents::new();
+pub(super) fn read(reader: &mut impl BufRead, reading: &Arc<Reading>, limits: &Limits) -> io::Result<Contents> {
+    let mut documents = Documents::new(reading);
     let mut line = Vec::new();
     let mut number = 0;
     while let Some(read) = next_line(reader, limits, &mut line, number, &mut documents.contents)? {
@@ -34,7 +35,7 @@ pub(super) fn read(reader: &mut impl BufRead, limits: &Limits) -> io::Result<Con
         match documents.add(&line) {
             Err(error) if error.is_end_of_input() && documents.is_empty() => {
                 line.push(b'\n');
-                return read_rest(reader, limits, &mut line, number);
+                return read_rest(reader, reading, limits, &mut line, number);
             }
             outcome => documents.count(number, outcome),
         }
@@ -62,9 +63,15 @@ fn next_line(
 }
 
 /// Reads documents over many lines, of which `bytes` holds the first `number` lines.
-fn read_rest(reader: &mut impl BufRead, limits: &Limits, bytes: &mut Vec<u8>, number: u64) -> io::Result<Contents> {
+fn read_rest(
+    reader: &mut impl BufRead,
+    reading: &Arc<Reading>,
+    limits: &Limits,
+    bytes: &mut Vec<u8>,
+    number: u64,
+) -> io::Result<Contents> {
     let damage = source::read_whole(reader, limits.document_bytes, bytes)?;
-    let mut contents = read_documents(bytes, number);
+    let mut contents = read_documents(bytes, reading, number);
     match damage {
         Some(damage) if !contents.decoded.is_recognized => return Err(damage),
         Some(damage) => {
@@ -78,15 +85,15 @@ fn read_rest(reader: &mut impl BufRead, limits: &Limits, bytes: &mut Vec<u8>, nu
 
 /// Reads documents that follow each other, the first of which starts in line `first_line`. If they turn out not to be
 /// documents, they are lines of which the first is bad.
-fn read_documents(bytes: &[u8], first_line: u64) -> Contents {
-    let mut documents = Documents::new();
+fn read_documents(bytes: &[u8], reading: &Arc<Reading>, first_line: u64) -> Contents {
+    let mut documents = Documents::new(reading);
     let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>();
     let mut start = 0;
     while let Some(value) = values.next() {
         let line = first_line + newlines(&bytes[..start]);
         let document = match value {
             Ok(document) => document.get(),
-            Err(_) if start == 0 => return read_lines(bytes, first_line),
+            Err(_) if start == 0 => return read_lines(bytes, reading, first_line),
             Err(error) => {
                 documents.contents.bad.push(BadRecord::of_json(first_line, &error.into()));
                 break;
@@ -104,8 +111,8 @@ fn newlines(bytes: &[u8]) -> u64 {
     bytes.split(|&byte| byte == b'\n').count() as u64 - 1
 }
 
-fn read_lines(bytes: &[u8], first_line: u64) -> Contents {
-    let mut documents = Documents::new();
+fn read_lines(bytes: &[u8], reading: &Arc<Reading>, first_line: u64) -> Contents {
+    let mut documents = Documents::new(reading);
     for (number, line) in (first_line..).zip(bytes.split(|&byte| byte == b'\n')) {
         if !line.iter().all(u8::is_ascii_whitespace) {
             let outcome = documents.add(line);
@@ -125,8 +132,12 @@ struct Documents {
 }
 
 impl Documents {
-    fn new() -> Self {
-        Self { contents: Contents::new(Format::OtlpJson), zipkin: Pieces::default(), builder: BatchBuilder::default() }
+    fn new(reading: &Arc<Reading>) -> Self {
+        Self {
+            contents: Contents::new(Format::OtlpJson),
+            zipkin: Pieces::default(),
+            builder: BatchBuilder::with_reading(Arc::clone(reading)),
+        }
     }
 
     /// Whether nothing was read yet, neither good nor bad.
@@ -163,9 +174,8 @@ impl Documents {
 
     /// What all documents hold.
     fn finish(mut self) -> Contents {
-        let mut builder = BatchBuilder::default();
-        let decoded = self.zipkin.show(&mut builder);
-        self.contents.add(builder.finish(), decoded);
+        let decoded = self.zipkin.show(&mut self.builder);
+        self.contents.add(self.builder.finish(), decoded);
         self.contents
     }
 }

@@ -22,8 +22,9 @@ mod oddities;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use spanlint_graph::{Facts, NameTable, SpanBatch};
+use spanlint_graph::{Facts, NameTable, Reading, SpanBatch};
 
 pub use bad::{BadRecord, BadRecords};
 pub use source::{Format, SourceError};
@@ -136,11 +137,11 @@ pub enum ReadError {
 }
 
 /// Reads everything that `inputs` name, in their order.
-pub fn read(inputs: Vec<Input>, limits: &Limits) -> Result<ReadResult, ReadError> {
+pub fn read(inputs: Vec<Input>, reading: &Arc<Reading>, limits: &Limits) -> Result<ReadResult, ReadError> {
     let parts = inputs.into_iter().map(Part::of).collect::<Result<Vec<_>, _>>()?;
     let paths: Vec<PathBuf> = parts.iter().flat_map(Part::files).cloned().collect();
     let read_file = |index: usize| match open(&paths[index]) {
-        Ok(file) => Ok(source::read(file, limits)),
+        Ok(file) => Ok(source::read(file, reading, limits)),
         Err(error) => Err(error),
     };
     parallel::in_order(paths.len(), read_file, |mut contents| {
@@ -150,7 +151,7 @@ pub fn read(inputs: Vec<Input>, limits: &Limits) -> Result<ReadResult, ReadError
             match part {
                 Part::File(path) => result.take_file(&path, next())?,
                 Part::Folder { path, files } => result.take_folder(&path, &files, &mut next)?,
-                Part::Stream { name, reader } => result.take_named(name, source::read(reader, limits))?,
+                Part::Stream { name, reader } => result.take_named(name, source::read(reader, reading, limits))?,
             }
         }
         Ok(result)

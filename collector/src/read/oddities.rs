@@ -1,6 +1,7 @@
 //! What senders really send and no specification says: each oddity as a small recording, and the graph it must give.
 
 use std::io;
+use std::sync::Arc;
 
 use spanlint_graph::span::SpanKind;
 use spanlint_graph::{CallGraph, Facts, Name, Trace};
@@ -10,7 +11,7 @@ use crate::limits::Limits;
 
 fn result(document: &str) -> ReadResult {
     let reader = Box::new(io::Cursor::new(document.to_owned().into_bytes()));
-    read(vec![Input::Stream { name: "input".to_owned(), reader }], &Limits::default()).unwrap()
+    read(vec![Input::Stream { name: "input".to_owned(), reader }], &Arc::default(), &Limits::default()).unwrap()
 }
 
 fn graph(document: &str) -> CallGraph {

@@ -1,8 +1,9 @@
 //! OTLP in protobuf: one request, or requests each behind its length.
 
 use std::io::{self, BufRead};
+use std::sync::Arc;
 
-use spanlint_graph::{BatchBuilder, SpanBatch};
+use spanlint_graph::{BatchBuilder, Reading, SpanBatch};
 
 use super::bad::BadRecord;
 use super::source::{self, Contents, Format};
@@ -21,10 +22,10 @@ enum Framing {
 
 /// Reads a source that is not JSON; what is not protobuf either comes back without spans and with the reason as a bad
 /// record.
-pub(super) fn read(reader: &mut impl BufRead, limits: &Limits) -> io::Result<Contents> {
+pub(super) fn read(reader: &mut impl BufRead, reading: &Arc<Reading>, limits: &Limits) -> io::Result<Contents> {
     let mut bytes = Vec::new();
     let damage = source::read_whole(reader, limits.document_bytes, &mut bytes)?;
-    let mut contents = read_messages(&bytes);
+    let mut contents = read_messages(&bytes, reading);
     match damage {
         Some(damage) if contents.batch.spans.is_empty() => return Err(damage),
         Some(damage) => {
@@ -35,13 +36,14 @@ pub(super) fn read(reader: &mut impl BufRead, limits: &Limits) -> io::Result<Con
     Ok(contents)
 }
 
-fn read_messages(bytes: &[u8]) -> Contents {
+fn read_messages(bytes: &[u8], reading: &Arc<Reading>) -> Contents {
     let mut contents = Contents::new(Format::OtlpProtobuf);
-    match decode(bytes) {
+    match decode(bytes, reading) {
         Ok((batch, decoded)) => contents.add(batch, decoded),
         Err(error) => {
-            let framed =
-                [Framing::Varint, Framing::BigEndian].into_iter().find_map(|framing| read_framed(bytes, framing));
+            let framed = [Framing::Varint, Framing::BigEndian]
+                .into_iter()
+                .find_map(|framing| read_framed(bytes, framing, reading));
             if let Some(framed) = framed {
                 return framed;
             }
@@ -52,7 +54,7 @@ fn read_messages(bytes: &[u8]) -> Contents {
 }
 
 /// Reads requests behind their lengths; none if the first one cannot be read so.
-fn read_framed(bytes: &[u8], framing: Framing) -> Option<Contents> {
+fn read_framed(bytes: &[u8], framing: Framing, reading: &Arc<Reading>) -> Option<Contents> {
     let mut contents = Contents::new(Format::OtlpProtobuf);
     let mut rest = bytes;
     for number in 1.. {
@@ -61,7 +63,7 @@ fn read_framed(bytes: &[u8], framing: Framing) -> Option<Contents> {
         }
         let frame = take_frame(&mut rest, framing);
         let is_torn = frame.is_err();
-        match frame.and_then(decode) {
+        match frame.and_then(|frame| decode(frame, reading)) {
             Ok((_, decoded)) if number == 1 && !decoded.is_recognized => return None,
             Ok((batch, decoded)) => contents.add(batch, decoded),
             Err(_) if number == 1 => return None,
@@ -90,9 +92,9 @@ fn take_frame<'a>(rest: &mut &'a [u8], framing: Framing) -> Result<&'a [u8], Dec
 }
 
 /// Decodes a request of any signal. Bytes in which no record shows a signal count as OTLP only if a resource is in them.
-fn decode(bytes: &[u8]) -> Result<(SpanBatch, Decoded), DecodeError> {
+fn decode(bytes: &[u8], reading: &Arc<Reading>) -> Result<(SpanBatch, Decoded), DecodeError> {
     let signal = otlp_protobuf::signal(bytes)?;
-    let mut builder = BatchBuilder::default();
+    let mut builder = BatchBuilder::with_reading(Arc::clone(reading));
     let mut decoded = otlp_protobuf::decode_signal(signal.unwrap_or(Signal::Traces), bytes, &mut builder)?;
     let batch = builder.finish();
     let has_records = !batch.spans.is_empty() || batch.refused > 0 || decoded.other_records() > 0;

@@ -1,10 +1,11 @@
 //! One source of bytes: decompressed while it is read, bounded, handed to the reader of its format.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use spanlint_graph::file::{self, SnapshotError};
-use spanlint_graph::{Facts, NameTable, SpanBatch};
+use spanlint_graph::{Facts, NameTable, Reading, SpanBatch};
 
 use super::bad::BadRecords;
 use super::{json, protobuf, sniff};
@@ -106,22 +107,22 @@ impl Contents {
 }
 
 /// Reads a whole source; never empty of spans and log lines, unless it is a snapshot.
-pub(super) fn read(reader: impl Read, limits: &Limits) -> Result<Contents, SourceError> {
+pub(super) fn read(reader: impl Read, reading: &Arc<Reading>, limits: &Limits) -> Result<Contents, SourceError> {
     let (head, reader) = with_head(reader, sniff::ZSTD_MAGIC.len()).map_err(SourceError::Io)?;
     if head.is_empty() {
         Err(SourceError::Empty)
     } else if head.starts_with(&sniff::GZIP_MAGIC) {
-        read_decompressed(MultiGzDecoder::new(BufReader::new(reader)), limits)
+        read_decompressed(MultiGzDecoder::new(BufReader::new(reader)), reading, limits)
     } else if head == sniff::ZSTD_MAGIC {
         let mut decoder = zstd::Decoder::new(reader).map_err(SourceError::Io)?;
         decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).map_err(SourceError::Io)?;
-        read_decompressed(decoder, limits)
+        read_decompressed(decoder, reading, limits)
     } else {
-        read_decompressed(reader, limits)
+        read_decompressed(reader, reading, limits)
     }
 }
 
-fn read_decompressed(reader: impl Read, limits: &Limits) -> Result<Contents, SourceError> {
+fn read_decompressed(reader: impl Read, reading: &Arc<Reading>, limits: &Limits) -> Result<Contents, SourceError> {
     let limit = limits.file_bytes;
     let (head, reader) = with_head(Bounded { reader, limit, left: limit }, sniff::HEAD_BYTES).map_err(bounded)?;
     let mut reader = BufReader::with_capacity(sniff::HEAD_BYTES, reader);
@@ -130,7 +131,8 @@ fn read_decompressed(reader: impl Read, limits: &Limits) -> Result<Contents, Sou
     }
     let is_blank = head.iter().all(u8::is_ascii_whitespace);
     let is_json = is_blank || sniff::is_json(&head);
-    let contents = if is_json { json::read(&mut reader, limits) } else { protobuf::read(&mut reader, limits) };
+    let contents =
+        if is_json { json::read(&mut reader, reading, limits) } else { protobuf::read(&mut reader, reading, limits) };
     let contents = contents.map_err(bounded)?;
     let looks_like = sniff::looks_like(&head);
     // A torn recording shows what it is only by how it starts.

@@ -47,7 +47,7 @@ fn zipkin(name: &str) -> String {
 
 fn read_bytes(bytes: &[u8], limits: &Limits) -> Result<ReadResult, ReadError> {
     let reader = Box::new(io::Cursor::new(bytes.to_vec()));
-    read(vec![Input::Stream { name: "input".to_owned(), reader }], limits)
+    read(vec![Input::Stream { name: "input".to_owned(), reader }], &Arc::default(), limits)
 }
 
 fn names(result: &ReadResult) -> Vec<&str> {
@@ -241,7 +241,7 @@ fn folders_are_read_in_order_and_what_is_no_recording_is_skipped() {
     write("z.gz", &compress(line("z").as_bytes()));
     write("README.md", b"# read me");
     write("empty", b"");
-    let result = read(vec![Input::Path(folder.path().to_owned())], &Limits::default()).unwrap();
+    let result = read(vec![Input::Path(folder.path().to_owned())], &Arc::default(), &Limits::default()).unwrap();
     assert_eq!(names(&result), ["c", "b", "z"]);
     let skipped: Vec<_> = result.skipped.iter().map(|skipped| skipped.reason.to_string()).collect();
     assert_eq!(skipped.len(), 2);
@@ -258,7 +258,8 @@ fn many_files_are_read_in_their_order() {
     }
     let last = Input::Path(folder.path().join("199"));
     let stream = Input::Stream { name: "input".to_owned(), reader: Box::new(io::Cursor::new(message("stream"))) };
-    let result = read(vec![last, stream, Input::Path(folder.path().to_owned())], &Limits::default()).unwrap();
+    let result =
+        read(vec![last, stream, Input::Path(folder.path().to_owned())], &Arc::default(), &Limits::default()).unwrap();
     let expected: Vec<_> = ["199", "stream"].into_iter().chain(numbers.iter().map(String::as_str)).collect();
     assert_eq!(names(&result), expected);
 }
@@ -280,7 +281,7 @@ fn snapshots_are_read_beside_recordings() {
     fs::write(folder.path().join("b.anything"), compress_zstd(&saved)).unwrap();
     fs::write(folder.path().join("c.jsonl"), line("c")).unwrap();
     fs::write(folder.path().join("d.graph"), &saved[..saved.len() - 1]).unwrap();
-    let result = read(vec![Input::Path(folder.path().to_owned())], &Limits::default()).unwrap();
+    let result = read(vec![Input::Path(folder.path().to_owned())], &Arc::default(), &Limits::default()).unwrap();
     assert_eq!(names_of(&result.snapshots), ["a.graph", "b.anything"]);
     for snapshot in &result.snapshots {
         assert_eq!(snapshot.facts, facts);
@@ -317,10 +318,11 @@ proptest! {
 fn a_folder_without_spans_and_a_missing_file_are_errors() {
     let folder = TempDir::new().unwrap();
     let missing = folder.path().join("missing.json");
-    let error = read(vec![Input::Path(missing)], &Limits::default()).unwrap_err().to_string();
+    let error = read(vec![Input::Path(missing)], &Arc::default(), &Limits::default()).unwrap_err().to_string();
     assert!(error.contains("missing.json: No such file"), "{error}");
     fs::write(folder.path().join("a"), b"").unwrap();
-    let error = read(vec![Input::Path(folder.path().to_owned())], &Limits::default()).unwrap_err().to_string();
+    let error =
+        read(vec![Input::Path(folder.path().to_owned())], &Arc::default(), &Limits::default()).unwrap_err().to_string();
     assert!(error.contains("none of its 1 files gives a span;") && error.ends_with("a: is empty"), "{error}");
 }
 
@@ -338,7 +340,7 @@ fn datasets() -> Option<PathBuf> {
 #[track_caller]
 fn check_dataset(file: &str, traces: usize, spans: usize, services: usize) {
     let Some(folder) = datasets() else { return };
-    let result = read(vec![Input::Path(folder.join(file))], &Limits::default()).unwrap();
+    let result = read(vec![Input::Path(folder.join(file))], &Arc::default(), &Limits::default()).unwrap();
     let found: BTreeSet<_> = result.batch.spans.iter().map(|span| span.trace_id).collect();
     let callers: BTreeSet<_> = result.batch.spans.iter().map(|span| span.shape.service).collect();
     assert_eq!((found.len(), result.batch.spans.len(), callers.len()), (traces, spans, services), "{file}");
@@ -383,7 +385,7 @@ fn real_zipkin_recordings_are_read() {
 type Essence = (TraceId, SpanId, SpanId, Name, SpanKind, u64, u64, bool);
 
 fn essence(file: &Path) -> Vec<Essence> {
-    let result = read(vec![Input::Path(file.to_owned())], &Limits::default()).unwrap();
+    let result = read(vec![Input::Path(file.to_owned())], &Arc::default(), &Limits::default()).unwrap();
     let mut spans: Vec<Essence> = result
         .batch
         .spans
@@ -419,7 +421,7 @@ fn captures_give_the_same_spans_in_both_formats() {
     let mut compared = 0;
     for json in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
         let [json, protobuf] = [json.clone(), json.with_extension("pb")]
-            .map(|file| source::read(File::open(file).unwrap(), &Limits::default()));
+            .map(|file| source::read(File::open(file).unwrap(), &Arc::default(), &Limits::default()));
         match (json, protobuf) {
             (Ok(json), Ok(protobuf)) => {
                 assert_eq!(json.batch.spans, protobuf.batch.spans);
@@ -435,7 +437,7 @@ fn captures_give_the_same_spans_in_both_formats() {
 #[test]
 fn every_folder_of_datasets_can_be_read_or_says_why_not() {
     let Some(folder) = datasets() else { return };
-    let result = read(vec![Input::Path(folder)], &Limits::default()).unwrap();
+    let result = read(vec![Input::Path(folder)], &Arc::default(), &Limits::default()).unwrap();
     assert_eq!(result.batch.refused, 0, "{:?}", result.batch.refusals);
     let is_other = |path: &str| !path.contains("captures/") && path.contains(".json");
     let others = result.skipped.iter().map(|skipped| skipped.path.as_str()).filter(|path| is_other(path));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use spanlint_graph::{BatchBuilder, Redaction, SpanBatch, SpanVisitor};
+use spanlint_graph::{BatchBuilder, Reading, SpanBatch, SpanVisitor};
 
 use super::Receiver;
 use super::body::Admitted;
@@ -25,7 +25,7 @@ impl Receiver {
         mut request: Admitted,
     ) -> Result<PartialSuccess, Problem> {
         let limit = self.limits.request_records;
-        let mut meter = Meter::new(&self.redaction, &mut request.grant, limit);
+        let mut meter = Meter::new(&self.reading, &mut request.grant, limit);
         let decoded = decode(signal, encoding, &request.bytes, &mut meter)
             .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
         let Metered { kept, spans } = meter.finish();
@@ -53,13 +53,13 @@ impl Receiver {
 
     /// The request as it may be kept: without the attributes that are dropped.
     fn redacted(&self, content: Content, request: &Bytes) -> Result<Bytes, Problem> {
-        if self.redaction.is_empty() {
+        if self.reading.redaction.is_empty() {
             return Ok(request.clone());
         }
         let kept = match kind(content) {
-            Some((signal, Encoding::Protobuf)) => redacted::protobuf(signal, request, &self.redaction),
-            Some((_, Encoding::Json)) => redacted::json(request, &self.redaction),
-            None => redacted::zipkin(request, &self.redaction),
+            Some((signal, Encoding::Protobuf)) => redacted::protobuf(signal, request, &self.reading.redaction),
+            Some((_, Encoding::Json)) => redacted::json(request, &self.reading.redaction),
+            None => redacted::zipkin(request, &self.reading.redaction),
         };
         let problem =
             |error| Problem::malformed(format!("the request cannot be kept without what is redacted: {error}"));
@@ -97,12 +97,8 @@ impl Receiver {
 }
 
 /// Reads a request that was kept. It may have been kept before anything was dropped.
-pub(crate) fn decode_kept(
-    content: Content,
-    request: &[u8],
-    redaction: &Arc<Redaction>,
-) -> Result<SpanBatch, DecodeError> {
-    let mut builder = BatchBuilder::with_redaction(Arc::clone(redaction));
+pub(crate) fn decode_kept(content: Content, request: &[u8], reading: &Arc<Reading>) -> Result<SpanBatch, DecodeError> {
+    let mut builder = BatchBuilder::with_reading(Arc::clone(reading));
     match kind(content) {
         Some((signal, encoding)) => decode(signal, encoding, request, &mut builder)?,
         None => zipkin_json::decode(request, &mut builder)?,

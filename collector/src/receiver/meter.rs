@@ -9,7 +9,7 @@ use spanlint_graph::log::LogView;
 use spanlint_graph::measurement::PointView;
 use spanlint_graph::span::{Attribute, Refusal, Span, SpanView, SpanVisitor, Value};
 use spanlint_graph::text::MAX_VALUE_BYTES;
-use spanlint_graph::{BatchBuilder, Redaction, SpanBatch};
+use spanlint_graph::{BatchBuilder, Reading, SpanBatch};
 
 use super::body::admission;
 use super::problem::Problem;
@@ -26,7 +26,7 @@ const STEP_BYTES: usize = 64 << 10;
 
 thread_local! {
     /// The builder of this thread's last request: what it has learned serves the next one of the same collector.
-    static BUILDER: Cell<Option<(Arc<Redaction>, BatchBuilder)>> = const { Cell::new(None) };
+    static BUILDER: Cell<Option<(Arc<Reading>, BatchBuilder)>> = const { Cell::new(None) };
 }
 
 /// A builder that is paid for.
@@ -34,7 +34,7 @@ thread_local! {
 pub(super) struct Meter<'a> {
     builder: BatchBuilder,
     /// What the builder drops.
-    redaction: Arc<Redaction>,
+    reading: Arc<Reading>,
     /// That of the whole request.
     grant: &'a mut Grant,
     /// Paid for this.
@@ -56,20 +56,20 @@ pub(super) struct Metered {
 }
 
 impl<'a> Meter<'a> {
-    /// Builds for at most `limit` spans, and drops what `redaction` names.
-    pub(super) fn new(redaction: &Arc<Redaction>, grant: &'a mut Grant, limit: u64) -> Self {
+    /// Builds for at most `limit` spans, and reads as `reading` says.
+    pub(super) fn new(reading: &Arc<Reading>, grant: &'a mut Grant, limit: u64) -> Self {
         let builder = match BUILDER.take() {
-            Some((of, builder)) if Arc::ptr_eq(&of, redaction) => builder,
-            _ => BatchBuilder::with_redaction(Arc::clone(redaction)),
+            Some((of, builder)) if Arc::ptr_eq(&of, reading) => builder,
+            _ => BatchBuilder::with_reading(Arc::clone(reading)),
         };
-        Self { builder, redaction: Arc::clone(redaction), grant, paid: 0, ahead: 0, limit, spans: 0, exceeded: None }
+        Self { builder, reading: Arc::clone(reading), grant, paid: 0, ahead: 0, limit, spans: 0, exceeded: None }
     }
 
     /// The spans.
     pub(super) fn finish(self) -> Metered {
-        let Self { mut builder, redaction, grant, paid, limit, spans, exceeded, .. } = self;
+        let Self { mut builder, reading, grant, paid, limit, spans, exceeded, .. } = self;
         let batch = builder.take();
-        BUILDER.set(Some((redaction, builder)));
+        BUILDER.set(Some((reading, builder)));
         let kept = match exceeded {
             _ if spans > limit => Err(too_many(spans, limit)),
             Some(exceeded) => Err(admission(exceeded)),

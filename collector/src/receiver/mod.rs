@@ -31,7 +31,7 @@ pub(crate) use export::decode_kept;
 pub use listen::{BindError, bind, serve, serve_router};
 pub use tap::{MAX_TAPPED_BYTES, MAX_TAPPED_REQUESTS, Tap, TapEncoding, Tapped};
 
-use spanlint_graph::Redaction;
+use spanlint_graph::Reading;
 
 use self::counters::OpenRequest;
 use self::problem::Problem;
@@ -55,8 +55,8 @@ pub struct Receiver {
     pub tap: Option<Tap>,
     /// What senders must show, if anything.
     pub token: Option<Token>,
-    /// Attributes that are dropped before anything reads them.
-    pub redaction: Arc<Redaction>,
+    /// How attributes are read.
+    pub reading: Arc<Reading>,
 }
 
 /// The routes of an OTLP port.

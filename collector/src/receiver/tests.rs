@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsSe
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use prost::Message as _;
+use spanlint_graph::Redaction;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -33,8 +34,8 @@ const TRACE_SERVICE: &str = "/opentelemetry.proto.collector.trace.v1.TraceServic
 /// A receiver whose spans end up in a queue that nobody empties but the test.
 fn receiver(limits: Limits) -> (Receiver, mpsc::Receiver<Queued>) {
     let (intake, queued) = queue(LiveSettings::default().request_bytes);
-    let redaction = Arc::new(Redaction::new(["http.*"]));
-    (Receiver { intake, durable: None, counters: Arc::default(), limits, tap: None, token: None, redaction }, queued)
+    let reading = Arc::new(Reading { redaction: Redaction::new(["http.*"]), ..Reading::default() });
+    (Receiver { intake, durable: None, counters: Arc::default(), limits, tap: None, token: None, reading }, queued)
 }
 
 /// A receiver whose collector takes nothing any more.

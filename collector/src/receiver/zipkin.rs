@@ -55,7 +55,7 @@ impl Receiver {
     async fn export_zipkin(&self, mut request: Admitted) -> Result<(), Problem> {
         let pieces = request.bytes.len() * PIECES_FACTOR;
         request.grant.grow(pieces).map_err(admission)?;
-        let mut meter = Meter::new(&self.redaction, &mut request.grant, self.limits.request_records);
+        let mut meter = Meter::new(&self.reading, &mut request.grant, self.limits.request_records);
         let decoded = zipkin_json::decode(&request.bytes, &mut meter).map_err(|error| match error {
             DecodeError::ZipkinV1 => Problem::malformed(error.to_string()),
             error => Problem::malformed(format!("not spans of Zipkin v2: {error}")),

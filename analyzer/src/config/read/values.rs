@@ -67,6 +67,18 @@ impl Reader<'_> {
         text.map(str::to_owned)
     }
 
+    /// A text, or a list of at least one.
+    pub(super) fn texts(&mut self, key: &str, value: &Value<'_>) -> Vec<String> {
+        match value.get_ref().as_array() {
+            Some(array) if array.is_empty() => {
+                self.error(value.span(), format!("`{key}` wants at least one text"));
+                Vec::new()
+            }
+            Some(array) => array.iter().filter_map(|value| self.text_of(key, value)).collect(),
+            None => self.text_of(key, value).into_iter().collect(),
+        }
+    }
+
     pub(super) fn globs(&mut self, key: &str, value: &Value<'_>) -> Vec<Pattern> {
         let values = value.get_ref().as_array().map_or_else(|| vec![value], |array| array.iter().collect());
         let mut globs = Vec::with_capacity(values.len());

@@ -3,9 +3,8 @@
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, LazyLock};
 
-use super::MAX_ATTRIBUTES;
 use super::confidential::{self, Confidentiality};
-use super::redaction::Redaction;
+use super::{MAX_ATTRIBUTES, Reading, Redaction};
 use crate::detail;
 use crate::hash::HashMap;
 use crate::span::{Attribute, Marks, Value};
@@ -334,18 +333,18 @@ pub(super) struct Keys {
     sequences: HashMap<u64, Sequence>,
     /// What they take, at least.
     bytes: usize,
-    redaction: Arc<Redaction>,
+    reading: Arc<Reading>,
     batch: u64,
 }
 
 impl Keys {
-    pub(super) fn new(redaction: Arc<Redaction>) -> Self {
-        Self { redaction, ..Self::default() }
+    pub(super) fn new(reading: Arc<Reading>) -> Self {
+        Self { reading, ..Self::default() }
     }
 
     /// Whether attributes of this key are dropped.
     pub(super) fn is_redacted(&self, key: &str) -> bool {
-        self.redaction.covers(key)
+        self.reading.redaction.covers(key)
     }
 
     /// What the keys of `attributes` mean.
@@ -367,7 +366,7 @@ impl Keys {
             entry => {
                 self.bytes +=
                     size_of::<Sequence>() + attributes.iter().map(|(key, _)| 96 + 3 * key.len()).sum::<usize>();
-                entry.insert_entry(Sequence::of(attributes, &self.redaction, self.batch)).into_mut()
+                entry.insert_entry(Sequence::of(attributes, &self.reading.redaction, self.batch)).into_mut()
             }
         };
         if sequence.batch != self.batch {

@@ -10,6 +10,7 @@ mod database;
 mod inputs;
 mod marks;
 mod memory;
+mod reading;
 mod records;
 mod redaction;
 mod resource;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use self::attributes::{Field, Keys, Known};
 use self::inputs::Inputs;
 use self::memory::{Memory, Recent};
+pub use self::reading::Reading;
 pub use self::redaction::Redaction;
 use self::shown::Shown;
 use self::varying::Varying;
@@ -54,6 +56,7 @@ const MAX_RESOURCE_BYTES: usize = 4096;
 /// is best kept for as long as spans arrive.
 #[derive(Debug)]
 pub struct BatchBuilder {
+    reading: Arc<Reading>,
     batch: SpanBatch,
     sender: Arc<Sender>,
     /// By keys and values of all attributes.
@@ -77,9 +80,9 @@ struct Sender {
 }
 
 impl Sender {
-    fn of(attributes: &[Attribute<'_>]) -> Self {
+    fn of(attributes: &[Attribute<'_>], owner_keys: &[String]) -> Self {
         let mut names = NameTable::default();
-        let resource = resource::read(attributes, &mut names);
+        let resource = resource::read(attributes, owner_keys, &mut names);
         Self {
             id: ResourceId(stable_hash(&resource)),
             marks: marks::of_resource(attributes),
@@ -93,18 +96,19 @@ impl Sender {
 
 impl Default for BatchBuilder {
     fn default() -> Self {
-        Self::with_redaction(Arc::default())
+        Self::with_reading(Arc::default())
     }
 }
 
 impl BatchBuilder {
-    /// A builder that drops attributes before anything reads or stores them.
-    pub fn with_redaction(redaction: Arc<Redaction>) -> Self {
+    /// A builder that reads attributes as `reading` says.
+    pub fn with_reading(reading: Arc<Reading>) -> Self {
         Self {
+            keys: Keys::new(Arc::clone(&reading)),
+            reading,
             batch: SpanBatch::default(),
             sender: Arc::default(),
             senders: Recent::new(MAX_RESOURCES),
-            keys: Keys::new(redaction),
             memory: Memory::default(),
             shown: Shown::default(),
         }
@@ -133,12 +137,12 @@ impl BatchBuilder {
             inputs::push_value(&mut key, value);
         }
         if key.len() > MAX_RESOURCE_BYTES {
-            return Arc::new(Sender::of(attributes));
+            return Arc::new(Sender::of(attributes, &self.reading.owner_keys));
         }
         if let Some(sender) = self.senders.get(&*key) {
             return Arc::clone(sender);
         }
-        let sender = Arc::new(Sender::of(attributes));
+        let sender = Arc::new(Sender::of(attributes, &self.reading.owner_keys));
         self.senders.insert(key.into_boxed_slice(), Arc::clone(&sender));
         sender
     }

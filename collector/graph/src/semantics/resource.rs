@@ -4,18 +4,14 @@ use super::intern;
 use crate::name::{Name, NameTable};
 use crate::span::{Attribute, Resource, ServiceKey, Value};
 
-/// Keys that name the owner of a service, in order of preference; the semantic conventions have none.
-const OWNER_KEYS: [&str; 5] = ["service.owner", "service.owner.name", "service.team", "owner", "team"];
-
-/// Reads what facts need of a resource.
-pub(super) fn read(attributes: &[Attribute<'_>], names: &mut NameTable) -> Resource {
+/// Reads what facts need of a resource, its owner by the first of `owner_keys` that it has.
+pub(super) fn read(attributes: &[Attribute<'_>], owner_keys: &[String], names: &mut NameTable) -> Resource {
     let mut named = |value: Option<&Value<'_>>| value.map_or(Name::EMPTY, |value| intern(names, &value.to_text()));
-    let first = |keys: &[&str]| -> Option<&Value<'_>> {
-        keys.iter().find_map(|key| {
-            let found = attributes.iter().find(|(name, value)| name == key && !value.to_text().is_empty());
-            found.map(|(_, value)| value)
-        })
+    let given = |key: &str| -> Option<&Value<'_>> {
+        let found = attributes.iter().find(|(name, value)| name == key && !value.to_text().is_empty());
+        found.map(|(_, value)| value)
     };
+    let first = |keys: &[&str]| keys.iter().find_map(|key| given(key));
     let host = first(&["host.id", "host.name", "k8s.pod.uid", "k8s.pod.name", "container.id", "hostname"]);
     let process = first(&["process.pid"]);
     let instance = first(&["service.instance.id", "k8s.pod.uid", "k8s.pod.name", "container.id"]);
@@ -28,7 +24,7 @@ pub(super) fn read(attributes: &[Attribute<'_>], names: &mut NameTable) -> Resou
     let environment = named(first(&["deployment.environment.name", "deployment.environment"]));
     let namespace = named(first(&["service.namespace"]));
     let version = named(first(&["service.version"]));
-    let owner = named(first(&OWNER_KEYS));
+    let owner = named(owner_keys.iter().find_map(|key| given(key)));
     let language = named(first(&["telemetry.sdk.language"]));
     let host = named(host);
     let name = first(&["service.name"]).map_or("unknown_service".into(), Value::to_text);

@@ -342,9 +342,31 @@ fn old_calls_without_a_convention_are_calls() {
 }
 
 #[test]
+fn the_owner_is_named_by_the_first_key_that_is_there() {
+    let check = |keys: &[&str], expected: &str| {
+        let owner_keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        let reading = Reading { owner_keys, ..Reading::default() };
+        let mut builder = BatchBuilder::with_reading(reading.into());
+        builder.resource(&attributes(&[
+            ("service.name", "cart"),
+            ("team", "red"),
+            ("acme.squad", "blue"),
+            ("empty", ""),
+        ]));
+        let vocabulary = builder.finish().vocabulary;
+        let owner = vocabulary.resources.values().next().unwrap().owner;
+        assert_eq!(vocabulary.names.text(owner), expected, "{keys:?}");
+    };
+    check(&["acme.squad", "team"], "blue");
+    check(&["team", "acme.squad"], "red");
+    check(&["empty", "missing", "team"], "red");
+    check(&["missing"], "");
+}
+
+#[test]
 fn redacted_attributes_leave_no_trace() {
     let redaction = Redaction::new(["http.route", "enduser.*", "service.version", "note"]);
-    let mut builder = BatchBuilder::with_redaction(redaction.into());
+    let mut builder = BatchBuilder::with_reading(Reading { redaction, ..Reading::default() }.into());
     builder.resource(&attributes(&[("service.name", "cart"), ("service.version", "v7")]));
     let pairs = attributes(&[("http.route", "/r"), ("enduser.id", "u"), ("note", "n"), ("http.request.method", "GET")]);
     let kind = SpanKind::Server;
