@@ -107,6 +107,8 @@ struct Chatty<'a> {
     threshold: f64,
     /// Requests that make so many calls.
     affected: u64,
+    /// Traces that hold such a request.
+    traces: u64,
     /// Requests of the caller's operations that call the callee.
     requests: u64,
     severity: Severity,
@@ -122,10 +124,12 @@ impl<'a> Chatty<'a> {
         if !is_many(calls, operations) {
             return None;
         }
-        let cells = edge.facts.per_request.iter().map(|(&(calls, operations), &requests)| {
-            (histogram::bucket_middle(calls), histogram::bucket_middle(operations), requests)
-        });
-        let affected = cells.filter(|cell| is_many(cell.0, cell.1)).map(|cell| cell.2).sum();
+        let of_many = |cells: &BTreeMap<(u16, u16), u64>| -> u64 {
+            let middle = histogram::bucket_middle;
+            let many = cells.iter().filter(|((calls, operations), _)| is_many(middle(*calls), middle(*operations)));
+            many.map(|(_, count)| count).sum()
+        };
+        let affected = of_many(&edge.facts.per_request);
 
         let of_caller = topology::patterns_of(graph, edge.from).iter();
         let patterns: Vec<_> = of_caller.filter(|pattern| pattern.callee == edge.to).collect();
@@ -144,6 +148,7 @@ impl<'a> Chatty<'a> {
             operations,
             threshold: if is_spread { min_calls } else { min_total_calls } as f64,
             affected,
+            traces: of_many(&edge.facts.per_trace),
             requests: requests.max(affected),
             severity: severity.for_entries(&entries),
         })
@@ -152,7 +157,7 @@ impl<'a> Chatty<'a> {
     fn support(&self, options: &Options<'_>) -> Result<Support, String> {
         let facts = &self.edge.facts;
         options.required().edge(facts.calls, facts.traces)?;
-        options.required().strong(self.affected, self.requests, facts.traces.min(self.affected))
+        options.required().strong(self.affected, self.requests, self.traces)
     }
 
     fn judge(&self, graph: &CallGraph, options: &Options<'_>) -> Result<Finding, Undecided> {
@@ -243,6 +248,13 @@ mod tests {
     #[test]
     fn few_requests_are_undecided() {
         check("29 traces\ncart GET /cart\n  10 x stock GET /price", &["(cart stock: 29 requests seen, 30 needed)"]);
+    }
+
+    #[test]
+    fn many_requests_of_few_traces_are_undecided() {
+        let many = "\n  cart GET /cart\n    10 x stock GET /price".repeat(10);
+        let few = format!("4 traces\nweb GET /{many}\n\n5 traces\nweb GET /\n  cart GET /cart\n    stock GET /price");
+        check(&few, &["(cart stock: 4 traces with the pattern seen, 5 needed)"]);
     }
 
     #[test]

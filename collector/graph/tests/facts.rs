@@ -1,5 +1,7 @@
 //! What facts know of requests, calls and ways, each by the smallest trace that shows it.
 
+use std::collections::BTreeMap;
+
 use spanlint_graph::facts::histogram::{bucket, bucket_middle};
 use spanlint_graph::facts::{Exemplars, Histogram, Parameters};
 use spanlint_graph::snapshot::{CallPattern, Edge, Operation};
@@ -135,6 +137,27 @@ fn requests_from_outside_know_how_far_they_reach() {
     };
     assert_eq!(["a", "b", "c", "d"].map(critical), [40, 40, 20, 0]);
     assert_eq!(graph.counts.critical_ns, 100_000_000);
+}
+
+#[test]
+fn the_busiest_request_of_a_trace_stands_for_it() {
+    let request = |name: &str, calls: u64| {
+        let calls = one_after_another(calls, 10, |at| format!("    stock server \"GET /s\" {at}+5\n"));
+        format!("  cart server \"{name}\" 0+900\n{calls}")
+    };
+    let trace = |requests: &[String]| format!("web server \"GET /\" 0+1000\n{}\n", requests.concat());
+    let graph = graph(
+        &[
+            trace(&[request("GET /a", 7), request("GET /b", 3)]),
+            trace(&[request("GET /a", 2), request("GET /a", 7)]),
+            trace(&[request("GET /a", 1)]),
+        ]
+        .concat(),
+    );
+    let facts = &edge(&graph, "cart", "stock").facts;
+    let cell = |calls| (bucket(calls), bucket(1));
+    assert_eq!(facts.per_trace, BTreeMap::from([(cell(7), 2)]));
+    assert_eq!((facts.traces, facts.requests), (3, 5));
 }
 
 #[test]

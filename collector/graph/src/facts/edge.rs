@@ -79,6 +79,8 @@ pub struct EdgeFacts {
     /// (bucket of calls, bucket of distinct operations called) of one caller's request → requests. Retries left out.
     /// Its domain is finite: see [`bucket`](super::histogram::bucket).
     pub per_request: BTreeMap<(u16, u16), u64>,
+    /// The same of the caller's busiest request of each trace, of two calls or more.
+    pub per_trace: BTreeMap<(u16, u16), u64>,
     /// By calls per request.
     pub chatty: Exemplars,
     /// Attempts after a failure.
@@ -138,6 +140,7 @@ fold_fields!(EdgeFacts {
     traces,
     requests,
     per_request,
+    per_trace,
     chatty,
     retries,
     attempts,

@@ -5,6 +5,7 @@ mod paths;
 mod repetition;
 mod serial;
 
+use self::repetition::OfTrace;
 use super::calls::{Calls, Made};
 use super::exemplar::Candidate;
 use super::latest::slice;
@@ -165,7 +166,7 @@ impl EnvironmentFacts {
     }
 
     fn add_requests(&mut self, reading: &Reading<'_>) {
-        let mut attempts = vec![false; reading.calls.requests.len()];
+        let mut of_trace = OfTrace::new(reading.calls.requests.len());
         reading.each_request(|index, own| {
             let span = reading.opening(index);
             let entry = reading.calls.requests[index].entry;
@@ -187,8 +188,9 @@ impl EnvironmentFacts {
                 service.public.offer(1, reading.trace);
             }
             self.add_dual_writes(reading, index, own);
-            self.add_repetition(reading, index, own, &mut attempts);
+            self.add_repetition(reading, index, own, &mut of_trace);
         });
+        self.add_busiest(of_trace);
     }
 
     fn add_calls(&mut self, reading: &Reading<'_>) {

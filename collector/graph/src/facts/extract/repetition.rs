@@ -19,14 +19,32 @@ const MIN_FAN_OUT: u64 = 8;
 /// A pause between two calls to a service, in nanoseconds, after which the same question is asked for a new answer.
 const MIN_POLL_PAUSE_NS: u64 = 100_000_000;
 
+/// The fewest calls of one request that make it busy on an edge.
+const MIN_BUSY: u64 = 2;
+
+/// What is found out request by request of a trace, and needed of all.
+pub(super) struct OfTrace {
+    /// Which requests belong to attempts at one thing.
+    attempts: Vec<bool>,
+    /// (bucket of calls, bucket of distinct operations called) of each request that is busy on an edge.
+    busy: Vec<(EdgeKey, (u16, u16))>,
+}
+
+impl OfTrace {
+    /// Of a trace with so many requests, before the first is looked at.
+    pub(super) fn new(requests: usize) -> Self {
+        Self { attempts: vec![false; requests], busy: Vec::new() }
+    }
+}
+
 impl EnvironmentFacts {
-    /// Adds what one request calls, and how often. `attempts` tells which requests belong to attempts at one thing.
+    /// Adds what one request calls, and how often.
     pub(super) fn add_repetition<'a>(
         &mut self,
         reading: &Reading<'a>,
         request: usize,
         own: &mut [&'a Made<'a>],
-        attempts: &mut [bool],
+        of_trace: &mut OfTrace,
     ) {
         let span = reading.opening(request);
         self.add_sequences(reading, request, own);
@@ -35,13 +53,13 @@ impl EnvironmentFacts {
         for calls in own.chunk_by(|left, right| (left.callee, left.kind) == (right.callee, right.kind)) {
             let mut edge = EdgeOfRequest::default();
             for group in calls.chunk_by(|left, right| left.template == right.template) {
-                let retries = mark_retries(group, attempts);
+                let retries = mark_retries(group, &mut of_trace.attempts);
                 edge.add(group, &retries);
                 self.add_pattern(reading, request, group, &retries, &mut edge, calls);
             }
             fan_out.add(calls[0], edge.kept);
             if calls[0].callee != NodeKey::Unknown && calls[0].callee != calls[0].caller {
-                self.add_edge_of_request(reading, request, calls, &edge, attempts);
+                self.add_edge_of_request(reading, request, calls, &edge, of_trace);
             }
         }
         if fan_out.remote >= MIN_FAN_OUT {
@@ -56,22 +74,36 @@ impl EnvironmentFacts {
         request: usize,
         calls: &[&Made<'_>],
         of_request: &EdgeOfRequest,
-        attempts: &[bool],
+        of_trace: &mut OfTrace,
     ) {
         let first = calls[0];
-        let edge = self.edges.entry(EdgeKey { caller: first.caller, callee: first.callee, kind: first.kind });
+        let key = EdgeKey { caller: first.caller, callee: first.callee, kind: first.kind };
+        let edge = self.edges.entry(key);
         edge.requests += 1;
         edge.retries += of_request.retries;
         edge.overlapping_calls += overlapping(calls);
         edge.chatty.offer(of_request.kept, reading.trace);
-        *edge.per_request.entry((bucket(of_request.kept), bucket(of_request.operations))).or_default() += 1;
+        let cell = (bucket(of_request.kept), bucket(of_request.operations));
+        *edge.per_request.entry(cell).or_default() += 1;
+        if of_request.kept >= MIN_BUSY {
+            of_trace.busy.push((key, cell));
+        }
         if of_request.retries > 0 {
-            let is_layered = |at: &usize| attempts[*at];
+            let is_layered = |at: &usize| of_trace.attempts[*at];
             let own = [request].into_iter();
             let above = own.chain(reading.calls.synchronous_path(request)).any(|at| is_layered(&at));
             edge.layered_retries += u64::from(above);
             edge.attempts.record(of_request.attempts);
             edge.retried.offer(of_request.attempts, reading.trace);
+        }
+    }
+
+    /// Adds the busiest request of each edge, once all requests are known.
+    pub(super) fn add_busiest(&mut self, mut of_trace: OfTrace) {
+        of_trace.busy.sort_unstable();
+        for of_edge in of_trace.busy.chunk_by(|left, right| left.0 == right.0) {
+            let (key, cell) = of_edge[of_edge.len() - 1];
+            *self.edges.entry(key).per_trace.entry(cell).or_default() += 1;
         }
     }
 
