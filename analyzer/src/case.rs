@@ -66,19 +66,11 @@ pub(crate) fn trace_of_edge(edge: &Edge) -> Option<TraceId> {
 }
 
 impl<'a> Case<'a> {
-    /// A suspicion about the services among `nodes`; other nodes are no subject of a case.
+    /// A suspicion about the services among `nodes`; what else a call goes to is in the edges of its subject.
     pub(crate) fn new(graph: &'a CallGraph, options: &Options<'a>, nodes: impl IntoIterator<Item = NodeIndex>) -> Self {
         let nodes: BTreeSet<_> = nodes.into_iter().filter(|&node| graph.node(node).service.is_some()).collect();
         let services: BTreeSet<_> = nodes.iter().map(|&node| graph.node(node).name.clone()).collect();
         Self { graph, options: *options, nodes, services: services.into_iter().collect() }
-    }
-
-    /// A suspicion about a call: externals are a subject here, too.
-    pub(crate) fn of_call(graph: &'a CallGraph, options: &Options<'a>, ends: (NodeIndex, NodeIndex)) -> Self {
-        let mut case = Self::new(graph, options, [ends.0, ends.1]);
-        case.services = [ends.0, ends.1].map(|node| graph.node(node).name.clone()).to_vec();
-        case.services.sort();
-        case
     }
 
     /// The services that it is about, as people call them, sorted.

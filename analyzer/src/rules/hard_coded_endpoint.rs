@@ -101,7 +101,7 @@ fn judge(
     address: &str,
     (name, other): (&str, &str),
 ) -> Result<Finding, Undecided> {
-    let case = Case::of_call(graph, options, (edge.from, edge.to));
+    let case = Case::new(graph, options, [edge.from, edge.to]);
     let facts = &edge.facts;
     options.required().edge(facts.calls, facts.traces).map_err(|missing| case.undecided(missing))?;
     let (from, to) = (graph.node(edge.from), graph.node(edge.to));

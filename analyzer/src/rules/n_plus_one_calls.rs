@@ -117,8 +117,7 @@ fn judge(
     mut repeated: Vec<Repeated<'_>>,
 ) -> Result<Finding, Undecided> {
     let is_named = caller != callee;
-    let case =
-        if is_named { Case::of_call(graph, options, (caller, callee)) } else { Case::new(graph, options, [caller]) };
+    let case = Case::new(graph, options, [caller, callee]);
     // Stable, so that of two equal patterns the one with the smaller names leads.
     repeated.sort_by_key(|each| each.weight(severity(each, options)));
     let lead = &repeated[0];

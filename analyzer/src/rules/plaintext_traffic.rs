@@ -176,10 +176,7 @@ fn ends(graph: &CallGraph, edge: &Edge) -> (String, String) {
 /// A call that leaves the system.
 fn outside(graph: &CallGraph, options: &Options<'_>, edge: &Edge) -> Result<Finding, Undecided> {
     let (from, to) = (&graph.node(edge.from).name, &graph.node(edge.to).name);
-    let case = match graph.node(edge.from).kind {
-        NodeKind::Client => Case::new(graph, options, [edge.to]),
-        _ => Case::of_call(graph, options, (edge.from, edge.to)),
-    };
+    let case = Case::new(graph, options, [edge.from, edge.to]);
     let plain = edge.facts.plain_calls;
     let support = options.required().sighting(plain, edge.facts.calls).map_err(|missing| case.undecided(missing))?;
     case.finding(Draft {

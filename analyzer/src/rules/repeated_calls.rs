@@ -109,11 +109,7 @@ fn judge(
     let &Repeated { pattern, affected, median } = &repeated[0];
     let (service, callee) = (graph.node(operation.node), graph.node(pattern.callee));
     let requests = operation.facts.requests.max(affected);
-    let case = if callee.kind == NodeKind::Datastore || !pattern.is_callee_known {
-        Case::new(graph, options, [operation.node])
-    } else {
-        Case::of_call(graph, options, (operation.node, pattern.callee))
-    };
+    let case = Case::new(graph, options, [operation.node, pattern.callee]);
     let support = options.required().proven(affected, requests).map_err(|missing| case.undecided(missing))?;
     let caller = wording::operation(&service.name, &operation.name);
     let what = match &callee.datastore {

@@ -77,7 +77,7 @@ fn is_judged(graph: &CallGraph, edge: &Edge, options: &Options<'_>) -> bool {
 }
 
 fn judge(graph: &CallGraph, options: &Options<'_>, edge: &Edge, budget_ms: f64) -> Result<Finding, Undecided> {
-    let case = Case::of_call(graph, options, (edge.from, edge.to));
+    let case = Case::new(graph, options, [edge.from, edge.to]);
     let facts = &edge.facts;
     options.required().edge_of(facts.requests, facts.calls, facts.traces).map_err(|missing| case.undecided(missing))?;
     let latency = edge.latency();
