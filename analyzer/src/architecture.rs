@@ -5,6 +5,7 @@
 //! services = ["cart", "stock"]
 //! allowed = ["cart -> stock", "* -> group:platform"]
 //! forbidden = ["stock -> cart"]
+//! optional = ["cart -> recommendations"]
 //!
 //! [architecture.groups]
 //! platform = ["auth", "config"]
@@ -36,6 +37,8 @@ pub struct Architecture {
     pub allowed: Vec<Arrow>,
     /// Dependencies that must not be.
     pub forbidden: Vec<Arrow>,
+    /// Dependencies that their caller is meant to do without.
+    pub optional: Vec<Arrow>,
     /// What a dependency may cost.
     pub budgets: Vec<Budget>,
     /// Name → services.

@@ -172,7 +172,8 @@ impl Default for SupportConfig {
 #[derive(Debug, Clone)]
 struct Ignore {
     rule: &'static str,
-    /// One for each pattern; a finding must have a service for every one of them.
+    /// One for each pattern; a finding must have a service, or an edge to or from a node with this id, for every one of
+    /// them.
     services: Vec<GlobSet>,
     reason: String,
     /// The last day on which it holds.
@@ -182,7 +183,9 @@ struct Ignore {
 impl Ignore {
     fn covers(&self, finding: &Finding, today: Date) -> bool {
         let holds = self.expires.is_none_or(|last| today <= last);
-        let names_all = || self.services.iter().all(|glob| finding.services.iter().any(|name| glob.is_match(name)));
+        let ends = || finding.subject.edges.iter().flat_map(|(from, to)| [from, to]);
+        let is_named = |glob: &GlobSet| finding.services.iter().chain(ends()).any(|name| glob.is_match(name));
+        let names_all = || self.services.iter().all(is_named);
         holds && self.rule == finding.rule.name && names_all()
     }
 }
@@ -275,6 +278,7 @@ mod tests {
             services = ["cart", "order-*"]
             allowed = ["cart -> stock", "group:shop -> datastore:postgresql/*"]
             forbidden = ["* -> legacy"]
+            optional = ["cart -> advice"]
             groups.shop = ["cart", "order-*"]
             budgets."cart -> stock" = { calls = 3, latency_ms_p95 = 200.5 }
 
@@ -293,8 +297,9 @@ mod tests {
         assert_eq!(config.support.edge_traces(), 1);
         assert_eq!((config.sampling(), config.baseline()), (Some(Sampling::Tail), Some("spanlint-baseline.json")));
         assert_eq!(config.owner_keys(), Some(["acme.squad".to_owned(), "team".to_owned()].as_slice()));
-        let Architecture { services, allowed, forbidden, budgets, groups } = config.architecture();
-        assert_eq!([services.len(), allowed.len(), forbidden.len(), budgets.len(), groups.len()], [2, 2, 1, 1, 1]);
+        let Architecture { services, allowed, forbidden, optional, budgets, groups } = config.architecture();
+        let lists = [services.len(), allowed.len(), forbidden.len(), optional.len(), budgets.len(), groups.len()];
+        assert_eq!(lists, [2, 2, 1, 1, 1, 1]);
         assert_eq!((budgets[0].calls, budgets[0].latency_ms_p95), (Some(3), Some(200.5)));
         assert_eq!(config.ignores.len(), 2);
         assert!((config.rules["n-plus-one-calls"].thresholds["min_total_ms"] - 300.5).abs() < f64::EPSILON);

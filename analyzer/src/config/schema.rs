@@ -110,6 +110,7 @@ fn architecture() -> Value {
             ("services".to_owned(), globs("Services that belong to the system.")),
             ("allowed".to_owned(), json!({"type": "array", "items": arrow})),
             ("forbidden".to_owned(), json!({"type": "array", "items": arrow})),
+            ("optional".to_owned(), json!({"type": "array", "items": arrow})),
             ("groups".to_owned(), json!({"type": "object", "additionalProperties": globs("Services of the group.")})),
             ("budgets".to_owned(), json!({"type": "object", "additionalProperties": budget})),
         ],

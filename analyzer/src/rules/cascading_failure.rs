@@ -33,7 +33,8 @@ static META: RuleMeta = RuleMeta {
     how: "For each operation that is asked from outside and each service below it where failures begin, the share of requests \
           is taken that fail when that service does, and the share that fail otherwise. The pattern holds where the former \
           reaches `min_failed_share`, the latter is at most `max_other_share`, the service failed `min_failures` times and is \
-          `min_hops` away.",
+          `min_hops` away. A single hop counts where `optional` of `[architecture]` says that the caller is meant to do without \
+          the service.",
     fix: "Decide at one service on the way what is answered without the one that failed: a default, the last known value, a \
           part of the page. Where that cannot be, fail at once and say so.",
     limits: "Some failures must reach the user: a payment that fails is a purchase that fails. Ignore these with that reason.",
@@ -107,7 +108,8 @@ impl<'a> Cascade<'a> {
         let others = operation.requests.saturating_sub(failed);
         let other_failures = operation.failures().saturating_sub(entry_failed);
         let other_share = if others == 0 { 0.0 } else { other_failures as f64 / others as f64 };
-        let holds = path.nodes.len() as u64 > options.whole("min_hops")
+        let is_far = path.nodes.len() as u64 > options.whole("min_hops") || is_optional(graph, &path.nodes, options);
+        let holds = is_far
             && entry_failed as f64 >= failed as f64 * options.number("min_failed_share")
             && other_share <= options.number("max_other_share");
         holds.then_some(Self { entry, path, failed, entry_failed, other_share })
@@ -126,7 +128,9 @@ impl<'a> Cascade<'a> {
         let names: Vec<&str> = self.path.nodes.iter().map(|&node| graph.node(node).name.as_str()).collect();
         let origin = &graph.node(origin).name;
         let asked = wording::operation(&graph.node(entry.node).name, &entry.name);
-        let between: BTreeSet<&str> = names[1..names.len() - 1].iter().copied().collect();
+        // Over a single hop nobody is in between but the entry itself.
+        let between = if names.len() == 2 { &names[1..] } else { &names[1..names.len() - 1] };
+        let between: BTreeSet<&str> = between.iter().copied().collect();
         let between = wording::list(&between.into_iter().collect::<Vec<_>>());
         let share = self.entry_failed as f64 / self.failed as f64;
         case.finding(Draft {
@@ -151,6 +155,13 @@ impl<'a> Cascade<'a> {
             ..case.draft()
         })
     }
+}
+
+/// Whether the first service on a way that asks the one that failed is meant to do without it.
+fn is_optional(graph: &CallGraph, nodes: &[NodeIndex], options: &Options<'_>) -> bool {
+    let [origin, caller, ..] = *nodes else { return false };
+    let arrows = &options.architecture().optional;
+    arrows.iter().any(|arrow| arrow.covers(graph, options.groups(), (caller, origin)))
 }
 
 #[cfg(test)]
@@ -190,9 +201,14 @@ mod tests {
     fn one_hop_is_the_caller_s_own_choice() {
         let mut graph = graph("100 traces\nweb GET /\n  cart GET /cart");
         let nodes = ["cart", "web"].map(|name| graph.indexed_nodes().find(|(_, node)| node.name == name).unwrap().0);
-        let facts = spanlint_graph::facts::FailureFacts { failed: 20, entry_failed: 20, ..Default::default() };
+        let mut facts = spanlint_graph::facts::FailureFacts { failed: 20, entry_failed: 20, ..Default::default() };
+        facts.exemplars.offer(1, spanlint_graph::TraceId(1));
         let entry = graph.operations.iter().position(|operation| operation.node == nodes[1]).unwrap();
         graph.failures.push(FailurePath { entry: OperationIndex(entry as u32), nodes: nodes.to_vec(), facts });
         check_graph("cascading-failure", &graph, "", &[]);
+        let optional = |arrow: &str| format!("[architecture]\noptional = [\"{arrow}\"]");
+        let finding = "warning strong: failures of cart end in failures of web GET /";
+        check_graph("cascading-failure", &graph, &optional("web -> cart"), &[finding]);
+        check_graph("cascading-failure", &graph, &optional("web -> rates"), &[]);
     }
 }

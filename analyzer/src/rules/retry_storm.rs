@@ -112,10 +112,12 @@ impl<'a> Storm<'a> {
         let attempts = facts.attempts.quantile(0.5);
         let is_layered = facts.layered_retries > 0;
         let amplification = facts.calls as f64 / (facts.calls - facts.retries).max(1) as f64;
+        let layers_amplification = attempts_over_layers(graph, self.edge);
         let layers = match facts.layered_retries {
             0 => String::new(),
             layered => format!(
-                " In {} of them {caller} was itself being asked again, so the attempts multiply.",
+                " In {} of them {caller} was itself being asked again, so the attempts multiply: one request on top may become \
+                 {layers_amplification} calls of {callee}.",
                 wording::count(layered, "request")
             ),
         };
@@ -135,13 +137,16 @@ impl<'a> Storm<'a> {
                  successful calls, and only in one layer of the way to {callee}."
             ),
             subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
-            evidence: vec![
+            evidence: [
                 Evidence::of("retry_percent", self.percent, "%").against(options.number("min_retry_percent")),
                 Evidence::of("requests_with_many_attempts", self.persistent as f64, "requests")
                     .against(options.number("min_traces")),
                 Evidence::of("requests_with_layered_attempts", facts.layered_retries as f64, "requests"),
                 Evidence::of("amplification", amplification, "times"),
-            ],
+            ]
+            .into_iter()
+            .chain(is_layered.then(|| Evidence::of("amplification_over_layers", layers_amplification as f64, "times")))
+            .collect(),
             support,
             traces: facts.retried.proof(attempts),
             ..case.draft()
@@ -149,8 +154,27 @@ impl<'a> Storm<'a> {
     }
 }
 
+/// How many calls one request on top may become: the median attempts of the edge and of those above it, multiplied. Of
+/// several edges above, the one with the most attempts stands for all, and each service is gone through once.
+fn attempts_over_layers(graph: &CallGraph, edge: &Edge) -> u64 {
+    let attempts = |edge: &Edge| edge.facts.attempts.quantile(0.5).max(1);
+    let mut product = attempts(edge);
+    let mut seen = vec![edge.to, edge.from];
+    while let Some(caller) = seen.last().copied() {
+        let retried = graph.edges.iter().filter(|above| above.to == caller && above.facts.attempts.count() > 0);
+        let above =
+            retried.filter(|above| !above.is_derived && !seen.contains(&above.from)).max_by_key(|edge| attempts(edge));
+        let Some(above) = above else { break };
+        product = product.saturating_mul(attempts(above));
+        seen.push(above.from);
+    }
+    product
+}
+
 #[cfg(test)]
 mod tests {
+    use crate::testing::analysis;
+
     fn check(traces: &str, expected: &[&str]) {
         crate::testing::check("retry-storm", traces, expected);
     }
@@ -175,5 +199,8 @@ mod tests {
     fn layers_multiply() {
         let layered = "3 traces\nweb GET /\n  retry cart GET /cart\n    retry stock GET /s";
         check(layered, &["error proven: cart asks stock again while it is itself asked again"]);
+        let analysis = analysis(layered, "");
+        let storm = analysis.findings.iter().find(|finding| finding.title.starts_with("cart asks")).unwrap();
+        assert!(storm.message.ends_with("one request on top may become 4 calls of stock."), "{}", storm.message);
     }
 }

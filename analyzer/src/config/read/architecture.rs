@@ -7,7 +7,7 @@ use crate::architecture::{Arrow, Budget, GROUP_PREFIX, Side};
 use crate::config::Config;
 
 /// The keys of `[architecture]`.
-const KEYS: [&str; 5] = ["allowed", "budgets", "forbidden", "groups", "services"];
+const KEYS: [&str; 6] = ["allowed", "budgets", "forbidden", "groups", "optional", "services"];
 /// The keys of a budget.
 const BUDGET_KEYS: [&str; 2] = ["calls", "latency_ms_p95"];
 const PLACE: &str = "[architecture]";
@@ -25,6 +25,7 @@ impl Reader<'_> {
                 "budgets" => self.budgets(value, config),
                 "forbidden" => config.architecture.forbidden = self.arrows("forbidden", value, config),
                 "groups" => {}
+                "optional" => config.architecture.optional = self.arrows("optional", value, config),
                 "services" => config.architecture.services = self.globs("services", value),
                 unknown => self.unknown(key.span(), "key", unknown, PLACE, &KEYS),
             }
