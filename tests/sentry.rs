@@ -6,38 +6,56 @@ use std::path::Path;
 use crate::datasets::folder;
 use crate::generator::judged::judge;
 
-/// Where ours differs on purpose: file, rule, and why.
-const DEVIATIONS: [(&str, &str, &str); 6] = [
-    (
-        "json__n-plus-one-in-django-index-view-unparameterized.otlp.json",
-        "n-plus-one-queries",
-        "the queries are the same to the letter, which is a repeated call",
-    ),
-    (
-        "json__n-plus-one-in-django-index-view-source-redis.otlp.json",
-        "n-plus-one-queries",
-        "what was asked before the queries does not change what they are",
-    ),
-    (
-        "json__m-n-plus-one-db__m-n-plus-one-graphql-transaction-parent.otlp.json",
-        "n-plus-one-queries",
-        "queries right below the request repeat as well, and are a note",
-    ),
-    (
-        "json__n-plus-one-api-calls__n-plus-one-api-calls-in-weather-app.otlp.json",
-        "n-plus-one-calls",
-        "ten calls of one operation are ten calls, however alike their paths",
-    ),
-    (
-        "captured__n_plus_one_api_calls__fingerprints_events__1.otlp.json",
-        "n-plus-one-calls",
-        "the calls are the same to the letter, and to no host",
-    ),
-    (
-        "captured__consecutive_http__does_not_detect_nextjs_asset__2.otlp.json",
-        "serial-calls",
-        "files that a page loads are calls too, and the note says what they cost",
-    ),
+/// A row where ours differs on purpose.
+struct Deviation {
+    file: &'static str,
+    rule: &'static str,
+    /// The rule that ours reports in its place, where it is another.
+    instead: Option<&'static str>,
+    /// As the spans of the file show.
+    #[expect(dead_code, reason = "for whoever reads this")]
+    why: &'static str,
+}
+
+const DEVIATIONS: [Deviation; 6] = [
+    Deviation {
+        file: "json__n-plus-one-in-django-index-view-unparameterized.otlp.json",
+        rule: "n-plus-one-queries",
+        instead: Some("repeated-calls"),
+        why: "all ten statements ask for the author with the id 1: one question asked ten times, which a cache mends as well \
+              as a join",
+    },
+    Deviation {
+        file: "json__n-plus-one-in-django-index-view-source-redis.otlp.json",
+        rule: "n-plus-one-queries",
+        instead: None,
+        why: "that a GET of Redis and no SELECT comes before the ten queries changes neither their number nor their time",
+    },
+    Deviation {
+        file: "json__m-n-plus-one-db__m-n-plus-one-graphql-transaction-parent.otlp.json",
+        rule: "n-plus-one-queries",
+        instead: None,
+        why: "twelve resolvers of one name ask for the authors of one book each; that they stand right below the request, \
+              with nothing around them, does not make them fewer",
+    },
+    Deviation {
+        file: "json__n-plus-one-api-calls__n-plus-one-api-calls-in-weather-app.otlp.json",
+        rule: "n-plus-one-calls",
+        instead: None,
+        why: "ten calls at once ask for a city each, which stands in the query and not in the path",
+    },
+    Deviation {
+        file: "captured__n_plus_one_api_calls__fingerprints_events__1.otlp.json",
+        rule: "n-plus-one-calls",
+        instead: None,
+        why: "the file holds one span eleven times, id and all, and a span that comes again counts once",
+    },
+    Deviation {
+        file: "captured__consecutive_http__does_not_detect_nextjs_asset__2.otlp.json",
+        rule: "serial-calls",
+        instead: None,
+        why: "the style sheet is waited for two seconds like the two calls after it, and the note says what that costs",
+    },
 ];
 /// More than that would be another detector.
 const MAX_DEVIATIONS: usize = 6;
@@ -86,8 +104,10 @@ fn as_many_findings_as_another_detector() {
         let findings = judge(&[text], &config).findings;
         let found = findings.iter().filter(|said| said.rule == row.rule || said.absorbs.contains(&row.rule)).count();
         judged += 1;
-        let differs = DEVIATIONS.iter().any(|(file, rule, _)| *file == row.file && *rule == row.rule);
-        if (found == row.findings) == differs {
+        let deviation = DEVIATIONS.iter().find(|known| known.file == row.file && known.rule == row.rule);
+        let says = |rule: &str| findings.iter().any(|said| said.rule == rule);
+        let is_replaced = deviation.and_then(|known| known.instead).is_none_or(says);
+        if (found == row.findings) == deviation.is_some() || !is_replaced {
             wrong.push(format!("{}: {} of {}, not {}: {findings:?}", row.file, found, row.rule, row.findings));
         }
     }
