@@ -11,8 +11,8 @@ use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use spanlint_analyzer::Analysis;
 use spanlint_analyzer::report::{Report, ReportInput, Sampling, to_json};
+use spanlint_analyzer::{Analysis, Background};
 use spanlint_collector::api::ViewQuery;
 use spanlint_tui::Live;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,10 @@ fn report(live: &Live) -> String {
         sampling: Sampling::Unknown,
         command_exit: None,
     };
-    let analysis =
-        Analysis { findings: live.findings.to_vec(), undecided: live.undecided.to_vec(), ..Analysis::default() };
+    let analysis = Analysis {
+        findings: live.findings.to_vec(),
+        undecided: live.undecided.to_vec(),
+        background: Background::clone(&live.background),
+    };
     to_json(&Report { input: &input, graph: &live.graph, analysis: &analysis })
 }

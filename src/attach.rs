@@ -114,6 +114,7 @@ impl Attached {
                 graph: Arc::new(graph),
                 findings: analysis.findings.into(),
                 undecided: analysis.undecided.into(),
+                background: analysis.background.into(),
                 view: Some(view),
                 readings,
                 status: status.into_status(notice),

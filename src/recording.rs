@@ -210,7 +210,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let requests: Vec<String> = traced.iter().map(spans).chain(logging.iter().map(lines)).collect();
         std::fs::write(file.path(), requests.join("\n")).unwrap();
-        let recording = Recording::read(&[file.path().to_owned()]).unwrap();
+        let recording = Recording::read(&[file.path().to_owned()], Reading::default()).unwrap();
         assert_eq!(is_without_spans(&recording.facts), traced.is_empty());
         let mut found = Vec::new();
         for name in environments(&recording.facts, &recording.vocabulary.names) {

@@ -37,6 +37,7 @@ impl Frame {
             graph,
             findings: analysis.findings.into(),
             undecided: analysis.undecided.into(),
+            background: analysis.background.into(),
             view: Some(view),
             readings: Arc::clone(&published.readings),
             status: self.status(published, notice),

@@ -10,6 +10,7 @@ use crate::context::{Context, Options};
 use crate::coverage::Coverage;
 use crate::finding::{Absorbed, Finding, Severity, Undecided};
 use crate::groups::Groups;
+use crate::roles::AssignedRole;
 use crate::{rules, topology};
 
 /// What all rules together say of a graph.
@@ -19,10 +20,19 @@ pub struct Analysis {
     pub findings: Vec<Finding>,
     /// By rule and services.
     pub undecided: Vec<Undecided>,
+    /// What they were made against.
+    pub background: Background,
+}
+
+/// What verdicts are made against.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Background {
     /// How far the input can be trusted.
     pub coverage: Coverage,
     /// Which services belong together.
     pub groups: Groups,
+    /// What services are for, by name and role.
+    pub roles: Vec<AssignedRole>,
 }
 
 impl Analysis {
@@ -65,19 +75,20 @@ pub fn judge(graph: &CallGraph, config: &Config, mode: Mode, today: Date) -> Ana
     }
     // A finding without a trace that proves it does not exist.
     analysis.findings.retain(|finding| !finding.traces.is_empty());
-    absorb(&mut analysis.findings);
-    (analysis.coverage, analysis.groups) = context.into_parts();
-    let Analysis { findings, undecided, .. } = &mut analysis;
-    undecided.retain(|open| !findings.iter().any(|cause| settles(cause, open)));
     for finding in &mut analysis.findings {
         finding.suppressed = config.ignored(finding, today);
     }
+    absorb(&mut analysis.findings, config);
+    analysis.background = context.into_background(graph);
+    let Analysis { findings, undecided, .. } = &mut analysis;
+    undecided.retain(|open| !findings.iter().any(|cause| settles(cause, open)));
     sort(&mut analysis);
     analysis
 }
 
-/// Folds every finding into the one that explains it on the same subject.
-fn absorb(findings: &mut Vec<Finding>) {
+/// Folds every finding into the one that explains it on the same subject. A cause is no better than the worst that it
+/// explains, unless the configuration says how bad it is.
+fn absorb(findings: &mut Vec<Finding>, config: &Config) {
     let causes: Vec<_> =
         findings.iter().map(|finding| findings.iter().position(|cause| explains(cause, finding))).collect();
     for (index, &cause) in causes.iter().enumerate() {
@@ -86,8 +97,12 @@ fn absorb(findings: &mut Vec<Finding>) {
             while let Some(next) = causes[cause] {
                 cause = next;
             }
-            let absorbed = Absorbed { rule: findings[index].rule.name, title: findings[index].title.clone() };
-            findings[cause].absorbs.push(absorbed);
+            let Finding { rule, title, severity, suppressed, .. } = findings[index].clone();
+            let cause = &mut findings[cause];
+            cause.absorbs.push(Absorbed { rule: rule.name, title });
+            if suppressed.is_none() && config.level(cause.rule).is_none() {
+                cause.severity = cause.severity.max(severity);
+            }
         }
     }
     let mut causes = causes.into_iter();
@@ -155,7 +170,8 @@ mod tests {
     #[test]
     fn one_cause_is_one_finding() {
         let found = analysis(CHATTY, "");
-        assert_eq!(subjects(&found), ["warning proven: cart calls stock GET /stock 12 times a request"]);
+        // Twelve calls alone are a warning for the one rule, and an error for the other.
+        assert_eq!(subjects(&found), ["error proven: cart calls stock GET /stock 12 times a request"]);
         let title = "cart needs 12 calls of stock a request".to_owned();
         assert_eq!(found.findings[0].absorbs, [Absorbed { rule: "chatty-services", title }]);
     }
@@ -164,6 +180,16 @@ mod tests {
     fn what_a_finding_explains_is_not_left_undecided() {
         let traces = "29 traces\ncart GET /cart\n  12 x stock GET /stock\n\n30 traces\nsearch GET /search";
         check(traces, "", &["warning proven: cart calls stock GET /stock 12 times a request"]);
+    }
+
+    #[test]
+    fn a_cause_is_no_better_than_what_it_explains() {
+        let title = "cart calls stock GET /stock 12 times a request";
+        let level = |rule: &str, level: &str| format!("[rules.{rule}]\nlevel = \"{level}\"");
+        check(CHATTY, &level("chatty-services", "note"), &[&format!("warning proven: {title}")]);
+        check(CHATTY, &level("n-plus-one-calls", "note"), &[&format!("note proven: {title}")]);
+        let ignored = "[[ignore]]\nrule = \"chatty-services\"\nreason = \"known\"";
+        check(CHATTY, ignored, &[&format!("warning proven: {title}")]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use spanlint_graph::CallGraph;
 
+use crate::analysis::Background;
 use crate::architecture::Architecture;
 use crate::config::{Config, Mode};
 use crate::coverage::Coverage;
@@ -25,19 +26,20 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// What is known of `graph` under `config`.
     pub fn of(graph: &CallGraph, config: &'a Config, mode: Mode) -> Self {
+        let calls = Calls::of(graph);
         Self {
             config,
             mode,
-            roles: Roles::of(graph, config.roles()),
+            roles: Roles::of(graph, config.roles(), &calls),
             coverage: Coverage::of(graph, config.sampling()),
             groups: Groups::of(graph, config.architecture()),
-            calls: Calls::of(graph),
+            calls,
         }
     }
 
-    /// What outlives the judgement: how far the input can be trusted, and which services belong together.
-    pub fn into_parts(self) -> (Coverage, Groups) {
-        (self.coverage, self.groups)
+    /// What outlives the judgement.
+    pub fn into_background(self, graph: &CallGraph) -> Background {
+        Background { roles: self.roles.assigned(graph), coverage: self.coverage, groups: self.groups }
     }
 }
 

@@ -32,7 +32,7 @@ mod wording;
 #[cfg(test)]
 mod testing;
 
-pub use analysis::{Analysis, judge};
+pub use analysis::{Analysis, Background, judge};
 pub use config::{Config, Mode};
 pub use context::{Context, Options};
 pub use coverage::{Coverage, Sampling};

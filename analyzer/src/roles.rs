@@ -1,18 +1,16 @@
 //! Roles: what a service is for, where that decides whether a pattern is a fault.
 //!
-//! Roles are declared in `[roles]`; the gateway and schedules are also inferred. Names alone never make a role.
+//! Roles are declared in `[roles]`, and inferred where the traffic shows them. What only a name could tell needs the name and
+//! the traffic to agree: names alone never make a role, since a service called `auth` may be anything.
+
+mod inferred;
 
 use globset::GlobSet;
-use spanlint_graph::facts::Entry;
 use spanlint_graph::snapshot::Node;
-use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
+use spanlint_graph::{CallGraph, NodeIndex};
 
-use crate::topology;
-
-/// The share of client requests that an inferred gateway takes.
-pub const GATEWAY_MIN_CLIENT_SHARE: f64 = 0.8;
-/// The share of the other services that an inferred gateway reaches, over any number of hops.
-pub const GATEWAY_MIN_REACH: f64 = 0.5;
+use crate::topology::{self, Calls};
+pub use inferred::{GATEWAY_MIN_CLIENT_SHARE, GATEWAY_MIN_REACH};
 
 /// What a service is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +42,12 @@ impl Role {
         ("gateway", Self::Gateway),
         ("schedule", Self::Schedule),
     ];
+
+    /// The key that `[roles]` uses, which is also the word of reports.
+    pub fn as_str(self) -> &'static str {
+        let named = Self::ALL.iter().find(|(_, role)| *role == self);
+        named.expect("every role has a key").0
+    }
 }
 
 /// The roles that `[roles]` declares: globs over service names.
@@ -65,83 +69,93 @@ impl DeclaredRoles {
     }
 }
 
+/// A role of a service, and how that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignedRole {
+    /// As people call it.
+    pub service: String,
+    /// What it is for.
+    pub role: Role,
+    /// Whether `[roles]` says so.
+    pub is_declared: bool,
+    /// `takes 96 % of the client requests and leads to 7 of 8 other services`.
+    pub reason: String,
+}
+
+impl AssignedRole {
+    /// The role and why, as a clause.
+    pub fn sentence(&self) -> String {
+        format!("{} is taken for {}, as it {}", self.service, self.role.as_str(), self.reason)
+    }
+}
+
 /// The roles of one graph's services.
 #[derive(Debug)]
 pub struct Roles<'a> {
     declared: &'a DeclaredRoles,
-    inferred_gateway: Option<NodeIndex>,
-    /// Whether every request was started by a schedule; by node.
-    is_scheduled: Vec<bool>,
+    /// With the reason, by node and role; what is declared is not told again.
+    inferred: Vec<(NodeIndex, Role, String)>,
 }
 
 impl<'a> Roles<'a> {
-    /// Declared roles, and the gateway that the graph shows.
-    pub fn of(graph: &CallGraph, declared: &'a DeclaredRoles) -> Self {
-        let is_scheduled = (0..graph.nodes.len()).map(|index| is_scheduled(graph, NodeIndex(index as u32))).collect();
-        Self { declared, inferred_gateway: inferred_gateway(graph), is_scheduled }
+    /// Declared roles, and those that the graph shows.
+    pub(crate) fn of(graph: &CallGraph, declared: &'a DeclaredRoles, calls: &Calls) -> Self {
+        let mut inferred = inferred::roles(graph, calls);
+        inferred.retain(|(service, role, _)| !declared.has(graph.node(*service), *role));
+        inferred.sort_by_key(|(service, role, _)| (*service, *role));
+        Self { declared, inferred }
     }
 
     /// Whether the service at `index` has any of `roles`.
     pub fn has_any(&self, graph: &CallGraph, index: NodeIndex, roles: &[Role]) -> bool {
-        let is_inferred = self.inferred_gateway == Some(index) && roles.contains(&Role::Gateway);
-        let is_scheduled = roles.contains(&Role::Schedule) && self.is_scheduled[index.0 as usize];
-        is_inferred || is_scheduled || roles.iter().any(|&role| self.declared.has(graph.node(index), role))
+        let first = self.inferred.partition_point(|(service, ..)| *service < index);
+        let of_service = self.inferred[first..].iter().take_while(|(service, ..)| *service == index);
+        let is_inferred = of_service.into_iter().any(|(_, role, _)| roles.contains(role));
+        is_inferred || roles.iter().any(|&role| self.declared.has(graph.node(index), role))
     }
-}
 
-/// Whether every request of a service was started by a schedule.
-fn is_scheduled(graph: &CallGraph, service: NodeIndex) -> bool {
-    let operations = topology::operations_of(graph, service);
-    let requests: u64 = operations.iter().map(|operation| operation.facts.requests).sum();
-    let of_schedules = operations.iter().map(|operation| operation.facts.entries[Entry::Schedule as usize]);
-    requests > 0 && requests == of_schedules.sum::<u64>()
-}
-
-/// The service that takes [`GATEWAY_MIN_CLIENT_SHARE`] of all client requests and reaches [`GATEWAY_MIN_REACH`] of the
-/// other services. Messages count as a way.
-fn inferred_gateway(graph: &CallGraph) -> Option<NodeIndex> {
-    let mut client_requests = vec![0; graph.nodes.len()];
-    for operation in &graph.operations {
-        client_requests[operation.node.0 as usize] += operation.facts.entries[Entry::Client as usize];
+    /// Every role of every service, by name of the service.
+    pub(crate) fn assigned(&self, graph: &CallGraph) -> Vec<AssignedRole> {
+        let service = |index: NodeIndex| graph.node(index).name.clone();
+        let inferred = self.inferred.iter().map(|(index, role, reason)| AssignedRole {
+            service: service(*index),
+            role: *role,
+            is_declared: false,
+            reason: reason.clone(),
+        });
+        let roles_of = |index| Role::ALL.into_iter().map(move |(_, role)| (index, role));
+        let all = topology::services(graph).flat_map(roles_of);
+        let declared = all.filter(|(index, role)| self.declared.has(graph.node(*index), *role));
+        let declared = declared.map(|(index, role)| AssignedRole {
+            service: service(index),
+            role,
+            is_declared: true,
+            reason: "is declared in [roles]".to_owned(),
+        });
+        let mut assigned: Vec<_> = inferred.chain(declared).collect();
+        assigned.sort_by(|left, right| (&left.service, left.role).cmp(&(&right.service, right.role)));
+        assigned
     }
-    let all: u64 = client_requests.iter().sum();
-    let (front, &most) = client_requests.iter().enumerate().max_by_key(|(_, requests)| **requests)?;
-    if all == 0 || (most as f64) < all as f64 * GATEWAY_MIN_CLIENT_SHARE {
-        return None;
-    }
-    let front = NodeIndex(front as u32);
-    let edges = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
-    let is_reached = topology::reached(graph, edges, front);
-    let services = graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Service);
-    let others: Vec<_> = services.map(|(index, _)| index).filter(|index| *index != front).collect();
-    let reached = others.iter().filter(|index| is_reached[index.0 as usize]).count();
-    (reached > 0 && reached as f64 >= others.len() as f64 * GATEWAY_MIN_REACH).then_some(front)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::graph;
+    use crate::testing::analysis;
 
-    fn check(traces: &str, gateway: Option<&str>) {
-        let graph = graph(traces);
-        let inferred = inferred_gateway(&graph).map(|index| graph.node(index).name.as_str());
-        assert_eq!(inferred, gateway);
+    const TRACES: &str = "20 traces\nfront GET /\n  cart GET /cart\n    stock GET /stock";
+
+    fn check(config: &str, expected: &[&str]) {
+        let roles = analysis(TRACES, config).background.roles;
+        let told = |assigned: &AssignedRole| format!("{}: {}", assigned.service, assigned.role.as_str());
+        assert_eq!(roles.iter().map(told).collect::<Vec<_>>(), expected);
     }
 
     #[test]
-    fn the_gateway_takes_client_requests_and_reaches_the_others() {
-        check("front GET /\n  cart GET /cart\n    stock GET /stock", Some("front"));
-        check("4 traces\nfront GET /\n  cart GET /cart\n\ncart GET /cart", Some("front"));
-    }
-
-    #[test]
-    fn two_ways_in_make_no_gateway() {
-        check("web GET /\n  cart GET /cart\n\nmobile GET /\n  cart GET /cart", None);
-    }
-
-    #[test]
-    fn an_entry_that_reaches_few_is_no_gateway() {
-        check("search GET /\n\nschedule a nightly\n  b GET /b\n    c GET /c", None);
+    fn what_is_declared_adds_to_what_the_graph_shows() {
+        check("", &["front: gateway"]);
+        check("[roles]\nbff = \"front\"", &["front: bff", "front: gateway"]);
+        check("[roles]\ngateway = \"front\"", &["front: gateway"]);
+        check("[roles]\nauth = \"[cs]*\"", &["cart: auth", "front: gateway", "stock: auth"]);
     }
 }

@@ -68,6 +68,7 @@ fn watch_recording(files: &[PathBuf], judge: &Judge) -> anyhow::Result<Ending> {
         graph: Arc::new(graph),
         findings: analysis.findings.into(),
         undecided: analysis.undecided.into(),
+        background: analysis.background.into(),
         status,
         ..Live::default()
     };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use spanlint_analyzer::Background;
 use spanlint_analyzer::finding::{Finding, Undecided};
 use spanlint_graph::measurement::ServiceReadings;
 use spanlint_graph::{CallGraph, TraceId, View, Waterfall};
@@ -18,6 +19,8 @@ pub struct Live {
     pub findings: Arc<[Finding]>,
     /// What the rules could not decide.
     pub undecided: Arc<[Undecided]>,
+    /// What both were made against.
+    pub background: Arc<Background>,
     /// Which window the graph is of; none where there is only one, as of a recording.
     pub view: Option<View>,
     /// What the services measure of themselves.

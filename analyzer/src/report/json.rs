@@ -14,6 +14,7 @@ use super::{Report, traced_services};
 use crate::analysis::Analysis;
 use crate::coverage::Sampling;
 use crate::finding::{Finding, Severity, Undecided};
+use crate::roles::AssignedRole;
 use crate::wording;
 
 /// The version of the shape, not of the tool.
@@ -33,7 +34,8 @@ pub fn to_json(report: &Report<'_>) -> String {
         undecided: analysis.undecided.iter().map(UndecidedEntry::of).collect(),
         graph: Graph::of(graph),
         coverage: Coverage::of(analysis),
-        metrics: Metrics::of(graph, &analysis.groups),
+        roles: analysis.background.roles.iter().map(RoleEntry::of).collect(),
+        metrics: Metrics::of(graph, &analysis.background.groups),
     };
     let mut text = serde_json::to_string_pretty(&document).expect("keys are texts and numbers are finite");
     text.push('\n');
@@ -66,6 +68,7 @@ struct Document<'a> {
     findings: Vec<FindingEntry<'a>>,
     undecided: Vec<UndecidedEntry<'a>>,
     coverage: Coverage<'a>,
+    roles: Vec<RoleEntry<'a>>,
     graph: Graph<'a>,
     metrics: Metrics,
 }
@@ -97,7 +100,7 @@ impl<'a> Input<'a> {
         let Report { input, graph, analysis } = *report;
         let counts = &graph.counts;
         let Seen { first_ns, last_ns } = counts.seen;
-        let known = analysis.coverage.sampling;
+        let known = analysis.background.coverage.sampling;
         let sampling = if known == Sampling::Unknown { input.sampling } else { known };
         let is_seen = first_ns <= last_ns;
         Self {
@@ -277,7 +280,7 @@ struct Coverage<'a> {
 
 impl<'a> Coverage<'a> {
     fn of(analysis: &'a Analysis) -> Self {
-        let coverage = &analysis.coverage;
+        let coverage = &analysis.background.coverage;
         let orphaned = coverage.orphaned_services.iter().map(|(name, share)| (name.as_str(), rounded(*share, 4)));
         Self {
             orphaned_services: orphaned.collect(),
@@ -285,6 +288,20 @@ impl<'a> Coverage<'a> {
             calls: coverage.calls,
             unpaired_calls: coverage.unpaired_calls,
         }
+    }
+}
+
+/// What a service is for, and how that is known.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RoleEntry<'a> {
+    service: &'a str,
+    role: &'static str,
+    reason: &'a str,
+}
+
+impl<'a> RoleEntry<'a> {
+    fn of(assigned: &'a AssignedRole) -> Self {
+        Self { service: &assigned.service, role: assigned.role.as_str(), reason: &assigned.reason }
     }
 }
 

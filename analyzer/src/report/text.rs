@@ -11,6 +11,7 @@ use super::{Report, traced_services};
 use crate::analysis::Analysis;
 use crate::coverage::Coverage;
 use crate::finding::{Evidence, Finding, Severity};
+use crate::roles::AssignedRole;
 use crate::support::Doubt;
 use crate::wording;
 
@@ -35,7 +36,11 @@ pub fn to_text(report: &Report<'_>, style: TextStyle) -> String {
         page.finding(finding);
     }
     page.undecided(report.analysis);
-    page.coverage(&report.analysis.coverage);
+    page.coverage(&report.analysis.background.coverage);
+    // What nothing was said of needs no reasons.
+    if !page.text.is_empty() {
+        page.roles(&report.analysis.background.roles);
+    }
     page.summary(report);
     page.text
 }
@@ -153,6 +158,16 @@ impl Page {
         }
         if !told.is_empty() {
             self.labelled(("coverage", Ink::Dim), &told.join("; "), Ink::Plain);
+            self.line("");
+        }
+    }
+
+    /// What services are taken for without being told so; what was declared is known to whoever did.
+    fn roles(&mut self, roles: &[AssignedRole]) {
+        let inferred = roles.iter().filter(|assigned| !assigned.is_declared);
+        let told: Vec<_> = inferred.map(AssignedRole::sentence).collect();
+        if !told.is_empty() {
+            self.labelled(("roles", Ink::Dim), &told.join("; "), Ink::Plain);
             self.line("");
         }
     }

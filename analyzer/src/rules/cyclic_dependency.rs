@@ -37,8 +37,9 @@ static META: RuleMeta = RuleMeta {
           an error where the walked circles join `error_from` services or more.",
     fix: "Cut the cheapest edge: pass the needed data along with the first call, publish an event instead of calling back, \
           or move what both sides need into a service of its own.",
-    limits: "Edges with few calls are left out, and so are calls to services whose role in `[roles]` is auth, config or \
-             discovery. Circles of messages alone are a note, as nobody waits in them; a circle of calls and messages is none.",
+    limits: "Edges with few calls are left out, and so are calls to services with the role auth, config or discovery, declared \
+             in `[roles]` or shown by the graph. Circles of messages alone are a note, as nobody waits in them; a circle of \
+             calls and messages is none.",
     references: &[
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018",
         "Al-Mutawa, Dietrich, Marsland, McCartin: On the Shape of Circular Dependencies in Java Programs, ASWEC 2014",

@@ -41,7 +41,8 @@ static META: RuleMeta = RuleMeta {
           through the gateway.",
     limits: "The client's address must be recorded. One address may stand for many people behind address translation, and is \
              not enough. A service whose requests come mostly from outside, or whose operations for them are webhooks, is \
-             meant to be reached; so is one with the role gateway or bff.",
+             meant to be reached; so is one with the role gateway or bff. Where it lies behind a gateway, the way past that is \
+             the same fault and is not reported again.",
     references: &[
         "OWASP: API Security Top 10 (2023), API9 Improper Inventory Management",
         "Ponce, Soldani, Astudillo, Brogi: Smells and refactorings for microservices security (2022), \
@@ -57,7 +58,7 @@ static META: RuleMeta = RuleMeta {
         },
         OptionMeta { name: "min_addresses", default: 3.0, help: "Public addresses that they must come from." },
     ],
-    absorbs: &[],
+    absorbs: &["gateway-bypass"],
 };
 
 impl Rule for ExposedInternalService {

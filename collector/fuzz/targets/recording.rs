@@ -3,6 +3,7 @@
 #![no_main]
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use spanlint_collector::limits::Limits;
@@ -12,7 +13,9 @@ use spanlint_graph::{Facts, Name, Trace, resolve};
 fuzz_target!(|bytes: &[u8]| {
     let limits = Limits { document_bytes: 1 << 20, file_bytes: 4 << 20, ..Limits::default() };
     let reader = Box::new(Cursor::new(bytes.to_vec()));
-    let Ok(result) = read(vec![Input::Stream { name: "input".to_owned(), reader }], &limits) else { return };
+    let Ok(result) = read(vec![Input::Stream { name: "input".to_owned(), reader }], &Arc::default(), &limits) else {
+        return;
+    };
     let mut facts = Facts::default();
     let mut spans = result.batch.spans;
     spans.sort_by_key(|span| span.trace_id);

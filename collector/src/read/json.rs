@@ -174,6 +174,8 @@ impl Documents {
 
     /// What all documents hold.
     fn finish(mut self) -> Contents {
+        // What a bad document left behind is nobody's.
+        drop(self.builder.take());
         let decoded = self.zipkin.show(&mut self.builder);
         self.contents.add(self.builder.finish(), decoded);
         self.contents

@@ -108,6 +108,7 @@ pub(crate) fn live(tick: u64, scenarios: [bool; 3]) -> Live {
         graph: Arc::new(graph),
         findings: findings.into(),
         undecided: vec![undecided].into(),
+        background: Arc::default(),
         view: Some(View { window: Window::Minute, until_ns: None }),
         readings: vec![readings()].into(),
         status: Status { spans: 412 * seconds, traces: 24 * seconds, spans_per_second: 412.0, ..status(scenarios) },

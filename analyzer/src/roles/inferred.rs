@@ -1,0 +1,326 @@
+//! Roles that the graph shows.
+//!
+//! The gateway and what works by the clock are known by their traffic alone. Services that check identity, hand out
+//! configuration or know addresses are asked by many and ask nobody but those, and so does many a plain service: their
+//! names and what they are asked for must say the same. A back end for a front end gathers for clients, a broker passes on
+//! without keeping, and both must be called so.
+
+use spanlint_graph::facts::Entry;
+use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
+
+use super::Role;
+use crate::topology::{self, Calls};
+use crate::wording;
+
+/// The share of client requests that an inferred gateway takes.
+pub const GATEWAY_MIN_CLIENT_SHARE: f64 = 0.8;
+/// The share of the other services that an inferred gateway reaches, over any number of hops.
+pub const GATEWAY_MIN_REACH: f64 = 0.5;
+/// The callers from which on a service is asked by many, and the callees from which on one gathers or passes on to many.
+const MANY: usize = 2;
+/// The share of a service's requests that must speak of what its name says.
+const MIN_SPEAKING_SHARE: f64 = 0.5;
+/// The share of its requests that a back end for a front end gets from outside.
+const BFF_MIN_CLIENT_SHARE: f64 = 0.5;
+
+/// A role of those whom others ask, with the words that its services are called by, and those of what they are asked for.
+struct Asked {
+    role: Role,
+    names: &'static [&'static str],
+    topics: &'static [&'static str],
+}
+
+/// The word of a name may be a part of it: `user-auth-service`, `TokenService`. Words that people also sell, such as
+/// `registry` or `identity`, need what they are asked for as much as the others.
+const ASKED: [Asked; 3] = [
+    Asked {
+        role: Role::Auth,
+        names: &[
+            "auth",
+            "authn",
+            "authz",
+            "authentication",
+            "authorization",
+            "iam",
+            "identity",
+            "idp",
+            "keycloak",
+            "login",
+            "oauth",
+            "oauth2",
+            "oidc",
+            "sso",
+            "token",
+            "tokens",
+        ],
+        topics: &[
+            "authenticate",
+            "authorize",
+            "certs",
+            "check",
+            "credentials",
+            "introspect",
+            "jwks",
+            "login",
+            "logout",
+            "oauth",
+            "oauth2",
+            "permissions",
+            "session",
+            "sessions",
+            "signin",
+            "token",
+            "tokens",
+            "userinfo",
+            "validate",
+            "verify",
+            "whoami",
+        ],
+    },
+    Asked {
+        role: Role::Config,
+        names: &["config", "configs", "configserver", "configuration", "flagd", "flags", "settings", "unleash"],
+        topics: &[
+            "config",
+            "configs",
+            "configuration",
+            "feature",
+            "features",
+            "flag",
+            "flags",
+            "kv",
+            "properties",
+            "refresh",
+            "resolve",
+            "setting",
+            "settings",
+            "toggles",
+        ],
+    },
+    Asked {
+        role: Role::Discovery,
+        names: &["consul", "discovery", "eureka", "registry"],
+        topics: &["apps", "catalog", "discover", "heartbeat", "instances", "lookup", "register", "resolve"],
+    },
+];
+
+/// Words that a broker is called by.
+const BROKERS: [&str; 10] =
+    ["activemq", "artemis", "broker", "bus", "eventbus", "kafka", "mqtt", "nats", "pulsar", "rabbitmq"];
+/// Words that a back end for a front end is called by.
+const BFFS: [&str; 2] = ["bff", "bffs"];
+
+/// Every role that the graph shows, with the reason.
+pub(super) fn roles(graph: &CallGraph, calls: &Calls) -> Vec<(NodeIndex, Role, String)> {
+    let mut roles = Vec::new();
+    roles.extend(gateway(graph));
+    for service in topology::services(graph) {
+        let found =
+            [scheduled(graph, service), asked(graph, calls, service), broker(graph, service), bff(graph, service)];
+        roles.extend(found.into_iter().flatten().map(|(role, reason)| (service, role, reason)));
+    }
+    roles
+}
+
+/// Every request was started by a schedule.
+fn scheduled(graph: &CallGraph, service: NodeIndex) -> Option<(Role, String)> {
+    let (requests, of_schedules) = requests(graph, service, Entry::Schedule);
+    (requests > 0 && requests == of_schedules)
+        .then(|| (Role::Schedule, "is started by nothing but the clock".to_owned()))
+}
+
+/// Many ask it for what its name says, and it asks nobody but those.
+fn asked(graph: &CallGraph, calls: &Calls, service: NodeIndex) -> Option<(Role, String)> {
+    let (callers, callees) = (calls.callers(service), calls.callees(service));
+    if callers.len() < MANY || !callees.iter().all(|callee| callers.contains(callee)) {
+        return None;
+    }
+    let name = &graph.node(service).name;
+    let known = ASKED.iter().find(|known| has_word(name, known.names) && speaks(graph, service, known.topics))?;
+    let reason = format!(
+        "is called so, is asked for it by {}, and asks nobody else",
+        wording::count(callers.len() as u64, "service")
+    );
+    Some((known.role, reason))
+}
+
+/// Whether most requests of a service are for what one of `words` says.
+fn speaks(graph: &CallGraph, service: NodeIndex, words: &[&str]) -> bool {
+    let (mut all, mut speaking) = (0, 0);
+    for operation in topology::operations_of(graph, service) {
+        all += operation.facts.requests;
+        if has_word(&operation.name, words) {
+            speaking += operation.facts.requests;
+        }
+    }
+    all > 0 && speaking as f64 >= all as f64 * MIN_SPEAKING_SHARE
+}
+
+/// Many send to it, it sends to many others, and it keeps nothing.
+fn broker(graph: &CallGraph, service: NodeIndex) -> Option<(Role, String)> {
+    if !has_word(&graph.node(service).name, &BROKERS) {
+        return None;
+    }
+    let joined = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
+    let (mut senders, mut receivers) = (Vec::new(), Vec::new());
+    for edge in joined {
+        if edge.to == service {
+            senders.push(edge.from);
+        } else if edge.from == service {
+            receivers.push(edge.to);
+        }
+    }
+    senders.dedup();
+    receivers.dedup();
+    let keeps = topology::edges_from(graph, service).iter().any(|edge| graph.node(edge.to).kind == NodeKind::Datastore);
+    (senders.len() >= MANY && receivers.len() >= MANY && !keeps).then(|| {
+        let (senders, receivers) = (senders.len() as u64, wording::count(receivers.len() as u64, "service"));
+        (Role::Broker, format!("is called so, and passes on from {senders} to {receivers}"))
+    })
+}
+
+/// Clients ask it, and it gathers from many.
+fn bff(graph: &CallGraph, service: NodeIndex) -> Option<(Role, String)> {
+    if !has_word(&graph.node(service).name, &BFFS) {
+        return None;
+    }
+    let (requests, of_clients) = requests(graph, service, Entry::Client);
+    let own = topology::edges_from(graph, service).iter().filter(|edge| topology::joins_services(graph, edge));
+    let mut callees: Vec<_> = own.map(|edge| edge.to).collect();
+    callees.dedup();
+    let is_front = requests > 0 && of_clients as f64 >= requests as f64 * BFF_MIN_CLIENT_SHARE;
+    (is_front && callees.len() >= MANY).then(|| {
+        let gathered = wording::count(callees.len() as u64, "service");
+        (Role::Bff, format!("is called so, and gathers for clients from {gathered}"))
+    })
+}
+
+/// The service that takes [`GATEWAY_MIN_CLIENT_SHARE`] of all client requests and reaches [`GATEWAY_MIN_REACH`] of the
+/// other services. Messages count as a way.
+fn gateway(graph: &CallGraph) -> Option<(NodeIndex, Role, String)> {
+    let mut client_requests = vec![0; graph.nodes.len()];
+    for operation in &graph.operations {
+        client_requests[operation.node.0 as usize] += operation.facts.entries[Entry::Client as usize];
+    }
+    let all: u64 = client_requests.iter().sum();
+    let (front, &most) = client_requests.iter().enumerate().max_by_key(|(_, requests)| **requests)?;
+    if all == 0 || (most as f64) < all as f64 * GATEWAY_MIN_CLIENT_SHARE {
+        return None;
+    }
+    let front = NodeIndex(front as u32);
+    let edges = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
+    let is_reached = topology::reached(graph, edges, front);
+    let others: Vec<_> = topology::services(graph).filter(|index| *index != front).collect();
+    let reached = others.iter().filter(|index| is_reached[index.0 as usize]).count();
+    let (share, others) = (most as f64 * 100.0 / all as f64, others.len());
+    let reason = format!("takes {share:.0} % of the client requests and leads to {reached} of {others} other services");
+    (reached > 0 && reached as f64 >= others as f64 * GATEWAY_MIN_REACH).then_some((front, Role::Gateway, reason))
+}
+
+/// All requests of a service, and those that entered in this way.
+fn requests(graph: &CallGraph, service: NodeIndex, entry: Entry) -> (u64, u64) {
+    let operations = topology::operations_of(graph, service);
+    let all = operations.iter().map(|operation| operation.facts.requests).sum();
+    (all, operations.iter().map(|operation| operation.facts.entries[entry as usize]).sum())
+}
+
+/// Whether one of the words of a name is among `words`. A capital letter begins a word, as in `AuthService`.
+fn has_word(name: &str, words: &[&str]) -> bool {
+    let mut spaced = String::with_capacity(name.len());
+    let mut was_lower = false;
+    for letter in name.chars() {
+        if letter.is_uppercase() && was_lower {
+            spaced.push(' ');
+        }
+        was_lower = letter.is_lowercase() || letter.is_ascii_digit();
+        spaced.extend(letter.to_lowercase());
+    }
+    spaced.split(|letter: char| !letter.is_alphanumeric()).any(|word| words.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::graph;
+
+    /// The roles of all services but the gateway's, as `service: role`; of a lone `gateway` in `expected` that as well.
+    fn check(traces: &str, expected: &[&str]) {
+        let graph = graph(traces);
+        let roles = roles(&graph, &Calls::of(&graph)).into_iter();
+        let mut told: Vec<_> =
+            roles.map(|(service, role, _)| format!("{}: {}", graph.node(service).name, role.as_str())).collect();
+        told.sort();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn the_gateway_takes_client_requests_and_reaches_the_others() {
+        check("front GET /\n  cart GET /cart\n    stock GET /stock", &["front: gateway"]);
+        check("4 traces\nfront GET /\n  cart GET /cart\n\ncart GET /cart", &["front: gateway"]);
+    }
+
+    #[test]
+    fn two_ways_in_make_no_gateway() {
+        check("web GET /\n  cart GET /cart\n\nmobile GET /\n  cart GET /cart", &[]);
+    }
+
+    #[test]
+    fn an_entry_that_reaches_few_is_no_gateway() {
+        check("search GET /\n\nschedule a nightly\n  b GET /b\n    c GET /c", &["a: schedule"]);
+    }
+
+    /// `web` and `app` are asked from outside and ask what is below them.
+    fn asked(below: &str) -> String {
+        ["web", "app"].map(|front| format!("{front} GET /\n  {below}")).join("\n\n")
+    }
+
+    #[test]
+    fn those_whom_many_ask_for_what_they_are_called_by() {
+        for service in ["auth", "user-auth-service", "AuthService", "shop.login"] {
+            check(&asked(&format!("{service} POST /token/verify")), &[&format!("{service}: auth")]);
+        }
+        check(&asked("config-server GET /config/{app}"), &["config-server: config"]);
+        check(&asked("eureka GET /eureka/apps/{app}"), &["eureka: discovery"]);
+    }
+
+    #[test]
+    fn asking_back_those_that_ask_is_no_work_of_their_own() {
+        check(&asked("auth POST /token/verify\n    app GET /keys"), &["auth: auth"]);
+        check(&asked("auth POST /token/verify\n    users GET /users/{id}"), &[]);
+    }
+
+    #[test]
+    fn a_name_alone_makes_no_role() {
+        check(&asked("auth GET /auth/{id}"), &[]);
+        check(&asked("author POST /token/verify"), &[]);
+        check(&asked("registry GET /weddings/{id}"), &[]);
+        check("web GET /\n  auth POST /token/verify\n\napp GET /", &[]);
+    }
+
+    #[test]
+    fn what_is_topics_alone_makes_no_role() {
+        check(&asked("users POST /token/verify"), &[]);
+        check(&asked("stock GET /config"), &[]);
+    }
+
+    #[test]
+    fn a_broker_passes_on_and_keeps_nothing() {
+        let bus = asked("event-bus POST /events\n    mail POST /events\n    stock POST /events");
+        check(&bus, &["event-bus: broker"]);
+        check(&bus.replace("event-bus", "orders"), &[]);
+        check(&format!("{bus}\n    sql postgresql db:5432 shop INSERT events"), &[]);
+        check(&asked("event-bus POST /events\n    mail POST /events"), &[]);
+        check(&bus.replace("event-bus", "bus-timetable").replace("    stock POST /events", ""), &[]);
+    }
+
+    #[test]
+    fn a_back_end_for_a_front_end_gathers_for_clients() {
+        let bff = "web-bff GET /\n  cart GET /cart\n  stock GET /stock\n\nmobile GET /\n  cart GET /cart";
+        check(bff, &["web-bff: bff"]);
+        check(&bff.replace("web-bff", "web-shop"), &[]);
+        check(
+            "web-bff GET /\n  cart GET /cart\n\nmobile GET /\n  web-bff GET /\n  web-bff GET /x\n  stock GET /stock",
+            &[],
+        );
+    }
+}
