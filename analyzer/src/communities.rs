@@ -14,6 +14,10 @@ use crate::topology;
 /// Decides ties; any number would do, as long as it stays.
 const SEED: u64 = 1;
 
+/// A round that makes the modularity no greater than by this is the last: where the traffic knows no communities, rounds
+/// would go on for long without finding any.
+const MIN_GAIN: f64 = 1e-4;
+
 /// Pairs of services with the calls between them, in either direction; the smaller index first. Sorted, each pair once.
 pub(crate) type Traffic = Vec<((NodeIndex, NodeIndex), u64)>;
 
@@ -41,7 +45,7 @@ pub(crate) fn detect(traffic: &Traffic) -> BTreeMap<NodeIndex, usize> {
     for &((left, right), calls) in traffic {
         builder.add_edge(number(left), number(right), calls as f64).expect("both ends are numbered, calls are finite");
     }
-    let config = LeidenConfig { seed: Some(SEED), ..LeidenConfig::default() };
+    let config = LeidenConfig { seed: Some(SEED), epsilon: MIN_GAIN, ..LeidenConfig::default() };
     let found = builder.build().and_then(|graph| Leiden::new(config).run(&graph));
     // It refuses graphs without edges: nobody talks, nobody belongs together.
     let Ok(found) = found else { return BTreeMap::new() };

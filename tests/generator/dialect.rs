@@ -271,7 +271,9 @@ impl Translator {
             }
             Language::Ruby if is_sql => {
                 set(span, "db.query.text", &sanitized(&statement));
-                span.attributes.push(("service.peer.name", "database".into()));
+                if text(span, "server.address").is_some() {
+                    span.attributes.push(("service.peer.name", "database".into()));
+                }
                 let id = self.id();
                 let model = Span {
                     id,

@@ -104,7 +104,7 @@ fn drop_some(spans: &mut Vec<Span>, system: &System, share: f64, random: &mut Ra
             return true;
         }
         let lost = children.get(&span.id).map_or(&[][..], Vec::as_slice);
-        if lost.iter().any(|&service| (orphans[service] + 8) * 33 > below[service]) {
+        if lost.iter().any(|&service| (orphans[service] + lost.len() as u64 + 8) * 33 > below[service]) {
             return true;
         }
         for &service in lost {

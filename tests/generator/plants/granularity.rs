@@ -129,7 +129,7 @@ pub(super) const LIKE_DEEP: &[(&str, Plan)] = &[
         Planted::of(land, &[service])
     }),
     ("sidecars on every hop", |land| {
-        let services = land.services::<4>();
+        let services = land.services::<3>();
         let mut called = land.operation(services[0], Vec::new());
         let mut all = services.to_vec();
         for &service in &services[1..] {

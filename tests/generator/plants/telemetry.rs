@@ -48,8 +48,7 @@ pub(super) const LIKE_HARD_CODED: &[(&str, Plan)] = &[
 ];
 
 pub(super) fn unversioned(land: &mut Land) -> Planted {
-    let service = land.service();
-    let callers = land.services::<2>();
+    let [service, callers @ ..]: [usize; 3] = land.services();
     for _ in 0..4 {
         let route = format!("/plain/{{id}}/{}", words(land.system.operations.len()));
         let own = land.own(service, "SELECT", Key::Request);

@@ -148,9 +148,10 @@ impl<'a> Calls<'a> {
             reader.read(index);
         }
         let Reader { mut requests, mut made, .. } = reader;
-        // A recording that begins within a request has nothing else to tell of.
+        // A recording that begins within a request has nothing else to tell of than its calls.
         if requests.iter().all(|request| request.is_lost) {
-            requests.iter_mut().for_each(|request| request.is_lost = false);
+            let is_work = |request: &Request| spans[request.span].shape.kind == SpanKind::Internal;
+            requests.iter_mut().for_each(|request| request.is_lost = is_work(request));
         }
         made.retain(|call| !requests[call.request].is_probe);
         name_unmatched(&mut made);
