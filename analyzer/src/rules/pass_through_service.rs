@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use spanlint_graph::facts::{Fold, Histogram};
 use spanlint_graph::snapshot::Operation;
-use spanlint_graph::span::EdgeKind;
+use spanlint_graph::span::{EdgeKind, Outcome};
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
 use crate::case::{Case, Draft};
@@ -16,6 +16,9 @@ use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided
 use crate::roles::Role;
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
 use crate::{topology, wording};
+
+/// One in so many requests may be refused without being passed on, and say nothing.
+const MAX_SPARED: u64 = 20;
 
 /// The rule.
 pub(super) struct PassThroughService;
@@ -97,8 +100,15 @@ impl<'a> Relay<'a> {
             self_share.fold(&operation.facts.self_share);
         }
         let self_percent = self_share.quantile(0.5);
+        // A few that it refuses or fails by itself have nothing to pass on.
+        let turned_away = operations.iter().map(|operation| {
+            let facts = &operation.facts;
+            facts.outcomes[Outcome::Rejected.index()] + facts.failures()
+        });
+        let spared = turned_away.sum::<u64>().min(requests / MAX_SPARED);
+        let judged = (requests - spared).max(relays);
         let is_relay = requests > 0
-            && relays as f64 * 100.0 >= requests as f64 * options.number("min_relay_percent")
+            && relays as f64 * 100.0 >= judged as f64 * options.number("min_relay_percent")
             && self_percent as f64 <= options.number("max_self_percent");
         let gathers = options.roles().has_any(graph, service, &[Role::Gateway, Role::Bff]);
         let counts = is_relay && !gathers && !is_proxy(graph, service) && !translates(graph, service);
@@ -164,6 +174,8 @@ fn translates(graph: &CallGraph, service: NodeIndex) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use spanlint_graph::span::Outcome;
+
     use crate::testing::check_with;
 
     const FINDING: &str = "warning strong: relay only passes requests on to stock";
@@ -204,6 +216,17 @@ mod tests {
         let facts = &mut relay.service.as_mut().unwrap().facts;
         facts.proxy_spans = facts.spans;
         crate::testing::check_graph("pass-through-service", &graph, "", &[]);
+    }
+
+    #[test]
+    fn a_few_that_it_refuses_have_nothing_to_pass_on() {
+        for (rejected, expected) in [(0, &[][..]), (2, &[FINDING][..])] {
+            let mut graph = crate::testing::graph(&traffic(40));
+            let operation = graph.operations.iter_mut().find(|operation| operation.name == "GET /relay").unwrap();
+            operation.facts.requests += 3;
+            operation.facts.outcomes[Outcome::Rejected.index()] += rejected;
+            crate::testing::check_graph("pass-through-service", &graph, "", expected);
+        }
     }
 
     #[test]
