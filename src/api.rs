@@ -67,3 +67,19 @@ fn report(live: &Live) -> String {
     };
     to_json(&Report { input: &input, graph: &live.graph, analysis: &analysis })
 }
+
+#[cfg(test)]
+mod tests {
+    use spanlint_analyzer::Coverage;
+
+    use super::*;
+
+    #[test]
+    fn a_live_report_says_what_its_verdicts_were_made_against() {
+        let coverage = Coverage { untraced_services: vec!["ghost".to_owned()], ..Coverage::default() };
+        let background = Arc::new(Background { coverage, ..Background::default() });
+        let report: serde_json::Value =
+            serde_json::from_str(&report(&Live { background, ..Live::default() })).expect("a report is JSON");
+        assert_eq!(report["coverage"]["untraced_services"], serde_json::json!(["ghost"]));
+    }
+}

@@ -21,6 +21,7 @@ How sure a finding is depends on its kind.
 *Heuristic*: judged by absence or by a proxy.
 It is one level lower where a service has lost the parents of many spans, where traces were kept by how they ended, or where parameters are unknown.
 What is seen without enough support is *undecided*, with what is missing; it is never shown as clean.
+One cause is one finding: where a finding explains others on the same subject, it stands for them, lists them and is at least as severe as the worst of them.
 ";
 
 /// What a chapter says before its first rule.

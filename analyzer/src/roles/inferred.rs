@@ -27,7 +27,7 @@ const BFF_MIN_CLIENT_SHARE: f64 = 0.5;
 struct Asked {
     role: Role,
     names: &'static [&'static str],
-    topics: &'static [&'static str],
+    tasks: &'static [&'static str],
 }
 
 /// The word of a name may be a part of it: `user-auth-service`, `TokenService`. Words that people also sell, such as
@@ -53,7 +53,7 @@ const ASKED: [Asked; 3] = [
             "token",
             "tokens",
         ],
-        topics: &[
+        tasks: &[
             "authenticate",
             "authorize",
             "certs",
@@ -80,7 +80,7 @@ const ASKED: [Asked; 3] = [
     Asked {
         role: Role::Config,
         names: &["config", "configs", "configserver", "configuration", "flagd", "flags", "settings", "unleash"],
-        topics: &[
+        tasks: &[
             "config",
             "configs",
             "configuration",
@@ -100,7 +100,7 @@ const ASKED: [Asked; 3] = [
     Asked {
         role: Role::Discovery,
         names: &["consul", "discovery", "eureka", "registry"],
-        topics: &["apps", "catalog", "discover", "heartbeat", "instances", "lookup", "register", "resolve"],
+        tasks: &["apps", "catalog", "discover", "heartbeat", "instances", "lookup", "register", "resolve"],
     },
 ];
 
@@ -114,9 +114,14 @@ const BFFS: [&str; 2] = ["bff", "bffs"];
 pub(super) fn roles(graph: &CallGraph, calls: &Calls) -> Vec<(NodeIndex, Role, String)> {
     let mut roles = Vec::new();
     roles.extend(gateway(graph));
+    let neighbours = Neighbours::of(graph);
     for service in topology::services(graph) {
-        let found =
-            [scheduled(graph, service), asked(graph, calls, service), broker(graph, service), bff(graph, service)];
+        let found = [
+            scheduled(graph, service),
+            asked(graph, calls, service),
+            broker(graph, &neighbours, service),
+            bff(graph, &neighbours, service),
+        ];
         roles.extend(found.into_iter().flatten().map(|(role, reason)| (service, role, reason)));
     }
     roles
@@ -132,11 +137,11 @@ fn scheduled(graph: &CallGraph, service: NodeIndex) -> Option<(Role, String)> {
 /// Many ask it for what its name says, and it asks nobody but those.
 fn asked(graph: &CallGraph, calls: &Calls, service: NodeIndex) -> Option<(Role, String)> {
     let (callers, callees) = (calls.callers(service), calls.callees(service));
-    if callers.len() < MANY || !callees.iter().all(|callee| callers.contains(callee)) {
+    if callers.len() < MANY || !callees.iter().all(|callee| callers.binary_search(callee).is_ok()) {
         return None;
     }
     let name = &graph.node(service).name;
-    let known = ASKED.iter().find(|known| has_word(name, known.names) && speaks(graph, service, known.topics))?;
+    let known = ASKED.iter().find(|known| has_word(name, known.names) && speaks(graph, service, known.tasks))?;
     let reason = format!(
         "is called so, is asked for it by {}, and asks nobody else",
         wording::count(callers.len() as u64, "service")
@@ -156,41 +161,52 @@ fn speaks(graph: &CallGraph, service: NodeIndex, words: &[&str]) -> bool {
     all > 0 && speaking as f64 >= all as f64 * MIN_SPEAKING_SHARE
 }
 
-/// Many send to it, it sends to many others, and it keeps nothing.
-fn broker(graph: &CallGraph, service: NodeIndex) -> Option<(Role, String)> {
-    if !has_word(&graph.node(service).name, &BROKERS) {
-        return None;
-    }
-    let joined = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
-    let (mut senders, mut receivers) = (Vec::new(), Vec::new());
-    for edge in joined {
-        if edge.to == service {
-            senders.push(edge.from);
-        } else if edge.from == service {
-            receivers.push(edge.to);
+/// How many services each node takes from and sends to, messages among them.
+struct Neighbours {
+    senders: Vec<usize>,
+    receivers: Vec<usize>,
+}
+
+impl Neighbours {
+    fn of(graph: &CallGraph) -> Self {
+        let mut neighbours = Self { senders: vec![0; graph.nodes.len()], receivers: vec![0; graph.nodes.len()] };
+        let joined = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
+        let mut pairs: Vec<_> = joined.map(|edge| (edge.from.0 as usize, edge.to.0 as usize)).collect();
+        // Edges are sorted by their ends, so that those of one pair follow one another.
+        pairs.dedup();
+        for (from, to) in pairs {
+            neighbours.receivers[from] += 1;
+            neighbours.senders[to] += 1;
         }
+        neighbours
     }
-    senders.dedup();
-    receivers.dedup();
-    let keeps = topology::edges_from(graph, service).iter().any(|edge| graph.node(edge.to).kind == NodeKind::Datastore);
-    (senders.len() >= MANY && receivers.len() >= MANY && !keeps).then(|| {
-        let (senders, receivers) = (senders.len() as u64, wording::count(receivers.len() as u64, "service"));
+}
+
+/// Many send to it, it sends to many, and it keeps nothing.
+fn broker(graph: &CallGraph, neighbours: &Neighbours, service: NodeIndex) -> Option<(Role, String)> {
+    let index = service.0 as usize;
+    let (senders, receivers) = (neighbours.senders[index], neighbours.receivers[index]);
+    let keeps = || {
+        let edges = topology::edges_from(graph, service);
+        edges.iter().any(|edge| graph.node(edge.to).kind == NodeKind::Datastore)
+    };
+    let is_broker = senders >= MANY && receivers >= MANY && has_word(&graph.node(service).name, &BROKERS) && !keeps();
+    is_broker.then(|| {
+        let receivers = wording::count(receivers as u64, "service");
         (Role::Broker, format!("is called so, and passes on from {senders} to {receivers}"))
     })
 }
 
 /// Clients ask it, and it gathers from many.
-fn bff(graph: &CallGraph, service: NodeIndex) -> Option<(Role, String)> {
+fn bff(graph: &CallGraph, neighbours: &Neighbours, service: NodeIndex) -> Option<(Role, String)> {
     if !has_word(&graph.node(service).name, &BFFS) {
         return None;
     }
     let (requests, of_clients) = requests(graph, service, Entry::Client);
-    let own = topology::edges_from(graph, service).iter().filter(|edge| topology::joins_services(graph, edge));
-    let mut callees: Vec<_> = own.map(|edge| edge.to).collect();
-    callees.dedup();
+    let gathered = neighbours.receivers[service.0 as usize];
     let is_front = requests > 0 && of_clients as f64 >= requests as f64 * BFF_MIN_CLIENT_SHARE;
-    (is_front && callees.len() >= MANY).then(|| {
-        let gathered = wording::count(callees.len() as u64, "service");
+    (is_front && gathered >= MANY).then(|| {
+        let gathered = wording::count(gathered as u64, "service");
         (Role::Bff, format!("is called so, and gathers for clients from {gathered}"))
     })
 }
@@ -298,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_topics_alone_makes_no_role() {
+    fn what_is_asked_for_alone_makes_no_role() {
         check(&asked("users POST /token/verify"), &[]);
         check(&asked("stock GET /config"), &[]);
     }

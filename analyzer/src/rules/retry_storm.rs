@@ -10,7 +10,7 @@ use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
-use crate::wording;
+use crate::{topology, wording};
 
 /// The rule.
 pub(super) struct RetryStorm;
@@ -112,7 +112,7 @@ impl<'a> Storm<'a> {
         let attempts = facts.attempts.quantile(0.5);
         let is_layered = facts.layered_retries > 0;
         let amplification = facts.calls as f64 / (facts.calls - facts.retries).max(1) as f64;
-        let layers_amplification = attempts_over_layers(graph, self.edge);
+        let layers_amplification = attempts_over_layers(graph, options, self.edge);
         let layers = match facts.layered_retries {
             0 => String::new(),
             layered => format!(
@@ -156,19 +156,20 @@ impl<'a> Storm<'a> {
 
 /// How many calls one request on top may become: the median attempts of the edge and of those above it, multiplied. Of
 /// several edges above, the one with the most attempts stands for all, and each service is gone through once.
-fn attempts_over_layers(graph: &CallGraph, edge: &Edge) -> u64 {
-    let attempts = |edge: &Edge| edge.facts.attempts.quantile(0.5).max(1);
-    let mut product = attempts(edge);
+fn attempts_over_layers(graph: &CallGraph, options: &Options<'_>, edge: &Edge) -> u64 {
+    let attempts = |edge: &&Edge| edge.facts.attempts.quantile(0.5).max(1);
+    let mut product = attempts(&edge);
     let mut seen = vec![edge.to, edge.from];
-    while let Some(caller) = seen.last().copied() {
-        let retried = graph.edges.iter().filter(|above| above.to == caller && above.facts.attempts.count() > 0);
-        let above =
-            retried.filter(|above| !above.is_derived && !seen.contains(&above.from)).max_by_key(|edge| attempts(edge));
-        let Some(above) = above else { break };
-        product = product.saturating_mul(attempts(above));
-        seen.push(above.from);
+    let mut callee = edge.from;
+    loop {
+        let callers = options.calls().callers(callee).iter().filter(|caller| !seen.contains(caller));
+        let edges = callers.flat_map(|&caller| topology::edges_between(graph, caller, callee));
+        let retried = edges.filter(|above| !above.is_derived && above.facts.attempts.count() > 0);
+        let Some(above) = retried.max_by_key(attempts) else { return product };
+        product = product.saturating_mul(attempts(&above));
+        callee = above.from;
+        seen.push(callee);
     }
-    product
 }
 
 #[cfg(test)]
