@@ -37,9 +37,9 @@ static META: RuleMeta = RuleMeta {
                  calls where two would do, and it is worst for the best customers.",
     why: "Each call pays for the network, for serialization and for a place in the callee's queue, so the request becomes \
           slower with every item, and one user's long list becomes everybody's load.",
-    how: "Within one request of the caller, calls of one operation of one service or external host are counted, known \
-          parameters once each and unknown ones each time. The pattern holds from `min_calls` on. Calls to hosts of their \
-          own (a scatter) and attempts after a failure do not count.",
+    how: "Within one request of the caller, calls of one operation of one service or external host are counted: all of them \
+          where most have parameters of their own or unknown ones, else those that differ. The pattern holds from `min_calls` \
+          on. Calls to hosts of their own (a scatter) and attempts after a failure do not count.",
     fix: "Offer an operation that takes all the keys at once and call it once a request, or keep a copy of the data where \
           it is read.",
     limits: "Reading a list page by page and asking again until something is ready look alike where the parameters are \

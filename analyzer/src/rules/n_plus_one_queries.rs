@@ -42,8 +42,9 @@ static META: RuleMeta = RuleMeta {
                  the mapper answers with forty more queries that nobody wrote. On a laptop with three books it is fast.",
     why: "Each query pays for a round trip, a connection and a plan, so the request becomes slower with every item of the \
           list, and the datastore does forty times the work for one page.",
-    how: "Within one request, queries of one template under one parent, or under parents of one name, are counted: known \
-          parameters once each, unknown ones each time. The pattern holds from `min_calls` on, and for sequences of two to \
+    how: "Within one request, queries of one template under one parent, or under parents of one name, are counted: all of them \
+          where three or more have parameters of their own or unknown ones, since books of one list may have one author. The \
+          pattern holds from `min_calls` on, and for sequences of two to \
           eight queries that come again `min_rounds` times, where the queries take `sufficient_ms` or `min_share` percent \
           of the request.",
     fix: "Read all the rows with one query: a join, an `IN` list, or the mapper's eager loading; in resolvers gather the \
@@ -325,6 +326,13 @@ mod tests {
     fn a_minimum_of_time_holds_whatever_the_share() {
         let traces = format!("shop GET /\n  7 x {BOOKS}");
         check_with("n-plus-one-queries", &traces, "[rules.n-plus-one-queries]\nmin_total_ms = 50", &[]);
+    }
+
+    #[test]
+    fn entries_of_a_list_may_be_alike() {
+        let authors = |differing: usize| format!("shop GET /\n  4 x {BOOKS} same\n  {differing} x {BOOKS} keyed");
+        check(&authors(2), &["warning proven: shop GET / runs SELECT books 6 times a request"]);
+        check(&authors(1), &[]);
     }
 
     #[test]

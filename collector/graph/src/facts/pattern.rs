@@ -48,8 +48,9 @@ pub enum Parameters {
 /// repositories), whichever of these groups repeats most; other calls count within the whole request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Repetition {
-    /// Bucket of the number of calls that differ: known parameters count once each, unknown ones each time; attempts
-    /// after a failure are left out.
+    /// Bucket of the number of calls that differ: known parameters count once each, unknown ones each time, and all of
+    /// them each time where they go through a list (three statements differ, or most other calls do), since entries of a
+    /// list may be alike. Attempts after a failure are left out.
     pub distinct: u16,
     /// Bucket of the time in which at least one of the calls was under way, in nanoseconds; 0 for a single call.
     pub union_ns: u16,

@@ -16,6 +16,8 @@ const MAX_OPEN_FAILURES: usize = 256;
 const MAX_SEQUENCES: usize = 16;
 /// The fewest calls of one request among which one for each of many like hosts is looked for.
 const MIN_FAN_OUT: u64 = 8;
+/// The fewest differing statements that go through a list: two may be two questions that are asked again.
+const MIN_LISTED: usize = 3;
 /// A pause between two calls to a service, in nanoseconds, after which the same question is asked for a new answer.
 const MIN_POLL_PAUSE_NS: u64 = 100_000_000;
 
@@ -319,16 +321,18 @@ impl Repeated {
     /// Of the calls under parents of one name (or of all, where places do not matter) those that repeat most.
     fn most(mut kept: Vec<&Made<'_>>, by_place: bool) -> Self {
         if !by_place {
-            return Self::of(&kept);
+            return Self::of(&kept, |differing| differing * 2 > kept.len());
         }
         kept.sort_by_key(|call| call.parent_name);
-        let places = kept.chunk_by(|left, right| left.parent_name == right.parent_name).map(Self::of);
+        let places = kept.chunk_by(|left, right| left.parent_name == right.parent_name);
+        let places = places.map(|calls| Self::of(calls, |differing| differing >= MIN_LISTED));
         places.max_by_key(|place| (place.distinct, place.union_ns)).expect("a group has calls")
     }
 
-    fn of(calls: &[&Made<'_>]) -> Self {
+    /// `is_list` tells whether so many differing calls go through a list, in which some entries are alike.
+    fn of(calls: &[&Made<'_>], is_list: impl Fn(usize) -> bool) -> Self {
         let mut known: Vec<u64> = calls.iter().filter_map(|call| call.parameters()).collect();
-        let unknown = (calls.len() - known.len()) as u64;
+        let unknown = calls.len() - known.len();
         known.sort_unstable();
         known.dedup();
         let parameters = match unknown {
@@ -336,8 +340,9 @@ impl Repeated {
             0 => Parameters::Known,
             _ => Parameters::Unknown,
         };
+        let differing = known.len() + unknown;
         Self {
-            distinct: known.len() as u64 + unknown,
+            distinct: if is_list(differing) { calls.len() } else { differing } as u64,
             union_ns: union(calls.iter().map(|call| (call.start_ns, call.end_ns))),
             longest_ns: calls.iter().map(|call| call.duration_ns()).max().unwrap_or(0),
             parameters,
