@@ -13,6 +13,12 @@ const PREFACE: &str = "\
 What spanlint looks for, one chapter for each kind of trouble.
 This page is made from the metadata of the rules; `spanlint explain RULE` shows one of them in the terminal.
 
+A few words come again and again.
+An *operation* is what a service offers, such as `GET /cart/{id}`; a *request* is one execution of it, and a *trace* holds everything that one request from outside caused.
+The *caller* calls, the *callee* answers; a call is *synchronous* where the caller waits for the answer.
+A *template* is a query or a path with what differs from call to call taken out, such as `SELECT * FROM cart WHERE id = ?`; what was taken out are its *parameters*.
+A *topic* is a queue or topic on a broker, a *datastore* a database, cache, search or object store, an *external* a host that sends no telemetry.
+
 Every threshold that is named here is an option in `spanlint.toml`, under `[rules.<name>]`, beside `level` (`off`, `note`, `warning` or `error`).
 
 How sure a finding is depends on its kind.

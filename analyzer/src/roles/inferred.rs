@@ -131,7 +131,7 @@ pub(super) fn roles(graph: &CallGraph, calls: &Calls) -> Vec<(NodeIndex, Role, S
 fn scheduled(graph: &CallGraph, service: NodeIndex) -> Option<(Role, String)> {
     let (requests, of_schedules) = requests(graph, service, Entry::Schedule);
     (requests > 0 && requests == of_schedules)
-        .then(|| (Role::Schedule, "is started by nothing but the clock".to_owned()))
+        .then(|| (Role::Schedule, "starts its requests by itself, as by the clock".to_owned()))
 }
 
 /// Many ask it for what its name says, and it asks nobody but those.
