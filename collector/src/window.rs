@@ -15,9 +15,11 @@
 
 mod block;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use spanlint_graph::facts::FactLimits;
 use spanlint_graph::span::Resource;
 use spanlint_graph::{Facts, Fold, Name, Trace, TraceId, Vocabulary, Window};
 
@@ -39,8 +41,10 @@ const MINUTES_IN_BUCKETS: u64 = 5;
 const MINUTES_OPEN: u64 = 15;
 
 /// The facts of every window and of the past.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Windows {
+    /// What the facts of one stretch of time may hold.
+    limits: FactLimits,
     /// Bucket number (Unix time in tens of seconds) → what fell into it; of the last 5 minutes.
     buckets: BTreeMap<u64, Block>,
     /// Minute number → what fell into it, the buckets among it.
@@ -49,8 +53,8 @@ pub struct Windows {
     earlier: Facts,
     /// Bucket number → what is not folded in yet.
     new: BTreeMap<u64, Facts>,
-    /// ⊕ of what each window holds, by [`Window::index`], as of `current`.
-    sums: [Facts; Window::ALL.len()],
+    /// ⊕ of what a window holds, by [`Window::index`], as of `current`; of those that are looked at all the time.
+    sums: [Option<Facts>; Window::ALL.len()],
     /// The bucket of the last [`Windows::advance`].
     current: u64,
     misdated_traces: u64,
@@ -71,14 +75,36 @@ impl Past {
 }
 
 impl Windows {
+    /// Windows without facts. Those of `shown` and of everything are kept at hand, others are summed when asked for.
+    pub fn new(shown: Window, limits: FactLimits) -> Self {
+        let sum = |window| (window == shown || window == Window::All).then(Facts::default);
+        Self {
+            limits,
+            buckets: BTreeMap::new(),
+            minutes: BTreeMap::new(),
+            earlier: Facts::default(),
+            new: BTreeMap::new(),
+            sums: Window::ALL.map(sum),
+            current: 0,
+            misdated_traces: 0,
+            forgotten_minutes: 0,
+        }
+    }
+
     /// Adds a settled trace at `now_ns` (Unix time in nanoseconds).
     pub fn add_trace(&mut self, trace: &Trace, vocabulary: &Vocabulary, now_ns: u64) {
-        self.place(trace, now_ns).add_trace(trace, vocabulary);
+        let limits = self.limits;
+        let facts = self.place(trace, now_ns);
+        facts.add_trace(trace, vocabulary);
+        facts.trim_roughly(&limits);
     }
 
     /// Adds spans that came after their trace had settled, which names `environment`.
     pub fn add_fragment(&mut self, fragment: &Trace, environment: Name, vocabulary: &Vocabulary, now_ns: u64) {
-        self.place(fragment, now_ns).add_fragment(fragment, environment, vocabulary);
+        let limits = self.limits;
+        let facts = self.place(fragment, now_ns);
+        facts.add_fragment(fragment, environment, vocabulary);
+        facts.trim_roughly(&limits);
     }
 
     /// Adds a service of which something other than spans came at `now_ns`.
@@ -94,12 +120,15 @@ impl Windows {
             // Time may have gone on, or back, since the facts were placed.
             let number = number.min(self.current);
             if number >= self.first_bucket_kept() {
-                self.buckets.entry(number).or_default().fold(&facts);
+                self.buckets.entry(number).or_default().fold(&facts, &self.limits);
             }
-            self.minutes.entry(number / MINUTE).or_default().fold(&facts);
+            self.minutes.entry(number / MINUTE).or_default().fold(&facts, &self.limits);
             for window in Window::ALL {
                 if number >= first_bucket(window, self.current) {
-                    self.sums[window.index()].fold(&facts);
+                    if let Some(sum) = &mut self.sums[window.index()] {
+                        sum.fold(&facts);
+                        sum.trim(&self.limits);
+                    }
                     has_changed[window.index()] = true;
                 }
             }
@@ -111,8 +140,8 @@ impl Windows {
     }
 
     /// ⊕ of the facts inside a window, as of the last [`Windows::advance`].
-    pub fn live(&self, window: Window) -> &Facts {
-        &self.sums[window.index()]
+    pub fn live(&self, window: Window) -> Cow<'_, Facts> {
+        self.sums[window.index()].as_ref().map_or_else(|| Cow::Owned(self.sum(window)), Cow::Borrowed)
     }
 
     /// What a window held that ended with the minute of `until_ns`; none where that minute is not kept any more, or has
@@ -165,14 +194,19 @@ impl Windows {
     /// Visits every name that any facts refer to.
     pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
         // The sum of everything holds every key of the past, but for those that a bound turned away.
-        self.new.values().chain(&self.sums).for_each(|facts| facts.for_each_name(visit));
+        self.new.values().chain(self.sums.iter().flatten()).for_each(|facts| facts.for_each_name(visit));
     }
 
     /// The facts of the whole run, with `rest` as its last traces.
     pub fn finish<'a>(self, rest: impl IntoIterator<Item = &'a Trace>, vocabulary: &Vocabulary) -> Facts {
-        let [.., mut run] = self.sums;
+        let [.., run] = self.sums;
+        let mut run = run.expect("everything is kept at hand");
         self.new.values().for_each(|facts| run.fold(facts));
-        rest.into_iter().for_each(|trace| run.add_trace(trace, vocabulary));
+        for trace in rest {
+            run.add_trace(trace, vocabulary);
+            run.trim_roughly(&self.limits);
+        }
+        run.trim(&self.limits);
         run
     }
 
@@ -205,7 +239,9 @@ impl Windows {
                 _ => self.buckets.range(left).next().is_some(),
             };
             if is_back || loses {
-                self.sums[window.index()] = self.sum(window);
+                if self.sums[window.index()].is_some() {
+                    self.sums[window.index()] = Some(self.sum(window));
+                }
                 has_lost[window.index()] = true;
             }
         }
@@ -221,12 +257,12 @@ impl Windows {
         let future_minutes = self.minutes.split_off(&(minute + 1));
         let has_future = !future_buckets.is_empty() || !future_minutes.is_empty();
         for block in future_buckets.range(..(minute + 1) * MINUTE).map(|(_, block)| block) {
-            self.buckets.entry(current).or_default().fold(&block.packed().unpack());
+            self.buckets.entry(current).or_default().fold(&block.packed().unpack(), &self.limits);
         }
         for block in future_minutes.values() {
             let facts = block.packed().unpack();
-            self.buckets.entry(current).or_default().fold(&facts);
-            self.minutes.entry(minute).or_default().fold(&facts);
+            self.buckets.entry(current).or_default().fold(&facts, &self.limits);
+            self.minutes.entry(minute).or_default().fold(&facts, &self.limits);
         }
         has_future
     }
@@ -238,7 +274,10 @@ impl Windows {
         let buckets = self.buckets.range(first..whole * MINUTE).map(|(_, block)| block);
         let minutes = self.minutes.range(whole..).map(|(_, block)| block);
         let mut sum = Facts::default();
-        buckets.chain(minutes).for_each(|block| block.fold_into(&mut sum));
+        for block in buckets.chain(minutes) {
+            block.fold_into(&mut sum);
+            sum.trim(&self.limits);
+        }
         sum
     }
 
@@ -253,6 +292,7 @@ impl Windows {
             let oldest = oldest.remove();
             bytes -= oldest.packed_bytes();
             oldest.fold_into(&mut self.earlier);
+            self.earlier.trim(&self.limits);
             self.forgotten_minutes += 1;
         }
     }

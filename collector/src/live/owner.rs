@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spanlint_graph::facts::EnvironmentFacts;
+use spanlint_graph::facts::FactLimits;
 use spanlint_graph::measurement::ServiceReadings;
 use spanlint_graph::resolve::environments;
 use spanlint_graph::span::{Resource, ResourceId};
@@ -34,6 +35,8 @@ pub struct LiveSettings {
     pub assembly: AssemblyLimits,
     /// How far the published graphs reach back.
     pub window: Window,
+    /// What the facts of one stretch of time may hold.
+    pub facts: FactLimits,
     /// How many bytes of recent traces are kept.
     pub stored_bytes: usize,
     /// How many bytes requests may take until the owner has their spans.
@@ -46,6 +49,7 @@ impl Default for LiveSettings {
             settle: Settle::default(),
             assembly: AssemblyLimits::default(),
             window: Window::default(),
+            facts: FactLimits::default(),
             stored_bytes: MAX_STORED_BYTES,
             request_bytes: MAX_QUEUED_BYTES,
         }
@@ -58,6 +62,7 @@ impl LiveSettings {
     pub fn within(self, memory_bytes: usize) -> Self {
         Self {
             assembly: AssemblyLimits { pending_bytes: memory_bytes / 4, ..self.assembly },
+            facts: FactLimits::within(memory_bytes / 16),
             stored_bytes: memory_bytes / 16,
             request_bytes: memory_bytes / REQUEST_SHARE,
             ..self
@@ -123,7 +128,7 @@ impl Owner {
         Self {
             assembler: Assembler::new(settings.settle, settings.assembly),
             shown: settings.window,
-            windows: Windows::default(),
+            windows: Windows::new(settings.window, settings.facts),
             store: TraceStore::new(settings.stored_bytes),
             records: Records::new(),
             vocabulary: Vocabulary::default(),
@@ -207,12 +212,12 @@ impl Owner {
 
     /// The graph of each environment in a window that ends now.
     pub(super) fn graphs(&self, window: Window) -> Vec<Arc<CallGraph>> {
-        graphs(self.windows.live(window), &self.vocabulary.names)
+        graphs(&self.windows.live(window), &self.vocabulary.names)
     }
 
     /// The facts of a window that ends now, as the bytes of a snapshot file.
     pub(super) fn snapshot(&self, window: Window) -> Vec<u8> {
-        file::write(self.windows.live(window), &self.vocabulary.names)
+        file::write(&self.windows.live(window), &self.vocabulary.names)
     }
 
     /// What a window held that ended earlier, with the names to show it.

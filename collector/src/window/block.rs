@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use spanlint_graph::facts::FactLimits;
 use spanlint_graph::{Facts, Fold, TraceId};
 
 /// How hard packed facts are compressed: the least, since it is paid for all the time.
@@ -50,13 +51,14 @@ impl Default for Block {
 }
 
 impl Block {
-    /// Adds facts.
-    pub(super) fn fold(&mut self, facts: &Facts) {
+    /// Adds facts, within `limits`.
+    pub(super) fn fold(&mut self, facts: &Facts, limits: &FactLimits) {
         if let State::Packed(packed) = &self.state {
             self.state = State::Open(Box::new(packed.unpack()));
         }
         let State::Open(own) = &mut self.state else { unreachable!("it was opened above") };
         own.fold(facts);
+        own.trim(limits);
         self.exemplars = None;
         self.is_busy = true;
     }

@@ -10,6 +10,10 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// A moment at which a minute begins, in seconds after the start of time.
 const START: u64 = 6_000_040;
 
+fn windows() -> Windows {
+    Windows::new(Window::FiveMinutes, FactLimits::default())
+}
+
 fn at(second: u64) -> u64 {
     EPOCH_NS + second * SECOND_NS
 }
@@ -36,12 +40,12 @@ fn traces(facts: &Facts) -> u64 {
 
 /// How many traces each window holds.
 fn held(windows: &Windows) -> [u64; 4] {
-    Window::ALL.map(|window| traces(windows.live(window)))
+    Window::ALL.map(|window| traces(&windows.live(window)))
 }
 
 #[test]
 fn a_trace_slides_out_of_one_window_after_the_other() {
-    let mut windows = Windows::default();
+    let mut windows = windows();
     assert_eq!(at(START) / SECOND_NS % 60, 0);
     add(&mut windows, 1, START, START + 9);
     add(&mut windows, 2, START + 10, START + 19);
@@ -62,7 +66,7 @@ fn a_trace_slides_out_of_one_window_after_the_other() {
 
 #[test]
 fn a_trace_of_many_minutes_belongs_to_its_beginning() {
-    let mut windows = Windows::default();
+    let mut windows = windows();
     add(&mut windows, 1, START, START + 600);
     windows.advance(at(START + 600));
     assert_eq!((held(&windows), windows.misdated_traces()), ([0, 0, 1, 1], 0));
@@ -70,7 +74,7 @@ fn a_trace_of_many_minutes_belongs_to_its_beginning() {
 
 #[test]
 fn a_wrong_clock_is_counted_and_shown_by_arrival() {
-    let mut windows = Windows::default();
+    let mut windows = windows();
     add(&mut windows, 1, START - 6_000, START);
     add(&mut windows, 2, START + 600, START);
     windows.advance(at(START));
@@ -81,7 +85,7 @@ fn a_wrong_clock_is_counted_and_shown_by_arrival() {
 
 #[test]
 fn a_clock_a_little_ahead_is_not_wrong() {
-    let mut windows = Windows::default();
+    let mut windows = windows();
     add(&mut windows, 1, START + 10, START + 9);
     windows.advance(at(START + 9));
     assert_eq!((held(&windows), windows.misdated_traces()), ([1; 4], 0));
@@ -89,7 +93,7 @@ fn a_clock_a_little_ahead_is_not_wrong() {
 
 #[test]
 fn a_clock_set_back_keeps_what_is_shown_for_one_window() {
-    let mut windows = Windows::default();
+    let mut windows = windows();
     add(&mut windows, 1, START, START);
     windows.advance(at(START));
     windows.advance(at(START - 600));
@@ -102,18 +106,18 @@ fn a_clock_set_back_keeps_what_is_shown_for_one_window() {
 
 #[test]
 fn late_spans_are_no_traces() {
-    let mut windows = Windows::default();
+    let mut windows = windows();
     let (trace, batch) = one(1, START);
     windows.add_fragment(&trace, Name::EMPTY, &batch.vocabulary, at(START));
     windows.advance(at(START));
     let live = windows.live(Window::Minute);
     let late: u64 = live.environments.values().map(|environment| environment.counts.late_spans).sum();
-    assert_eq!((traces(live), late), (0, 1));
+    assert_eq!((traces(&live), late), (0, 1));
 }
 
 #[test]
 fn exemplars_of_every_bucket_are_known_before_they_come_forward() {
-    let mut windows = Windows::default();
+    let mut windows = windows();
     add(&mut windows, 1, START, START);
     add(&mut windows, 2, START + 60, START + 60);
     windows.advance(at(START + 60));
@@ -124,7 +128,7 @@ fn exemplars_of_every_bucket_are_known_before_they_come_forward() {
 
 #[test]
 fn every_minute_can_be_gone_back_to() {
-    let mut windows = Windows::default();
+    let mut windows = windows();
     for minute in 0..40 {
         add(&mut windows, minute + 1, START + minute as u64 * 60, START + minute as u64 * 60 + 5);
         windows.advance(at(START + minute as u64 * 60 + 59));
@@ -141,14 +145,14 @@ fn every_minute_can_be_gone_back_to() {
 
 #[test]
 fn minutes_are_bounded_and_everything_stays_exact() {
-    let mut windows = Windows::default();
+    let mut windows = windows();
     let count = MAX_MINUTES as u64 + 10;
     for minute in 0..count {
         add(&mut windows, u128::from(minute) + 1, START + minute * 60, START + minute * 60);
         windows.advance(at(START + minute * 60));
     }
     assert_eq!((windows.minutes.len(), windows.forgotten_minutes()), (MAX_MINUTES, 10));
-    assert_eq!(traces(windows.live(Window::All)), count);
+    assert_eq!(traces(&windows.live(Window::All)), count);
     let past = |minute: u64| windows.past(Window::All, at(START + minute * 60)).map(|past| traces(&past.facts()));
     assert_eq!((past(9), past(10), past(count - 1)), (None, Some(11), Some(count)));
 }
@@ -161,7 +165,7 @@ proptest! {
     fn every_window_is_the_sum_of_what_is_inside(
         steps in prop::collection::vec((0..200u64, 0..1_200u64, any::<bool>()), 1..40),
     ) {
-        let mut windows = Windows::default();
+        let mut windows = windows();
         let mut all = Vec::new();
         let mut now = START + 3_600;
         for (trace, (pause, age, is_advanced)) in steps.into_iter().enumerate() {
@@ -189,7 +193,7 @@ proptest! {
                     expected.add_trace(&trace, &batch.vocabulary);
                 }
             }
-            prop_assert_eq!(windows.live(window), &expected, "{}", window);
+            prop_assert_eq!(&*windows.live(window), &expected, "{}", window);
             let is_by_minute = matches!(window, Window::QuarterHour | Window::All);
             if let Some(past) = windows.past(window, at(now)).filter(|_| is_by_minute) {
                 prop_assert_eq!(&past.facts(), &expected, "the past of {}", window);

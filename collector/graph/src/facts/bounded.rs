@@ -110,6 +110,11 @@ impl<K: Copy + Ord + Hash, V: Fold, const LIMIT: usize> Bounded<K, V, LIMIT> {
         self.entries.values()
     }
 
+    /// Shows every value that has an entry of its own, in no particular order.
+    pub(super) fn for_each_mut(&mut self, show: impl FnMut(&mut V)) {
+        self.entries.values_mut().for_each(show);
+    }
+
     /// How many keys have an entry of their own.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -128,6 +133,22 @@ impl<K: Copy + Ord + Hash, V: Fold, const LIMIT: usize> Bounded<K, V, LIMIT> {
     /// Whether the bound turned any key away.
     pub fn has_overflow(&self) -> bool {
         self.has_overflow
+    }
+
+    /// Keeps at most `limit` entries, those that a map with that bound would have kept.
+    pub fn trim(&mut self, limit: usize) {
+        if self.entries.len() <= limit {
+            return;
+        }
+        let mut keys: Vec<(u64, K)> = self.entries.keys().map(|key| (stable_hash(key), *key)).collect();
+        keys.sort_unstable();
+        for (_, key) in keys.drain(limit..) {
+            let value = self.entries.remove(&key).expect("it is a key of this map");
+            self.overflow.fold(&value);
+        }
+        self.entries.shrink_to_fit();
+        self.order = None;
+        self.has_overflow = true;
     }
 
     /// Whether `key` may have an entry of its own in a full map; if so, the greatest gives way.
@@ -218,6 +239,18 @@ mod tests {
             prop_assert_eq!(&merged, &whole);
             keys.reverse();
             prop_assert_eq!(postcard::to_stdvec(&of(&keys)).unwrap(), postcard::to_stdvec(&whole).unwrap());
+        }
+
+        #[test]
+        fn when_it_is_trimmed_does_not_matter(keys: Vec<u8>, split: prop::sample::Index, limit in 0_usize..8) {
+            let (left, right) = keys.split_at(if keys.is_empty() { 0 } else { split.index(keys.len()) });
+            let mut early = of(left);
+            early.trim(limit);
+            early.fold(&of(right));
+            early.trim(limit);
+            let mut late = of(&keys);
+            late.trim(limit);
+            prop_assert_eq!(early, late);
         }
 
         #[test]

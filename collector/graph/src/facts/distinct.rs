@@ -3,8 +3,6 @@
 //! Bar-Yossef, Jayram, Kumar, Sivakumar, Trevisan: Counting distinct elements in a data stream (RANDOM 2002). Exact up
 //! to [`MAX_HASHES`], then with a relative error of about 6 %. Which hashes stay does not depend on order.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::fold::{Fold, Visitor};
@@ -12,17 +10,23 @@ use super::fold::{Fold, Visitor};
 /// The most hashes that are kept.
 const MAX_HASHES: usize = 256;
 
-/// A sketch of a set of 64-bit hashes.
+/// A sketch of a set of 64-bit hashes, in ascending order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Distinct(BTreeSet<u64>);
+pub struct Distinct(Vec<u64>);
 
 impl Distinct {
     /// Adds the hash of a thing.
     pub fn insert(&mut self, hash: u64) {
-        let is_beyond = self.0.len() >= MAX_HASHES && self.0.last().is_some_and(|last| hash >= *last);
-        if !is_beyond && self.0.insert(hash) && self.0.len() > MAX_HASHES {
-            self.0.pop_last();
+        let Err(place) = self.0.binary_search(&hash) else { return };
+        if place >= MAX_HASHES {
+            return;
         }
+        self.0.truncate(MAX_HASHES - 1);
+        if self.0.is_empty() {
+            // Most have one or two.
+            self.0.reserve_exact(1);
+        }
+        self.0.insert(place, hash);
     }
 
     /// How many different things there were.
@@ -46,7 +50,10 @@ impl Fold for Distinct {
 
 impl<'de> Deserialize<'de> for Distinct {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let hashes = BTreeSet::deserialize(deserializer)?;
+        let hashes = Vec::<u64>::deserialize(deserializer)?;
+        if !hashes.is_sorted_by(|left, right| left < right) {
+            return Err(serde::de::Error::custom("hashes that are out of order"));
+        }
         if hashes.len() > MAX_HASHES {
             return Err(serde::de::Error::custom(format!("{} hashes, at most {MAX_HASHES}", hashes.len())));
         }

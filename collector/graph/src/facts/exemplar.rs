@@ -21,10 +21,14 @@ impl From<TraceId> for Candidate {
     }
 }
 
-/// The traces that prove one pattern.
+/// The traces that prove one pattern. Most patterns of most facts have none, and take no room then.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exemplars {
-    worst: Option<(u64, TraceId)>,
+pub struct Exemplars(Option<Box<Known>>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    /// The greatest value, with its trace.
+    worst: (u64, TraceId),
     typical: Typical,
 }
 
@@ -51,7 +55,12 @@ impl Typical {
         let place = self.0.partition_point(|(known, _)| *known < class);
         match self.0.get_mut(place) {
             Some((known, best)) if *known == class => *best = candidate.min(*best),
-            _ => self.0.insert(place, (class, candidate)),
+            _ => {
+                if self.0.len() < 2 {
+                    self.0.reserve_exact(1);
+                }
+                self.0.insert(place, (class, candidate));
+            }
         }
     }
 }
@@ -60,38 +69,49 @@ impl Exemplars {
     /// Offers a trace in which the pattern measured `value`.
     pub fn offer(&mut self, value: u64, candidate: impl Into<Candidate>) {
         let candidate = candidate.into();
-        self.worst = self.worst.max(Some((value, candidate.1)));
-        self.typical.offer(class(value), candidate);
+        let known = self.known((value, candidate.1));
+        known.worst = known.worst.max((value, candidate.1));
+        known.typical.offer(class(value), candidate);
     }
 
     /// Takes over what `other` knows.
     pub fn merge(&mut self, other: &Self) {
-        self.worst = self.worst.max(other.worst);
-        other.typical.0.iter().for_each(|&(class, candidate)| self.typical.offer(class, candidate));
+        let Some(other) = &other.0 else { return };
+        let known = self.known(other.worst);
+        known.worst = known.worst.max(other.worst);
+        other.typical.0.iter().for_each(|&(class, candidate)| known.typical.offer(class, candidate));
     }
 
     /// The trace with the greatest value, with that value.
     pub fn worst(&self) -> Option<(u64, TraceId)> {
-        self.worst
+        self.0.as_ref().map(|known| known.worst)
+    }
+
+    /// What is known; `worst` where nothing is yet.
+    fn known(&mut self, worst: (u64, TraceId)) -> &mut Known {
+        self.0.get_or_insert_with(|| Box::new(Known { worst, typical: Typical::default() }))
     }
 
     /// A trace whose value is that of `value` where it is small, else within its power of two; else the nearest that is
     /// greater, else the worst.
     pub fn typical(&self, value: u64) -> Option<TraceId> {
-        let near = self.typical.0.iter().find(|(known, _)| *known >= class(value)).map(|(_, Candidate(_, id))| *id);
-        near.or(self.worst.map(|(_, id)| id))
+        let known = self.0.as_ref()?;
+        let near = known.typical.0.iter().find(|(known, _)| *known >= class(value)).map(|(_, Candidate(_, id))| *id);
+        Some(near.unwrap_or(known.worst.1))
     }
 
     /// A typical trace for `value` and the worst one, without repeating.
     pub fn proof(&self, value: u64) -> Vec<TraceId> {
         let mut traces: Vec<_> = self.typical(value).into_iter().collect();
-        traces.extend(self.worst.map(|(_, trace_id)| trace_id).filter(|worst| !traces.contains(worst)));
+        traces.extend(self.worst().map(|(_, trace_id)| trace_id).filter(|worst| !traces.contains(worst)));
         traces
     }
 
     /// Every trace kept here; one may occur twice.
     pub fn traces(&self) -> impl Iterator<Item = TraceId> {
-        self.worst.iter().map(|(_, id)| *id).chain(self.typical.0.iter().map(|(_, Candidate(_, id))| *id))
+        let worst = self.worst().map(|(_, id)| id);
+        let typical = self.0.as_deref().map(|known| &known.typical.0[..]).unwrap_or_default();
+        worst.into_iter().chain(typical.iter().map(|(_, candidate)| candidate.1))
     }
 }
 

@@ -3,8 +3,6 @@
 //! Which slices stay depends on the set of slices alone, and each that stays has all of its data: a slice among the k
 //! latest of all is among the k latest at every moment before. So the bound is exact and blind to order.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::fold::{Fold, Visitor};
@@ -20,26 +18,35 @@ pub fn slice(unix_ns: u64) -> u64 {
 /// The facts of at most `LIMIT` slices of [`SLICE_NS`]; see the module.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Latest<V, const LIMIT: usize> {
-    slices: BTreeMap<u64, V>,
+    /// In order of time. Most have one or two, and new ones come last.
+    slices: Vec<(u64, V)>,
     earlier: V,
 }
 
 impl<V: Fold, const LIMIT: usize> Latest<V, LIMIT> {
     /// The entry of a slice, or that of all earlier times.
     pub fn entry(&mut self, slice: u64) -> &mut V {
-        let is_full = self.slices.len() >= LIMIT && !self.slices.contains_key(&slice);
-        if is_full {
-            match self.slices.first_entry() {
-                Some(first) if *first.key() < slice => self.earlier.fold(&first.remove()),
-                _ => return &mut self.earlier,
+        let mut place = self.slices.partition_point(|(known, _)| *known < slice);
+        if self.slices.get(place).is_none_or(|(known, _)| *known != slice) {
+            if self.slices.len() >= LIMIT {
+                if place == 0 {
+                    return &mut self.earlier;
+                }
+                let (_, first) = self.slices.remove(0);
+                self.earlier.fold(&first);
+                place -= 1;
             }
+            if self.slices.is_empty() {
+                self.slices.reserve_exact(1);
+            }
+            self.slices.insert(place, (slice, V::default()));
         }
-        self.slices.entry(slice).or_default()
+        &mut self.slices[place].1
     }
 
     /// The slices in order of time.
     pub fn iter(&self) -> impl Iterator<Item = (u64, &V)> {
-        self.slices.iter().map(|(&slice, value)| (slice, value))
+        self.slices.iter().map(|(slice, value)| (*slice, value))
     }
 
     /// How many slices have an entry of their own.
@@ -60,14 +67,14 @@ impl<V: Fold, const LIMIT: usize> Latest<V, LIMIT> {
 
 impl<V: Fold, const LIMIT: usize> Fold for Latest<V, LIMIT> {
     fn fold(&mut self, other: &Self) {
-        for (&slice, value) in &other.slices {
-            self.entry(slice).fold(value);
+        for (slice, value) in &other.slices {
+            self.entry(*slice).fold(value);
         }
         self.earlier.fold(&other.earlier);
     }
 
     fn visit(&self, visitor: &mut dyn Visitor) {
-        self.slices.values().chain([&self.earlier]).for_each(|value| value.visit(visitor));
+        self.slices.iter().map(|(_, value)| value).chain([&self.earlier]).for_each(|value| value.visit(visitor));
     }
 }
 
@@ -79,9 +86,12 @@ impl<V: Serialize, const LIMIT: usize> Serialize for Latest<V, LIMIT> {
 
 impl<'de, V: Deserialize<'de>, const LIMIT: usize> Deserialize<'de> for Latest<V, LIMIT> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (slices, earlier) = <(BTreeMap<u64, V>, V)>::deserialize(deserializer)?;
+        let (slices, earlier) = <(Vec<(u64, V)>, V)>::deserialize(deserializer)?;
         if slices.len() > LIMIT {
             return Err(serde::de::Error::custom(format!("{} slices, at most {LIMIT}", slices.len())));
+        }
+        if !slices.is_sorted_by(|(left, _), (right, _)| left < right) {
+            return Err(serde::de::Error::custom("slices that are out of order"));
         }
         Ok(Self { slices, earlier })
     }

@@ -13,6 +13,7 @@ mod extract;
 mod fold;
 pub mod histogram;
 pub mod latest;
+mod limits;
 mod operation;
 mod path;
 mod pattern;
@@ -31,6 +32,7 @@ use self::fold::fold_fields;
 pub use self::fold::{Fold, Key, Visitor};
 pub use self::histogram::Histogram;
 pub use self::latest::Latest;
+pub use self::limits::FactLimits;
 pub use self::operation::{
     DualWriteFacts, DualWriteKey, Entry, OperationFacts, OperationKey, SERIAL_FLOORS_MS, SerialRun,
 };
