@@ -96,7 +96,7 @@ impl Windows {
         let limits = self.limits;
         let facts = self.place(trace, now_ns);
         facts.add_trace(trace, vocabulary);
-        facts.trim_roughly(&limits);
+        facts.trim_roughly(limits);
     }
 
     /// Adds spans that came after their trace had settled, which names `environment`.
@@ -104,7 +104,7 @@ impl Windows {
         let limits = self.limits;
         let facts = self.place(fragment, now_ns);
         facts.add_fragment(fragment, environment, vocabulary);
-        facts.trim_roughly(&limits);
+        facts.trim_roughly(limits);
     }
 
     /// Adds a service of which something other than spans came at `now_ns`.
@@ -120,14 +120,14 @@ impl Windows {
             // Time may have gone on, or back, since the facts were placed.
             let number = number.min(self.current);
             if number >= self.first_bucket_kept() {
-                self.buckets.entry(number).or_default().fold(&facts, &self.limits);
+                self.buckets.entry(number).or_default().fold(&facts, self.limits);
             }
-            self.minutes.entry(number / MINUTE).or_default().fold(&facts, &self.limits);
+            self.minutes.entry(number / MINUTE).or_default().fold(&facts, self.limits);
             for window in Window::ALL {
                 if number >= first_bucket(window, self.current) {
                     if let Some(sum) = &mut self.sums[window.index()] {
                         sum.fold(&facts);
-                        sum.trim(&self.limits);
+                        sum.trim(self.limits);
                     }
                     has_changed[window.index()] = true;
                 }
@@ -204,9 +204,9 @@ impl Windows {
         self.new.values().for_each(|facts| run.fold(facts));
         for trace in rest {
             run.add_trace(trace, vocabulary);
-            run.trim_roughly(&self.limits);
+            run.trim_roughly(self.limits);
         }
-        run.trim(&self.limits);
+        run.trim(self.limits);
         run
     }
 
@@ -257,12 +257,12 @@ impl Windows {
         let future_minutes = self.minutes.split_off(&(minute + 1));
         let has_future = !future_buckets.is_empty() || !future_minutes.is_empty();
         for block in future_buckets.range(..(minute + 1) * MINUTE).map(|(_, block)| block) {
-            self.buckets.entry(current).or_default().fold(&block.packed().unpack(), &self.limits);
+            self.buckets.entry(current).or_default().fold(&block.packed().unpack(), self.limits);
         }
         for block in future_minutes.values() {
             let facts = block.packed().unpack();
-            self.buckets.entry(current).or_default().fold(&facts, &self.limits);
-            self.minutes.entry(minute).or_default().fold(&facts, &self.limits);
+            self.buckets.entry(current).or_default().fold(&facts, self.limits);
+            self.minutes.entry(minute).or_default().fold(&facts, self.limits);
         }
         has_future
     }
@@ -276,7 +276,7 @@ impl Windows {
         let mut sum = Facts::default();
         for block in buckets.chain(minutes) {
             block.fold_into(&mut sum);
-            sum.trim(&self.limits);
+            sum.trim(self.limits);
         }
         sum
     }
@@ -292,7 +292,7 @@ impl Windows {
             let oldest = oldest.remove();
             bytes -= oldest.packed_bytes();
             oldest.fold_into(&mut self.earlier);
-            self.earlier.trim(&self.limits);
+            self.earlier.trim(self.limits);
             self.forgotten_minutes += 1;
         }
     }

@@ -259,7 +259,7 @@ impl Translator {
             Language::Node if system == "mongodb" => span.name = format!("mongodb.{verb}"),
             Language::Node if system == "redis" => span.name = format!("redis-{verb}"),
             Language::Go if is_sql => {
-                span.name = "sql.conn.query".to_owned();
+                "sql.conn.query".clone_into(&mut span.name);
                 without_names(span);
                 let parent = Span { id: span.parent, ..span.clone() };
                 let end = span.end;

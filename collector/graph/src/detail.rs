@@ -25,7 +25,9 @@ impl Detail {
         let mut packer = Packer::default();
         packer.push(name);
         packer.push(status_message);
-        values.iter().for_each(|value| packer.push(value));
+        for value in &values {
+            packer.push(value);
+        }
         packer.detail(Arc::new(Keys::new(keys.iter().map(|key| &**key))))
     }
 
@@ -93,7 +95,9 @@ impl Keys {
     /// Packs the keys.
     pub(crate) fn new<'a>(keys: impl IntoIterator<Item = &'a str>) -> Self {
         let mut packer = Packer::default();
-        keys.into_iter().for_each(|key| packer.push(key));
+        for key in keys {
+            packer.push(key);
+        }
         Self(packer.0.into_boxed_slice())
     }
 }

@@ -7,6 +7,9 @@ use spanlint_graph::facts::bounded::stable_hash;
 use spanlint_graph::hash::{HashMap, HashSet};
 use spanlint_graph::{Name, Span, Trace, TraceId};
 
+/// What remembering a trace takes beside its spans, in spans.
+const TRACE_WEIGHT: usize = 16;
+
 /// Traces that settled lately, with the hashes of their spans.
 #[derive(Debug)]
 pub(super) struct SettledTraces {
@@ -40,7 +43,7 @@ impl SettledTraces {
     pub(super) fn add_trace(&mut self, trace: &Trace) {
         let mut hashes: Vec<u64> = trace.spans().iter().map(identity).collect();
         hashes.sort_unstable();
-        self.remembered_spans += hashes.len();
+        self.remembered_spans += hashes.len() + TRACE_WEIGHT;
         let settled = Settled { spans: hashes.into(), late: HashSet::default(), environment: Name::EMPTY };
         self.traces.insert(trace.id(), settled);
         self.order.push_back(trace.id());
@@ -75,7 +78,7 @@ impl SettledTraces {
         while self.remembered_spans > self.limit_spans {
             let oldest = self.order.pop_front().expect("remembered spans belong to a trace");
             let settled = self.traces.remove(&oldest).expect("ordered traces are remembered");
-            self.remembered_spans -= settled.spans.len() + settled.late.len();
+            self.remembered_spans -= settled.spans.len() + settled.late.len() + TRACE_WEIGHT;
         }
     }
 }

@@ -52,7 +52,7 @@ impl Default for Block {
 
 impl Block {
     /// Adds facts, within `limits`.
-    pub(super) fn fold(&mut self, facts: &Facts, limits: &FactLimits) {
+    pub(super) fn fold(&mut self, facts: &Facts, limits: FactLimits) {
         if let State::Packed(packed) = &self.state {
             self.state = State::Open(Box::new(packed.unpack()));
         }

@@ -105,6 +105,25 @@ fn a_clock_set_back_keeps_what_is_shown_for_one_window() {
 }
 
 #[test]
+fn every_stretch_of_time_is_bounded_and_loses_nothing() {
+    const SERVICES: u128 = 500;
+    let mut windows = Windows::new(Window::FiveMinutes, FactLimits::within(100 * FactLimits::SERVICE_BYTES));
+    for service in 0..SERVICES {
+        let second = START + service as u64;
+        let batch = batch(&[Sent { start_ms: second * 1_000, service: service as u32, ..root(service + 1, 1) }]);
+        windows.add_trace(&Trace::new(batch.spans.clone()), &batch.vocabulary, at(second));
+        windows.advance(at(second));
+    }
+    for window in Window::ALL {
+        let facts = windows.live(window);
+        let facts = facts.environments.values().next().unwrap();
+        let traces: u64 = facts.services.values().map(|service| service.traces).sum();
+        assert!(facts.services.len() <= 100, "{window}: {}", facts.services.len());
+        assert_eq!(traces + facts.services.overflow().traces, facts.counts.traces, "{window}");
+    }
+}
+
+#[test]
 fn late_spans_are_no_traces() {
     let mut windows = windows();
     let (trace, batch) = one(1, START);

@@ -14,6 +14,7 @@ const MAX_LOOKED_AT: usize = 256;
 
 /// One execution of an operation.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub(super) struct Request {
     /// The span that opens it.
     pub(super) span: usize,
@@ -151,7 +152,9 @@ impl<'a> Calls<'a> {
         // A recording that begins within a request has nothing else to tell of than its calls.
         if requests.iter().all(|request| request.is_lost) {
             let is_work = |request: &Request| spans[request.span].shape.kind == SpanKind::Internal;
-            requests.iter_mut().for_each(|request| request.is_lost = is_work(request));
+            for request in &mut requests {
+                request.is_lost = is_work(request);
+            }
         }
         made.retain(|call| !requests[call.request].is_probe);
         name_unmatched(&mut made);

@@ -10,9 +10,6 @@ use super::{
     MAX_PATTERNS, MAX_POOLS, MAX_SECRETS, MAX_SERVICES, MAX_USAGES,
 };
 
-/// How many bytes a service takes, with the operations, edges, patterns and uses that there are for each.
-const SERVICE_BYTES: usize = 16 << 10;
-
 /// How often more than its bound a map may hold until it is trimmed: one part in so many.
 const SLACK: usize = 4;
 
@@ -30,13 +27,16 @@ impl Default for FactLimits {
 }
 
 impl FactLimits {
+    /// How many bytes a service takes, with the operations, edges, patterns and uses that there are for each.
+    pub const SERVICE_BYTES: usize = 16 << 10;
+
     /// The bounds of facts that take about `bytes`.
     pub fn within(bytes: usize) -> Self {
-        Self { services: (bytes / SERVICE_BYTES).clamp(1, MAX_SERVICES) }
+        Self { services: (bytes / Self::SERVICE_BYTES).clamp(1, MAX_SERVICES) }
     }
 
     /// `per_service` of each service, within the greatest bound that there is.
-    fn each(&self, environments: usize, per_service: usize, most: usize) -> usize {
+    fn each(self, environments: usize, per_service: usize, most: usize) -> usize {
         (self.services * per_service / environments.max(1)).clamp(1, most)
     }
 }
@@ -44,16 +44,16 @@ impl FactLimits {
 impl Facts {
     /// Keeps what facts with these bounds would have kept; what is over goes into the overflow entries. When that is
     /// done does not matter to what is kept in the end.
-    pub fn trim(&mut self, limits: &FactLimits) {
+    pub fn trim(&mut self, limits: FactLimits) {
         self.trim_over(limits, 0);
     }
 
     /// The same, as long as it is not much: trimming costs a walk over a whole map.
-    pub fn trim_roughly(&mut self, limits: &FactLimits) {
+    pub fn trim_roughly(&mut self, limits: FactLimits) {
         self.trim_over(limits, 1);
     }
 
-    fn trim_over(&mut self, limits: &FactLimits, slack: usize) {
+    fn trim_over(&mut self, limits: FactLimits, slack: usize) {
         let environments = self.environments.len();
         let each = |per_service, most| {
             let limit = limits.each(environments, per_service, most);

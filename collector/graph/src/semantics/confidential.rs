@@ -70,6 +70,7 @@ pub(super) fn mask_name(text: &str) -> Masked<'_> {
 
 /// Signs without which a text holds no confidential value of one kind or another.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a sign of its own")]
 struct Signs {
     digits: usize,
     has_at: bool,
