@@ -58,7 +58,7 @@ pub struct AssemblyLimits {
     pub pending_bytes: usize,
     /// Spans of one trace.
     pub trace_spans: usize,
-    /// Spans of settled traces that are remembered.
+    /// Spans of settled traces that are remembered; a trace counts for some more.
     pub remembered_spans: usize,
 }
 

@@ -8,7 +8,7 @@ use spanlint_graph::hash::{HashMap, HashSet};
 use spanlint_graph::{Name, Span, Trace, TraceId};
 
 /// What remembering a trace takes beside its spans, in spans.
-const TRACE_WEIGHT: usize = 16;
+pub(super) const TRACE_WEIGHT: usize = 16;
 
 /// Traces that settled lately, with the hashes of their spans.
 #[derive(Debug)]

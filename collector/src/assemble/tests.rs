@@ -128,7 +128,8 @@ fn an_endless_trace_settles_early_and_goes_on_late() {
 
 #[test]
 fn the_oldest_settled_traces_are_forgotten() {
-    let mut assembler = limited(AssemblyLimits { remembered_spans: 2, ..AssemblyLimits::default() });
+    let remembered_spans = 2 * (1 + settled::TRACE_WEIGHT);
+    let mut assembler = limited(AssemblyLimits { remembered_spans, ..AssemblyLimits::default() });
     for trace in 1..=3 {
         add(&mut assembler, &[root(trace, 1)], Duration::ZERO);
         assembler.finish();
