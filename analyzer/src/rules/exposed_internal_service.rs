@@ -161,6 +161,15 @@ mod tests {
     }
 
     #[test]
+    fn the_way_past_the_gateway_is_the_same_fault() {
+        let traces = format!("{}{}", INSIDE.replace("20 traces", "60 traces"), strangers(5, "/stock"));
+        let findings = crate::testing::analysis(&traces, "").findings;
+        let told: Vec<_> = findings.iter().filter(|finding| finding.services.contains(&"stock".to_owned())).collect();
+        let [exposed] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!((exposed.rule.name, exposed.absorbs[0].rule), ("exposed-internal-service", "gateway-bypass"));
+    }
+
+    #[test]
     fn one_address_for_many_people_is_not_enough() {
         check(&format!("{INSIDE}\n\n9 traces\nstock GET /stock client.address=203.0.113.1"), &[]);
     }
