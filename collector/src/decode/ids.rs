@@ -76,8 +76,14 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
+/// The number behind at most 32 hexadecimal digits.
 fn hex(digits: &str) -> u128 {
-    u128::from_str_radix(digits, 16).expect("at most 32 hexadecimal digits")
+    let half = |digits: &[u8]| {
+        // Letters of either case have bit 6, and their low bits count from one.
+        digits.iter().fold(0_u64, |number, digit| (number << 4) + u64::from(digit & 0xf) + 9 * u64::from(digit >> 6))
+    };
+    let (high, low) = digits.as_bytes().split_at(digits.len().saturating_sub(16));
+    u128::from(half(high)) << 64 | u128::from(half(low))
 }
 
 /// The ids of a span, all valid.

@@ -10,6 +10,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::de::Read;
 use serde_json::value::RawValue;
 use spanlint_graph::SpanVisitor;
 use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView, Value};
@@ -33,8 +34,19 @@ pub fn decode_tempo(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Deco
 }
 
 fn decode_envelope(bytes: &[u8], envelope: Envelope, visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
+    // Validated as a whole, no text in it is validated again. What is not UTF-8 is refused where it matters.
+    match simdutf8::basic::from_utf8(bytes) {
+        Ok(text) => decode_document(serde_json::Deserializer::from_str(text), envelope, visitor),
+        Err(_) => decode_document(serde_json::Deserializer::from_slice(bytes), envelope, visitor),
+    }
+}
+
+fn decode_document<'de>(
+    mut deserializer: serde_json::Deserializer<impl Read<'de>>,
+    envelope: Envelope,
+    visitor: &mut impl SpanVisitor,
+) -> Result<Decoded, DecodeError> {
     let mut walk = Walk { visitor, envelope, decoded: Decoded::default() };
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     Requests { walk: &mut walk, is_array_allowed: true }
         .deserialize(&mut deserializer)
         .and_then(|()| deserializer.end())?;
