@@ -243,10 +243,10 @@ impl Tree {
         let is_orphan =
             spans.iter().zip(&parent).map(|(span, parent)| span.parent_id != SpanId::NONE && parent.is_none());
         let is_orphan = is_orphan.collect();
-        let circular = cut_circles(&mut parent);
-        let (children, starts) = children_of(&parent);
-        // Where no clock is apart, spans start after their parents, and stand behind them.
+        // Where no clock is apart, spans start after their parents and stand behind them; none of them is in a circle.
         let is_ordered = parent.iter().enumerate().all(|(index, parent)| parent.is_none_or(|parent| parent < index));
+        let circular = if is_ordered { 0 } else { cut_circles(&mut parent) };
+        let (children, starts) = children_of(&parent);
         let order = if is_ordered { (0..spans.len()).collect() } else { Vec::with_capacity(spans.len()) };
         let mut tree = Self { parent, is_orphan, order, circular, children, starts };
         if !is_ordered {
@@ -308,10 +308,6 @@ fn parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<
 /// Makes a root of the earliest span of every circle of parents; answers how many there were.
 fn cut_circles(parent: &mut [Option<usize>]) -> u64 {
     const NEVER: usize = usize::MAX;
-    // Whoever stands behind all that lead to it is in no circle.
-    if parent.iter().enumerate().all(|(index, parent)| parent.is_none_or(|parent| parent < index)) {
-        return 0;
-    }
     let mut walked_from = vec![NEVER; parent.len()];
     let mut circles = 0;
     for start in 0..parent.len() {

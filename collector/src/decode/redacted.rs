@@ -16,65 +16,65 @@ use super::zipkin_json::attributes_of_tag;
 use super::{DecodeError, Signal};
 
 /// Where a protobuf message has attributes, and where messages that have some.
-struct Shape {
+struct Layout {
     attributes: &'static [u32],
-    within: &'static [(u32, &'static Shape)],
+    within: &'static [(u32, &'static Layout)],
 }
 
-const fn attributes(fields: &'static [u32]) -> Shape {
-    Shape { attributes: fields, within: &[] }
+const fn attributes(fields: &'static [u32]) -> Layout {
+    Layout { attributes: fields, within: &[] }
 }
 
-const fn within(fields: &'static [(u32, &'static Shape)]) -> Shape {
-    Shape { attributes: &[], within: fields }
+const fn within(fields: &'static [(u32, &'static Layout)]) -> Layout {
+    Layout { attributes: &[], within: fields }
 }
 
-static RESOURCE: Shape = attributes(&[1]);
-static SCOPE: Shape = attributes(&[3]);
+static RESOURCE: Layout = attributes(&[1]);
+static SCOPE: Layout = attributes(&[3]);
 
 /// Spans with their events and links.
-static TRACES: Shape = within(&[(1, &within(&[(1, &RESOURCE), (2, &within(&[(1, &SCOPE), (2, &SPAN)]))]))]);
-static SPAN: Shape = Shape { attributes: &[9], within: &[(11, &attributes(&[3])), (13, &attributes(&[4]))] };
+static TRACES: Layout = within(&[(1, &within(&[(1, &RESOURCE), (2, &within(&[(1, &SCOPE), (2, &SPAN)]))]))]);
+static SPAN: Layout = Layout { attributes: &[9], within: &[(11, &attributes(&[3])), (13, &attributes(&[4]))] };
 
-static LOGS: Shape = within(&[(1, &within(&[(1, &RESOURCE), (2, &within(&[(1, &SCOPE), (2, &attributes(&[6]))]))]))]);
+static LOGS: Layout = within(&[(1, &within(&[(1, &RESOURCE), (2, &within(&[(1, &SCOPE), (2, &attributes(&[6]))]))]))]);
 
 /// Points of gauges, sums, histograms, exponential histograms and summaries, with their exemplars.
-static METRICS: Shape = within(&[(1, &within(&[(1, &RESOURCE), (2, &within(&[(1, &SCOPE), (2, &METRIC)]))]))]);
-static METRIC: Shape = Shape {
+static METRICS: Layout = within(&[(1, &within(&[(1, &RESOURCE), (2, &within(&[(1, &SCOPE), (2, &METRIC)]))]))]);
+static METRIC: Layout = Layout {
     attributes: &[12],
     within: &[
         (5, &within(&[(1, &NUMBER)])),
         (7, &within(&[(1, &NUMBER)])),
-        (9, &within(&[(1, &Shape { attributes: &[9], within: &[(8, &EXEMPLAR)] })])),
-        (10, &within(&[(1, &Shape { attributes: &[1], within: &[(11, &EXEMPLAR)] })])),
+        (9, &within(&[(1, &Layout { attributes: &[9], within: &[(8, &EXEMPLAR)] })])),
+        (10, &within(&[(1, &Layout { attributes: &[1], within: &[(11, &EXEMPLAR)] })])),
         (11, &within(&[(1, &attributes(&[7]))])),
     ],
 };
-static NUMBER: Shape = Shape { attributes: &[7], within: &[(5, &EXEMPLAR)] };
-static EXEMPLAR: Shape = attributes(&[7]);
+static NUMBER: Layout = Layout { attributes: &[7], within: &[(5, &EXEMPLAR)] };
+static EXEMPLAR: Layout = attributes(&[7]);
 
 /// OTLP as protobuf.
 pub(crate) fn protobuf(signal: Signal, request: &[u8], redaction: &Redaction) -> Result<Vec<u8>, DecodeError> {
-    let shape = match signal {
+    let layout = match signal {
         Signal::Traces => &TRACES,
         Signal::Logs => &LOGS,
         Signal::Metrics => &METRICS,
     };
-    message(Fields::of(request), shape, redaction)
+    message(Fields::of(request), layout, redaction)
 }
 
-fn message(mut fields: Fields<'_>, shape: &Shape, redaction: &Redaction) -> Result<Vec<u8>, DecodeError> {
+fn message(mut fields: Fields<'_>, layout: &Layout, redaction: &Redaction) -> Result<Vec<u8>, DecodeError> {
     let mut kept = Vec::with_capacity(fields.rest().len());
     loop {
         let before = fields.rest();
         let Some(field) = fields.next()? else { return Ok(kept) };
-        let inner = shape.within.iter().find(|(number, _)| *number == field.number);
-        if let Some((number, shape)) = inner {
-            let inner = message(fields.enter(field)?, shape, redaction)?;
+        let inner = layout.within.iter().find(|(number, _)| *number == field.number);
+        if let Some((number, layout)) = inner {
+            let inner = message(fields.enter(field)?, layout, redaction)?;
             write_varint(&mut kept, u64::from(*number) << 3 | 2);
             write_varint(&mut kept, inner.len() as u64);
             kept.extend(inner);
-        } else if shape.attributes.contains(&field.number) && redaction.covers(key(&fields, field)?) {
+        } else if layout.attributes.contains(&field.number) && redaction.covers(key(&fields, field)?) {
             // Dropped.
         } else {
             fields.skip(field)?;

@@ -54,6 +54,15 @@ pub(super) fn many_queries(land: &mut Land) -> Planted {
     Planted::of(land, &[service])
 }
 
+/// A service that serves the steps that `steps` makes of a statement to its own database.
+fn querying(land: &mut Land, (verb, key): (&'static str, Key), steps: impl Fn(Access) -> Vec<Step>) -> Planted {
+    let service = sql_service(land);
+    let own = land.system.services[service].store;
+    let access = land.plain_access(own, verb, "entries", key);
+    serve(land, service, steps(access));
+    Planted::of(land, &[service])
+}
+
 pub(super) const LIKE_MANY_QUERIES: &[(&str, Plan)] = &[
     ("reads of a cache", |land| {
         let service = land.service();
@@ -63,24 +72,16 @@ pub(super) const LIKE_MANY_QUERIES: &[(&str, Plan)] = &[
         Planted::of(land, &[service])
     }),
     ("one query for each shard", |land| {
-        let service = sql_service(land);
-        let own = land.system.services[service].store;
-        let access = land.plain_access(own, "SELECT", "entries", Key::Request);
-        let access = Access { is_sharded: true, work_us: (4_000, 8_000), ..access };
-        serve(
-            land,
-            service,
-            vec![Step::Repeat { times: (8, 8), at_once: true, gap_ms: 0, steps: vec![Step::Access(access)] }],
-        );
-        Planted::of(land, &[service])
+        querying(land, ("SELECT", Key::Request), |access| {
+            let access = Access { is_sharded: true, work_us: (4_000, 8_000), ..access };
+            vec![Step::Repeat { times: (8, 8), at_once: true, gap_ms: 0, steps: vec![Step::Access(access)] }]
+        })
     }),
     ("a driver below its wrapper", |land| {
-        let service = sql_service(land);
-        let own = land.system.services[service].store;
-        let access = land.plain_access(own, "SELECT", "entries", Key::Round);
-        let access = Step::Access(Access { is_wrapped: true, work_us: (4_000, 8_000), ..access });
-        serve(land, service, vec![rounds((4, 4), vec![access])]);
-        Planted::of(land, &[service])
+        querying(land, ("SELECT", Key::Round), |access| {
+            let access = Access { is_wrapped: true, work_us: (4_000, 8_000), ..access };
+            vec![rounds((4, 4), vec![Step::Access(access)])]
+        })
     }),
     ("transactions and settings", |land| {
         let service = sql_service(land);
@@ -91,12 +92,10 @@ pub(super) const LIKE_MANY_QUERIES: &[(&str, Plan)] = &[
         Planted::of(land, &[service])
     }),
     ("quick queries in a long request", |land| {
-        let service = sql_service(land);
-        let own = land.system.services[service].store;
-        let access = land.plain_access(own, "SELECT", "entries", Key::Round);
-        let access = Step::Access(Access { work_us: (200, 500), ..access });
-        serve(land, service, vec![rounds((7, 9), vec![access]), Step::Wait { ms: (200, 300) }]);
-        Planted::of(land, &[service])
+        querying(land, ("SELECT", Key::Round), |access| {
+            let access = Access { work_us: (200, 500), ..access };
+            vec![rounds((7, 9), vec![Step::Access(access)]), Step::Wait { ms: (200, 300) }]
+        })
     }),
     ("changes of the schema", |land| {
         let service = sql_service(land);
@@ -106,11 +105,7 @@ pub(super) const LIKE_MANY_QUERIES: &[(&str, Plan)] = &[
         Planted::of(land, &[service])
     }),
     ("one batch", |land| {
-        let service = sql_service(land);
-        let own = land.system.services[service].store;
-        let access = land.plain_access(own, "INSERT", "entries", Key::Unknown);
-        serve(land, service, vec![Step::Access(Access { batch: 50, ..access })]);
-        Planted::of(land, &[service])
+        querying(land, ("INSERT", Key::Unknown), |access| vec![Step::Access(Access { batch: 50, ..access })])
     }),
 ];
 

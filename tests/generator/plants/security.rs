@@ -42,12 +42,12 @@ pub(super) const LIKE_PLAINTEXT: &[(&str, Plan)] = &[
     }),
 ];
 
-/// A service whose operation has an attribute.
-fn telling(land: &mut Land, attributes: Attributes) -> usize {
+/// A service whose operation has these attributes.
+fn telling(land: &mut Land, attributes: Attributes) -> Planted {
     let service = land.service();
     let operation = serve(land, service, Vec::new());
     land.system.operations[operation].attributes = attributes;
-    service
+    Planted::of(land, &[service])
 }
 
 pub(super) fn secret(land: &mut Land) -> Planted {
@@ -62,37 +62,28 @@ pub(super) fn secret(land: &mut Land) -> Planted {
         3 => vec![("config.text", concat!("-----BEGIN RSA ", "PRIVATE KEY-----\\nMIIEowIBAAKCAQEA7").into())],
         _ => vec![("api_key", concat!("sk_", "live_", "9aHf83kQpL2mXz7Tq5Vw").into())],
     };
-    let service = telling(land, attributes);
-    Planted::of(land, &[service])
+    telling(land, attributes)
 }
 
 pub(super) const LIKE_SECRET: &[(&str, Plan)] = &[
     ("redacted", |land| {
-        let service =
-            telling(land, vec![("http.request.header.authorization", "REDACTED".into()), ("api_key", "****".into())]);
-        Planted::of(land, &[service])
+        telling(land, vec![("http.request.header.authorization", "REDACTED".into()), ("api_key", "****".into())])
     }),
     ("values of tests", |land| {
-        let service = telling(
-            land,
-            vec![
-                ("api_key", "test".into()),
-                ("http.request.header.authorization", "Bearer <token>".into()),
-                ("contact", "noreply@shop.test".into()),
-            ],
-        );
-        Planted::of(land, &[service])
+        let attributes = vec![
+            ("api_key", "test".into()),
+            ("http.request.header.authorization", "Bearer <token>".into()),
+            ("contact", "noreply@shop.test".into()),
+        ];
+        telling(land, attributes)
     }),
     ("a hash and an id", |land| {
-        let service = telling(
-            land,
-            vec![
-                ("content.sha256", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into()),
-                ("cart.id", "0d4c6f0e-8a3b-4d7f-9a53-1f2e3d4c5b6a".into()),
-                ("order.number", "4111111111111112".into()),
-            ],
-        );
-        Planted::of(land, &[service])
+        let attributes = vec![
+            ("content.sha256", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into()),
+            ("cart.id", "0d4c6f0e-8a3b-4d7f-9a53-1f2e3d4c5b6a".into()),
+            ("order.number", "4111111111111112".into()),
+        ];
+        telling(land, attributes)
     }),
 ];
 

@@ -137,12 +137,11 @@ impl<'a> Calls<'a> {
         let mut reader = Reader { spans, tree, request_of, requests, made };
         // What was torn off is placed last, so that the requests that it may belong to are there.
         let is_torn = torn(spans, tree);
-        let (whole, torn): (Vec<usize>, Vec<usize>) = tree.order.iter().partition(|&&index| !is_torn[index]);
-        for index in whole {
+        for &index in tree.order.iter().filter(|&&index| !is_torn[index]) {
             reader.place(index);
         }
         let found = reader.requests.len();
-        for index in torn {
+        for &index in tree.order.iter().filter(|&&index| is_torn[index]) {
             reader.place_torn(index, found);
         }
         for index in 0..spans.len() {
