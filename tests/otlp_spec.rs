@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use spanlint_collector::clock::system_clock;
 use spanlint_collector::limits::Limits;
 use spanlint_collector::live::{Live, LiveSettings};
-use spanlint_collector::receiver::{Receiver, router};
+use spanlint_collector::receiver::{Receiver, Turns, router};
 use tower::ServiceExt as _;
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -60,6 +60,7 @@ impl Port {
             durable: None,
             counters: std::sync::Arc::default(),
             limits,
+            turns: Turns::default(),
             tap: None,
             token: None,
             reading: std::sync::Arc::default(),
@@ -184,6 +185,7 @@ fn full() -> (Port, spanlint_collector::budget::Grant) {
         durable: None,
         counters: std::sync::Arc::default(),
         limits: Limits::default(),
+        turns: Turns::default(),
         tap: None,
         token: None,
         reading: std::sync::Arc::default(),

@@ -18,7 +18,7 @@ use spanlint_graph::span::SpanId;
 use spanlint_graph::{Name, Span, Trace, TraceId};
 
 use self::settled::SettledTraces;
-use crate::size::span_bytes;
+use crate::size::{TRACE_BYTES, allocated, owned_bytes};
 
 /// The most spans that wait for their trace to settle.
 pub const MAX_PENDING_SPANS: usize = 300_000;
@@ -77,9 +77,18 @@ impl Default for AssemblyLimits {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Assembled {
     /// A settled trace.
-    Settled(Trace),
+    Settled(Weighed),
     /// Spans that came after their trace had settled.
-    Late(Trace),
+    Late(Weighed),
+}
+
+/// A trace with the bytes that it takes, its part of the vocabulary among them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weighed {
+    /// The trace.
+    pub trace: Trace,
+    /// What it takes.
+    pub bytes: usize,
 }
 
 /// What happened so far.
@@ -116,6 +125,7 @@ pub struct Assembler {
 #[derive(Debug)]
 struct Pending {
     spans: Vec<Span>,
+    /// What it takes in all.
     bytes: usize,
     last_seen: Duration,
     queued_at: Duration,
@@ -138,13 +148,15 @@ impl Assembler {
         }
     }
 
-    /// Takes spans that arrived at `now`, and gives out what is late and what a bound settles early.
+    /// Takes spans that arrived at `now` with a vocabulary of `vocabulary_bytes`, and gives out what is late and what a
+    /// bound settles early.
     ///
     /// `now` is a monotonic time; it never goes back from call to call.
-    pub fn add(&mut self, spans: Vec<Span>, now: Duration) -> Vec<Assembled> {
+    pub fn add(&mut self, spans: Vec<Span>, vocabulary_bytes: usize, now: Duration) -> Vec<Assembled> {
         let mut out = Vec::new();
         let mut late: BTreeMap<TraceId, Vec<Span>> = BTreeMap::new();
         let sizes = sizes(&spans);
+        let bytes_each = vocabulary_bytes / spans.len().max(1);
         let mut spans = spans.into_iter().peekable();
         // Spans of one trace mostly stand together.
         while let Some(id) = spans.peek().map(|span| span.trace_id) {
@@ -152,7 +164,7 @@ impl Assembler {
             if !self.pending.contains_key(&id) && self.settled.contains(id) {
                 self.add_late(run, late.entry(id).or_default());
             } else {
-                self.hold(id, run, sizes[&id], now);
+                self.hold(id, run.map(|span| (bytes_each + owned_bytes(&span), span)), sizes[&id], now);
             }
             if self.pending.get(&id).is_some_and(|pending| pending.spans.len() >= self.limits.trace_spans) {
                 self.counts.early_traces += 1;
@@ -165,7 +177,11 @@ impl Assembler {
             out.push(Assembled::Settled(self.release(quietest)));
         }
         let late = late.into_values().filter(|spans| !spans.is_empty());
-        out.extend(late.map(|spans| Assembled::Late(Trace::new(spans))));
+        out.extend(late.map(|spans| {
+            let owned: usize = spans.iter().map(|span| bytes_each + owned_bytes(span)).sum();
+            let bytes = TRACE_BYTES + allocated(spans.capacity() * size_of::<Span>()) + owned;
+            Assembled::Late(Weighed { trace: Trace::new(spans), bytes })
+        }));
         out
     }
 
@@ -199,7 +215,7 @@ impl Assembler {
     pub fn finish(&mut self) -> Vec<Trace> {
         let mut ids: Vec<TraceId> = self.pending.keys().copied().collect();
         ids.sort_unstable();
-        ids.into_iter().map(|id| self.release(id)).collect()
+        ids.into_iter().map(|id| self.release(id).trace).collect()
     }
 
     /// Remembers the environment that a settled trace names, for its spans that come late and name none.
@@ -227,6 +243,11 @@ impl Assembler {
         self.spans
     }
 
+    /// How many bytes the pending traces take.
+    pub fn pending_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The spans that are pending, in no particular order.
     pub fn spans(&self) -> impl Iterator<Item = &Span> {
         self.pending.values().flat_map(|pending| &pending.spans)
@@ -244,8 +265,9 @@ impl Assembler {
         }
     }
 
-    /// Takes spans of a trace that has not settled, as many as one trace may have. It gets `size` spans in all.
-    fn hold(&mut self, id: TraceId, run: impl Iterator<Item = Span>, size: usize, now: Duration) {
+    /// Takes spans of a trace that has not settled, each with what it owns, as many as one trace may have. It gets `size`
+    /// spans in all.
+    fn hold(&mut self, id: TraceId, run: impl Iterator<Item = (usize, Span)>, size: usize, now: Duration) {
         let pending = self.pending.entry(id).or_insert_with(|| {
             self.fresh.insert((now, id));
             // Mostly a trace comes as a whole.
@@ -258,10 +280,13 @@ impl Assembler {
             }
         });
         let (spans_before, bytes_before) = (pending.spans.len(), pending.bytes);
-        for span in run.take(self.limits.trace_spans.saturating_sub(spans_before).max(1)) {
-            pending.bytes += span_bytes(&span);
+        let room = |pending: &Pending| allocated(pending.spans.capacity() * size_of::<Span>());
+        let room_before = if bytes_before == 0 { 0 } else { TRACE_BYTES + room(pending) };
+        for (owned, span) in run.take(self.limits.trace_spans.saturating_sub(spans_before).max(1)) {
+            pending.bytes += owned;
             pending.spans.push(span);
         }
+        pending.bytes += TRACE_BYTES + room(pending) - room_before;
         self.spans += pending.spans.len() - spans_before;
         self.bytes += pending.bytes - bytes_before;
         pending.last_seen = now;
@@ -292,7 +317,7 @@ impl Assembler {
         first.map(|&(_, id)| id)
     }
 
-    fn release(&mut self, id: TraceId) -> Trace {
+    fn release(&mut self, id: TraceId) -> Weighed {
         let pending = self.pending.remove(&id).expect("only pending traces are released");
         let queue = if pending.is_waiting { &mut self.waiting } else { &mut self.fresh };
         queue.remove(&(pending.queued_at, id));
@@ -301,7 +326,7 @@ impl Assembler {
         self.counts.settled_traces += 1;
         let trace = Trace::new(pending.spans);
         self.settled.add_trace(&trace);
-        trace
+        Weighed { trace, bytes: pending.bytes }
     }
 }
 

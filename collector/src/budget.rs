@@ -3,8 +3,17 @@
 //!
 //! Nobody waits here: a request that waits would hold what it has. Whoever gets nothing is told to come again.
 
+//!
+//! The last part of it is for small requests alone: whoever sends much is told to come again before whoever sends little.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Of the bytes, the part that is for small grants: one in this many.
+const PART_FOR_SMALL: usize = 8;
+
+/// The most bytes of a small grant: what a hundred spans take.
+const SMALL_GRANT_BYTES: usize = 128 << 10;
 
 /// A number of bytes shared by all requests.
 #[derive(Debug, Clone)]
@@ -21,7 +30,7 @@ struct Shares {
 pub enum Exceeded {
     /// Others have them; they will give them back.
     ForNow,
-    /// All bytes together would not be enough.
+    /// All bytes that it may have together would not be enough.
     ForGood,
 }
 
@@ -44,6 +53,12 @@ impl Budget {
     /// How many of them are taken.
     pub fn used(&self) -> usize {
         self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// How many of them may be taken so that one grant has `bytes`.
+    fn most_for(&self, bytes: usize) -> usize {
+        let limit = self.limit();
+        if bytes > SMALL_GRANT_BYTES { limit - limit / PART_FOR_SMALL } else { limit }
     }
 }
 
@@ -71,14 +86,27 @@ impl Grant {
 
     /// Takes `bytes` more, or none of them.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Exceeded> {
-        let Shares { limit, used } = &*self.budget.0;
-        if self.bytes.saturating_add(bytes) > *limit {
+        let wanted = self.bytes.saturating_add(bytes);
+        let most = self.budget.most_for(wanted);
+        if wanted > most {
             return Err(Exceeded::ForGood);
         }
-        let add = |used: usize| used.checked_add(bytes).filter(|sum| sum <= limit);
-        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).map_err(|_| Exceeded::ForNow)?;
+        let add = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= most);
+        self.budget.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).map_err(|_| Exceeded::ForNow)?;
         self.bytes += bytes;
         Ok(())
+    }
+
+    /// Whether it could take `bytes` more now, where they are to be had at all.
+    pub fn check(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        match self.grow(bytes) {
+            Err(Exceeded::ForNow) => Err(Exceeded::ForNow),
+            Err(Exceeded::ForGood) => Ok(()),
+            Ok(()) => {
+                self.shrink(bytes);
+                Ok(())
+            }
+        }
     }
 
     /// Gives back `bytes`, at most what it has.
@@ -143,6 +171,21 @@ mod tests {
         grant.grow(1).unwrap();
         assert_eq!(grant.grow(usize::MAX), Err(Exceeded::ForGood));
         assert_eq!(budget.used(), 1);
+    }
+
+    #[test]
+    fn the_last_part_is_for_small_grants() {
+        let limit = 64 * SMALL_GRANT_BYTES;
+        let budget = Budget::new(limit);
+        let (mut large, mut small) = (budget.grant(), budget.grant());
+        large.grow(limit / 8 * 7).unwrap();
+        assert_eq!(large.grow(1), Err(Exceeded::ForGood));
+        let mut other = budget.grant();
+        assert_eq!(other.check(SMALL_GRANT_BYTES + 1), Err(Exceeded::ForNow));
+        assert_eq!(other.check(limit), Ok(()));
+        small.grow(SMALL_GRANT_BYTES).unwrap();
+        assert_eq!(small.grow(1), Err(Exceeded::ForNow));
+        assert_eq!(budget.used(), limit / 8 * 7 + SMALL_GRANT_BYTES);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::config::{API_FLAG, CollectorConfig, DATA_DIR_FLAG, OTLP_GRPC_FLAG, OT
 use crate::durable::{Durable, DurableError, Opened, Recovery, Replayed, Retention, Trouble, Writer};
 use crate::limits::{Limits, SHUTDOWN_TIMEOUT};
 use crate::live::{FactsReader, Finished, Live, LiveSettings, Published, Replay, TraceReader};
-use crate::receiver::{self, BindError, Counters, Receiver, bind};
+use crate::receiver::{self, BindError, Counters, Receiver, Turns, bind};
 use crate::tls::Tls;
 
 /// Why a collector could not start.
@@ -107,6 +107,7 @@ impl Collector {
             durable,
             counters: Arc::clone(&counters),
             limits,
+            turns: Turns::default(),
             tap: config.tap,
             token: token.clone(),
             reading: config.reading,

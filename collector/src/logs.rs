@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use spanlint_graph::{LogLine, TraceId};
 
+use crate::size::{TRACE_BYTES, allocated, detail_bytes};
+
 /// The most bytes of log lines that are kept.
 pub const MAX_LOG_BYTES: usize = 16 << 20;
 /// The most lines of one trace.
@@ -35,6 +37,13 @@ struct TraceLines {
     age: u64,
 }
 
+impl TraceLines {
+    /// What it takes beside what its lines own; nothing while it has none.
+    fn room_bytes(&self) -> usize {
+        if self.lines.is_empty() { 0 } else { TRACE_BYTES + allocated(self.lines.capacity() * size_of::<LogLine>()) }
+    }
+}
+
 impl LogStore {
     /// An empty store for `limit_bytes`.
     pub fn new(limit_bytes: usize) -> Self {
@@ -51,10 +60,9 @@ impl LogStore {
 
     /// Takes a line. The store may be over its limit afterwards: see [`LogStore::is_full`].
     pub fn insert(&mut self, line: LogLine) {
-        let bytes = line_bytes(&line);
         self.taken += 1;
         if line.trace_id.0 == 0 {
-            self.insert_without_trace(line, bytes);
+            self.insert_without_trace(line);
             return;
         }
         let trace = self.traces.entry(line.trace_id).or_default();
@@ -63,12 +71,16 @@ impl LogStore {
             self.dropped += 1;
             return;
         }
+        let room_before = trace.room_bytes();
+        let owned = detail_bytes(&line.detail);
         trace.lines.push(line);
+        let bytes = owned + trace.room_bytes() - room_before;
         trace.bytes += bytes;
         self.bytes += bytes;
     }
 
-    fn insert_without_trace(&mut self, line: LogLine, bytes: usize) {
+    fn insert_without_trace(&mut self, line: LogLine) {
+        let bytes = line_bytes(&line);
         self.without_trace.push_back(line);
         self.bytes += bytes;
         self.bytes_without_trace += bytes;
@@ -137,7 +149,7 @@ impl LogStore {
 
 /// How many bytes a line takes, with everything that it owns.
 pub(crate) fn line_bytes(line: &LogLine) -> usize {
-    size_of::<LogLine>() + line.detail.len()
+    size_of::<LogLine>() + detail_bytes(&line.detail)
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@
 //! anyone could have known.
 
 use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
 
 use spanlint_graph::hash::HashMap;
 use spanlint_graph::{Span, Trace, TraceId};
 
-use crate::size::span_bytes;
+use crate::assemble::Weighed;
 
 /// The most bytes of traces that are kept.
 pub const MAX_STORED_BYTES: usize = 32 << 20;
@@ -30,10 +31,11 @@ pub struct TraceStore {
     is_exhausted: bool,
 }
 
-/// A trace, followed by the spans that came late.
+/// A trace with the spans that came late.
 #[derive(Debug)]
 struct Stored {
-    parts: Vec<Trace>,
+    trace: Trace,
+    late: Vec<Trace>,
     bytes: usize,
     age: u64,
 }
@@ -62,20 +64,24 @@ impl TraceStore {
 
     /// Adds a trace, or late spans to a trace. The store may be over its limit afterwards: see
     /// [`TraceStore::is_full`].
-    pub fn insert(&mut self, trace: Trace) {
-        let bytes = trace.spans().iter().map(span_bytes).sum::<usize>() + size_of::<Stored>();
+    pub fn insert(&mut self, Weighed { trace, bytes }: Weighed) {
         self.bytes += bytes;
         self.inserted += 1;
-        let stored =
-            self.traces.entry(trace.id()).or_insert(Stored { parts: Vec::new(), bytes: 0, age: self.inserted });
-        stored.parts.push(trace);
-        stored.bytes += bytes;
+        match self.traces.entry(trace.id()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Stored { trace, late: Vec::new(), bytes, age: self.inserted });
+            }
+            Entry::Occupied(mut occupied) => {
+                let stored = occupied.get_mut();
+                stored.late.push(trace);
+                stored.bytes += bytes;
+            }
+        }
     }
 
     /// The trace, with the spans that came late.
     pub fn get(&self, id: TraceId) -> Option<Trace> {
-        let parts = &self.traces.get(&id)?.parts;
-        Some(Trace::new(parts.iter().flat_map(Trace::spans).cloned().collect()))
+        Some(Trace::new(self.traces.get(&id)?.spans().cloned().collect()))
     }
 
     /// Whether [`TraceStore::make_room`] is due.
@@ -128,7 +134,13 @@ impl TraceStore {
 
     /// The spans that are stored, in no particular order.
     pub fn spans(&self) -> impl Iterator<Item = &Span> {
-        self.traces.values().flat_map(|stored| &stored.parts).flat_map(Trace::spans)
+        self.traces.values().flat_map(Stored::spans)
+    }
+}
+
+impl Stored {
+    fn spans(&self) -> impl Iterator<Item = &Span> {
+        [&self.trace].into_iter().chain(&self.late).flat_map(Trace::spans)
     }
 }
 

@@ -46,14 +46,14 @@ impl Detail {
         Texts(&self.keys.0).zip(Texts(&self.texts).skip(2))
     }
 
-    /// How many bytes it takes, with its part of the keys.
-    pub fn len(&self) -> usize {
-        self.texts.len() + self.keys.0.len() / Arc::strong_count(&self.keys)
+    /// How many bytes its texts take.
+    pub fn text_bytes(&self) -> usize {
+        self.texts.len()
     }
 
-    /// Whether nothing was packed.
-    pub fn is_empty(&self) -> bool {
-        self.texts.is_empty()
+    /// How many bytes its part of the keys takes, which it shares with other details and with whoever read them.
+    pub fn key_bytes(&self) -> usize {
+        (size_of::<[usize; 4]>() + self.keys.0.len()) / (Arc::strong_count(&self.keys) - 1).max(1)
     }
 }
 

@@ -76,7 +76,13 @@ impl NameTable {
     /// Keeps only the names for which `keep` answers true, so that a table that lives long does not grow.
     pub fn retain(&mut self, mut keep: impl FnMut(Name) -> bool) {
         self.texts.retain(|&name, _| keep(name));
+        self.texts.shrink_to_fit();
         self.order = None;
+    }
+
+    /// The texts, in no particular order.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.values().map(AsRef::as_ref)
     }
 
     /// How many names the table holds.

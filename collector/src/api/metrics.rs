@@ -12,7 +12,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 ///
 /// Sent spans are accepted, rejected or asked to come again, each exactly once per request; those under way make the
 /// difference, since their answer is read before they are. So is every request, by its answer.
-fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, u64); 32] {
+fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, u64); 33] {
     [
         ("accepted_spans_total", "Spans that are in.", received.accepted_spans.get()),
         ("rejected_spans_total", "Spans refused by name.", received.rejected_spans.get()),
@@ -43,6 +43,7 @@ fn metrics(received: &Counters, live: &Status) -> [(&'static str, &'static str, 
         ("log_bytes", "Bytes of the log lines that can be looked at.", live.log_bytes),
         ("pending_traces", "Traces that are not settled yet.", live.pending_traces),
         ("pending_spans", "Spans of traces that are not settled yet.", live.pending_spans),
+        ("pending_bytes", "Bytes of traces that are not settled yet.", live.pending_bytes),
         ("store_exhausted", "1 while the store is too small for cited traces.", u64::from(live.is_store_exhausted)),
         ("stored_traces", "Traces that can be looked at.", live.stored_traces),
         ("stored_bytes", "Bytes of the traces that can be looked at.", live.stored_bytes),

@@ -16,8 +16,8 @@ fn limited(limits: AssemblyLimits) -> Assembler {
 /// What came out, in short: `1: 3 spans`, or `1: 3 spans late`.
 fn shown(assembled: &[Assembled]) -> Vec<String> {
     let show = |each: &Assembled| match each {
-        Assembled::Settled(trace) => format!("{}: {} spans", { trace.id().0 }, trace.spans().len()),
-        Assembled::Late(trace) => format!("{}: {} spans late", { trace.id().0 }, trace.spans().len()),
+        Assembled::Settled(Weighed { trace, .. }) => format!("{}: {} spans", { trace.id().0 }, trace.spans().len()),
+        Assembled::Late(Weighed { trace, .. }) => format!("{}: {} spans late", { trace.id().0 }, trace.spans().len()),
     };
     assembled.iter().map(show).collect()
 }
@@ -28,7 +28,7 @@ fn check(assembled: &[Assembled], expected: &[&str]) {
 }
 
 fn add(assembler: &mut Assembler, sent: &[Sent], now: Duration) -> Vec<Assembled> {
-    assembler.add(spans(sent), now)
+    assembler.add(spans(sent), 0, now)
 }
 
 #[test]

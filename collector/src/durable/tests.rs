@@ -10,7 +10,7 @@ use super::*;
 use crate::clock::Moment;
 use crate::limits::Limits;
 use crate::live::{Intake, LiveSettings, queue};
-use crate::receiver::{self, Counters, Receiver};
+use crate::receiver::{self, Counters, Receiver, Turns};
 
 const TRACES: Content = Content::TracesProtobuf;
 
@@ -111,7 +111,16 @@ async fn a_request_greater_than_all_room_is_taken_when_alone() {
 
 fn receiver(intake: Intake, durable: Durable, counters: &Arc<Counters>, reading: &Arc<Reading>) -> Receiver {
     let (counters, reading, limits) = (Arc::clone(counters), Arc::clone(reading), Limits::default());
-    Receiver { intake, durable: Some(durable), counters, limits, tap: None, token: None, reading }
+    Receiver {
+        intake,
+        durable: Some(durable),
+        counters,
+        limits,
+        turns: Turns::default(),
+        tap: None,
+        token: None,
+        reading,
+    }
 }
 
 /// Neither in the log, nor read back of what was there before.

@@ -1,11 +1,12 @@
 //! The one that owns the assembler, the window, the store and the vocabulary, as a pure state machine.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use spanlint_graph::facts::EnvironmentFacts;
 use spanlint_graph::facts::FactLimits;
+use spanlint_graph::hash::HashSet;
 use spanlint_graph::measurement::ServiceReadings;
 use spanlint_graph::resolve::environments;
 use spanlint_graph::span::{Resource, ResourceId};
@@ -20,6 +21,7 @@ use super::status::{SpanRate, Status};
 use crate::assemble::{Assembled, Assembler, AssemblyLimits, Settle};
 use crate::clock::Moment;
 use crate::limits::REQUEST_SHARE;
+use crate::size::vocabulary_bytes;
 use crate::store::{MAX_STORED_BYTES, Pins, TraceStore};
 use crate::window::{Past, Windows};
 
@@ -153,7 +155,7 @@ impl Owner {
             let cited = self.cited();
             self.records.logs.make_room(&cited);
         }
-        let assembled = self.assembler.add(batch.spans, now.elapsed);
+        let assembled = self.assembler.add(batch.spans, vocabulary_bytes(&batch.vocabulary), now.elapsed);
         self.take(assembled, now);
     }
 
@@ -237,19 +239,20 @@ impl Owner {
 
     fn take(&mut self, assembled: Vec<Assembled>, now: Moment) {
         for each in assembled {
-            let trace = match each {
-                Assembled::Settled(trace) => {
+            let weighed = match each {
+                Assembled::Settled(weighed) => {
+                    let trace = &weighed.trace;
                     self.assembler.set_environment(trace.id(), trace.environment(&self.vocabulary));
-                    self.windows.add_trace(&trace, &self.vocabulary, now.unix_ns);
-                    trace
+                    self.windows.add_trace(trace, &self.vocabulary, now.unix_ns);
+                    weighed
                 }
-                Assembled::Late(fragment) => {
-                    let environment = self.assembler.environment(fragment.id());
-                    self.windows.add_fragment(&fragment, environment, &self.vocabulary, now.unix_ns);
-                    fragment
+                Assembled::Late(weighed) => {
+                    let environment = self.assembler.environment(weighed.trace.id());
+                    self.windows.add_fragment(&weighed.trace, environment, &self.vocabulary, now.unix_ns);
+                    weighed
                 }
             };
-            self.store.insert(trace);
+            self.store.insert(weighed);
             if self.store.is_full() {
                 self.make_room(now);
             }
@@ -305,6 +308,7 @@ impl Owner {
             early_traces: assembly.early_traces,
             pending_traces: self.assembler.pending_traces() as u64,
             pending_spans: self.assembler.pending_spans() as u64,
+            pending_bytes: self.assembler.pending_bytes() as u64,
             late_spans: assembly.late_spans,
             late_duplicates: assembly.late_duplicates,
             misdated_traces: self.windows.misdated_traces(),
@@ -322,14 +326,15 @@ impl Owner {
         }
     }
 
-    /// Forgets the names and resources that nothing refers to, each time the vocabulary has doubled.
+    /// Forgets the names and resources that nothing refers to, each time the vocabulary has grown by half: until then
+    /// nothing pays for them.
     fn prune(&mut self) {
         let size = |vocabulary: &Vocabulary| vocabulary.names.len() + vocabulary.resources.len();
-        if size(&self.vocabulary) < (2 * self.pruned_to).max(MIN_PRUNED) {
+        if size(&self.vocabulary) < (self.pruned_to + self.pruned_to / 2).max(MIN_PRUNED) {
             return;
         }
-        let mut names: HashSet<Name> = HashSet::new();
-        let mut resources: HashSet<ResourceId> = HashSet::new();
+        let mut names: HashSet<Name> = HashSet::default();
+        let mut resources: HashSet<ResourceId> = HashSet::default();
         self.windows.for_each_name(&mut |name| {
             names.insert(name);
         });
@@ -348,6 +353,7 @@ impl Owner {
             },
         );
         self.vocabulary.resources.retain(|id, _| resources.contains(id));
+        self.vocabulary.resources.shrink_to_fit();
         names.extend(self.vocabulary.resources.values().flat_map(resource_names));
         self.vocabulary.names.retain(|name| names.contains(&name));
         self.pruned_to = size(&self.vocabulary);

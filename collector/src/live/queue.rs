@@ -21,7 +21,7 @@ pub const MAX_QUEUED_BATCHES: usize = 1024;
 pub const MAX_QUEUED_BYTES: usize = MEMORY_BYTES / REQUEST_SHARE;
 
 /// Of either bound, the part that is free in a queue that is about to turn senders away: one in this many.
-const NEARLY_FULL: usize = 8;
+const NEARLY_FULL: usize = 4;
 
 /// When a sender that was turned away should come again: the owner empties a full queue in less.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -22,6 +22,8 @@ pub struct Status {
     pub pending_traces: u64,
     /// Their spans.
     pub pending_spans: u64,
+    /// Bytes that they take.
+    pub pending_bytes: u64,
     /// Spans that came after their trace had settled.
     pub late_spans: u64,
     /// Spans that came again after their trace had settled. Those that came again before are counted in the graph.

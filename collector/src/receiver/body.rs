@@ -51,6 +51,7 @@ async fn take(body: &mut Body, budget: &Budget, limit: usize) -> Result<Admitted
         return Err(too_large(limit));
     }
     let mut grant = budget.grant();
+    grant.check(body.size_hint().lower() as usize).map_err(admission)?;
     // Most bodies come in one piece, which needs no second place.
     let mut first = Bytes::new();
     let mut bytes = Vec::new();

@@ -18,12 +18,19 @@ pub(super) const ACCEPTED: &str = "identity,gzip,zstd";
 /// How many bytes are asked for at a time.
 const STEP_BYTES: usize = 64 << 10;
 
+/// Whether headers that name `compression` say that a body is compressed.
+pub(super) fn is_compressed(compression: &str) -> bool {
+    !matches!(compression, "" | "identity")
+}
+
 /// Decompresses a body whose headers say that it is compressed as `compression`.
 pub(super) fn decompress(body: Admitted, compression: &str, limits: &Limits) -> Result<Admitted, Problem> {
+    if !is_compressed(compression) {
+        return Ok(body);
+    }
     let Admitted { bytes: compressed, mut grant } = body;
     let paid = grant.bytes();
     let bytes = match compression {
-        "" | "identity" => return Ok(Admitted { bytes: compressed, grant }),
         "gzip" | "x-gzip" => {
             grant.grow(DECODER_BYTES).map_err(admission)?;
             read_all("gzip", MultiGzDecoder::new(&compressed[..]), &mut grant, limits)?

@@ -5,30 +5,44 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spanlint_graph::{BatchBuilder, Reading, SpanBatch, SpanVisitor};
 
-use super::Receiver;
-use super::body::Admitted;
+use super::body::{Admitted, admission};
 use super::counters::OpenSpans;
 use super::encode::{Encoding, PartialSuccess};
 use super::meter::{Meter, Metered, too_many};
 use super::problem::Problem;
+use super::{Receiver, compression};
 use crate::budget::Grant;
 use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf, redacted, zipkin_json};
 use crate::durable::Content;
 use crate::live::{Busy, RETRY_AFTER};
 
+/// How many times the size of a request its spans take, as things are.
+const SPANS_FACTOR: usize = 2;
+
 impl Receiver {
-    /// Takes one request. Success means that its spans are in, but for those refused by name.
+    /// Takes one request, compressed as `compression` says. Success means that its spans are in, but for those refused by
+    /// name.
     pub(super) async fn export(
         &self,
         signal: Signal,
         encoding: Encoding,
-        mut request: Admitted,
+        request: Admitted,
+        compression: String,
     ) -> Result<PartialSuccess, Problem> {
-        let limit = self.limits.request_records;
-        let mut meter = Meter::new(&self.reading, &mut request.grant, limit);
-        let decoded = decode(signal, encoding, &request.bytes, &mut meter)
-            .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
-        let Metered { kept, spans } = meter.finish();
+        let (arrived, is_compressed) = (request.bytes.len(), compression::is_compressed(&compression));
+        let (limits, reading) = (self.limits, Arc::clone(&self.reading));
+        let limit = limits.request_records;
+        let read = move || {
+            let mut request = compression::decompress(request, &compression, &limits)?;
+            // Decoding is for nothing if there is no room for what comes of it.
+            request.grant.check(request.bytes.len() * SPANS_FACTOR).map_err(admission)?;
+            let mut meter = Meter::new(&reading, &mut request.grant, limit);
+            let decoded = decode(signal, encoding, &request.bytes, &mut meter)
+                .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
+            let metered = meter.finish();
+            Ok((request, metered, decoded))
+        };
+        let (request, Metered { kept, spans }, decoded) = self.turns.take(arrived, is_compressed, read).await?;
         let mut open = OpenSpans::new(&self.counters, spans);
         let (batch, grant) = match kept {
             Ok(_) if decoded.other_records() > limit => Err(too_many(decoded.other_records(), limit)),

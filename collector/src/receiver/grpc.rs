@@ -16,7 +16,7 @@ use http_body_util::{BodyExt as _, Full};
 use super::counters::OpenRequest;
 use super::encode::{self, Encoding, PartialSuccess};
 use super::problem::Problem;
-use super::{Receiver, body, compression, http as otlp_http};
+use super::{Receiver, body, http as otlp_http};
 use crate::decode::Signal;
 
 /// A flag and the length of the message.
@@ -77,14 +77,14 @@ async fn take(receiver: &Receiver, signal: Signal, request: Request) -> Result<P
         return Err(Problem::malformed(format!("the gRPC message has {found} bytes where it says {length}")));
     }
     let compression = otlp_http::text(&parts.headers, "grpc-encoding");
-    let message = match (is_compressed, &*compression) {
-        (false, _) => message,
+    let compression = match (is_compressed, &*compression) {
+        (false, _) => String::new(),
         (true, "" | "identity") => {
             return Err(Problem::malformed("the gRPC message is compressed, but grpc-encoding does not say how"));
         }
-        (true, compression) => compression::decompress(message, compression, &receiver.limits)?,
+        (true, _) => compression,
     };
-    receiver.export(signal, Encoding::Protobuf, message).await
+    receiver.export(signal, Encoding::Protobuf, message, compression).await
 }
 
 fn success(partial: &PartialSuccess) -> Response {

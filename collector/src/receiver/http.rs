@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, header};
 use super::counters::OpenRequest;
 use super::encode::{self, Encoding, PartialSuccess};
 use super::problem::Problem;
-use super::{Receiver, body, compression};
+use super::{Receiver, body};
 use crate::decode::Signal;
 
 /// Adds the routes.
@@ -49,8 +49,8 @@ async fn take(
     let content_type = text(&parts.headers, header::CONTENT_TYPE);
     let encoding = encoding.ok_or_else(|| Problem::unsupported_type(&content_type))?;
     let body = body::read(body, receiver.intake.budget(), &receiver.limits).await?;
-    let body = compression::decompress(body, &text(&parts.headers, header::CONTENT_ENCODING), &receiver.limits)?;
-    Ok((receiver.export(signal, encoding, body).await?, encoding))
+    let compression = text(&parts.headers, header::CONTENT_ENCODING);
+    Ok((receiver.export(signal, encoding, body, compression).await?, encoding))
 }
 
 async fn wrong_path(request: Request) -> Response {

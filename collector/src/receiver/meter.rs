@@ -22,7 +22,7 @@ const RECORD_BYTES: usize = size_of::<Span>() + 256;
 const TEXT_COPIES: usize = 2;
 
 /// How many bytes are asked for at a time.
-const STEP_BYTES: usize = 64 << 10;
+const STEP_BYTES: usize = 16 << 10;
 
 thread_local! {
     /// The builder of this thread's last request: what it has learned serves the next one of the same collector.

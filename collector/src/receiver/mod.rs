@@ -17,6 +17,7 @@ mod listen;
 mod meter;
 mod problem;
 mod tap;
+mod turns;
 mod zipkin;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use counters::{Counter, Counters};
 pub(crate) use export::decode_kept;
 pub use listen::{BindError, bind, serve, serve_router};
 pub use tap::{MAX_TAPPED_BYTES, MAX_TAPPED_REQUESTS, Tap, TapEncoding, Tapped};
+pub use turns::Turns;
 
 use spanlint_graph::Reading;
 
@@ -51,6 +53,8 @@ pub struct Receiver {
     pub counters: Arc<Counters>,
     /// What a request may cost.
     pub limits: Limits,
+    /// Where requests are decoded.
+    pub turns: Turns,
     /// Where a copy of every request goes that is taken, if anywhere.
     pub tap: Option<Tap>,
     /// What senders must show, if anything.

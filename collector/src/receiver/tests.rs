@@ -35,7 +35,19 @@ const TRACE_SERVICE: &str = "/opentelemetry.proto.collector.trace.v1.TraceServic
 fn receiver(limits: Limits) -> (Receiver, mpsc::Receiver<Queued>) {
     let (intake, queued) = queue(LiveSettings::default().request_bytes);
     let reading = Arc::new(Reading { redaction: Redaction::new(["http.*"]), ..Reading::default() });
-    (Receiver { intake, durable: None, counters: Arc::default(), limits, tap: None, token: None, reading }, queued)
+    (
+        Receiver {
+            intake,
+            durable: None,
+            counters: Arc::default(),
+            limits,
+            turns: Turns::default(),
+            tap: None,
+            token: None,
+            reading,
+        },
+        queued,
+    )
 }
 
 /// A receiver whose collector takes nothing any more.

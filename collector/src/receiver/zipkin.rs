@@ -2,6 +2,8 @@
 //!
 //! Zipkin has no partial success: spans that are refused are counted, their neighbours live.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -48,20 +50,27 @@ async fn take(receiver: &Receiver, request: Request) -> Result<(), Problem> {
     }
     let body = body::read(body, receiver.intake.budget(), &receiver.limits).await?;
     let compression = otlp_http::text(&parts.headers, header::CONTENT_ENCODING);
-    receiver.export_zipkin(compression::decompress(body, &compression, &receiver.limits)?).await
+    receiver.export_zipkin(body, compression).await
 }
 
 impl Receiver {
-    async fn export_zipkin(&self, mut request: Admitted) -> Result<(), Problem> {
-        let pieces = request.bytes.len() * PIECES_FACTOR;
-        request.grant.grow(pieces).map_err(admission)?;
-        let mut meter = Meter::new(&self.reading, &mut request.grant, self.limits.request_records);
-        let decoded = zipkin_json::decode(&request.bytes, &mut meter).map_err(|error| match error {
-            DecodeError::ZipkinV1 => Problem::malformed(error.to_string()),
-            error => Problem::malformed(format!("not spans of Zipkin v2: {error}")),
-        })?;
-        let Metered { kept, spans } = meter.finish();
-        request.grant.shrink(pieces);
+    async fn export_zipkin(&self, request: Admitted, compression: String) -> Result<(), Problem> {
+        let (arrived, is_compressed) = (request.bytes.len(), compression::is_compressed(&compression));
+        let (limits, reading) = (self.limits, Arc::clone(&self.reading));
+        let read = move || {
+            let mut request = compression::decompress(request, &compression, &limits)?;
+            let pieces = request.bytes.len() * PIECES_FACTOR;
+            request.grant.grow(pieces).map_err(admission)?;
+            let mut meter = Meter::new(&reading, &mut request.grant, limits.request_records);
+            let decoded = zipkin_json::decode(&request.bytes, &mut meter).map_err(|error| match error {
+                DecodeError::ZipkinV1 => Problem::malformed(error.to_string()),
+                error => Problem::malformed(format!("not spans of Zipkin v2: {error}")),
+            })?;
+            let metered = meter.finish();
+            request.grant.shrink(pieces);
+            Ok((request, metered, decoded))
+        };
+        let (request, Metered { kept, spans }, decoded) = self.turns.take(arrived, is_compressed, read).await?;
         let mut open = OpenSpans::new(&self.counters, spans);
         let (batch, grant) = kept.inspect_err(|problem| open.refuse(problem))?;
         let refused = batch.refused;

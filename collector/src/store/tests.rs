@@ -5,20 +5,20 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::{Sent, child, root, spans};
 
-fn trace(id: u128) -> Trace {
-    Trace::new(spans(&[root(id, 1)]))
+/// What a span weighs.
+const SPAN: usize = 100;
+
+fn weighed(sent: &[Sent]) -> Weighed {
+    Weighed { trace: Trace::new(spans(sent)), bytes: sent.len() * SPAN }
 }
 
-/// The bytes of a stored trace of one span.
-fn bytes_of_one() -> usize {
-    let mut store = TraceStore::new(0);
-    store.insert(trace(1));
-    store.bytes()
+fn trace(id: u128) -> Weighed {
+    weighed(&[root(id, 1)])
 }
 
 /// A store for four traces, of which it keeps three when it makes room.
 fn store_of_four() -> TraceStore {
-    TraceStore::new(bytes_of_one() * 4)
+    TraceStore::new(SPAN * 4)
 }
 
 fn ids(ids: &[u128]) -> BTreeSet<TraceId> {
@@ -65,7 +65,7 @@ fn too_many_cited_are_counted() {
 fn late_spans_join_their_trace() {
     let mut store = store_of_four();
     store.insert(trace(1));
-    store.insert(Trace::new(spans(&[child(1, 2, 1)])));
+    store.insert(weighed(&[child(1, 2, 1)]));
     assert_eq!(store.len(), 1);
     assert_eq!(store.get(TraceId(1)), Some(Trace::new(spans(&[root(1, 1), child(1, 2, 1)]))));
     assert_eq!(store.get(TraceId(2)), None);
@@ -75,10 +75,10 @@ proptest! {
     /// Whatever comes and whatever is cited: bytes are exact and bounded, and nobody cited goes while they fit.
     #[test]
     fn cited_traces_stay(steps in prop::collection::vec((1..40u128, 1..4u64, prop::collection::btree_set(1..40u128, 0..6)), 1..80)) {
-        let mut store = TraceStore::new(bytes_of_one() * 30);
+        let mut store = TraceStore::new(SPAN * 30);
         for (id, span_count, cited) in steps {
             let sent: Vec<Sent> = (1..=span_count).map(|span| root(id, span)).collect();
-            store.insert(Trace::new(spans(&sent)));
+            store.insert(weighed(&sent));
             let cited: BTreeSet<TraceId> = cited.into_iter().map(TraceId).filter(|id| store.traces.contains_key(id)).collect();
             let cited_bytes: usize = cited.iter().map(|id| store.traces[id].bytes).sum();
             if store.is_full() {

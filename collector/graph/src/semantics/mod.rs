@@ -121,6 +121,9 @@ impl BatchBuilder {
         self.sender = Arc::default();
         // The next batch is likely to be as long as this one.
         let next = Vec::with_capacity(self.batch.spans.len().min(MAX_RESERVED_SPANS));
+        if self.batch.spans.capacity() > 2 * self.batch.spans.len() {
+            self.batch.spans.shrink_to_fit();
+        }
         std::mem::replace(&mut self.batch, SpanBatch { spans: next, ..SpanBatch::default() })
     }
 
