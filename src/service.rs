@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use spanlint_collector::durable::{Recovery, Retention};
 use spanlint_collector::live::LiveSettings;
 use spanlint_collector::{Collector, CollectorConfig};
@@ -22,8 +23,17 @@ use crate::output;
 use crate::safety;
 use crate::session::{Frame, Session};
 
-/// The runtime of every command that serves.
+/// The most files and connections that a command that serves asks the system for: every place of every port, and some.
+const MAX_OPEN_FILES: u64 = 8192;
+
+/// The runtime of every command that serves. Where the system lets programs have few open files unless they ask, it asks.
 pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if let Some(few) = current.filter(|&current| current < MAX_OPEN_FILES) {
+        let more = maximum.unwrap_or(MAX_OPEN_FILES).clamp(few, MAX_OPEN_FILES);
+        // Without them, connections wait.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(more), maximum });
+    }
     runtime::Builder::new_multi_thread().enable_all().build()
 }
 

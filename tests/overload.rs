@@ -23,8 +23,12 @@ const MEMORY_MIB: u64 = 512;
 /// How soon everything is as before.
 const RECOVERY: Duration = Duration::from_secs(5);
 
-/// How long a sender among too many may wait for an answer, but for one in a hundred: exporters give up after this.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How many times as long one of a hundred answers may take for a sender of little among ten times too many, as it takes
+/// beside programs that only keep every core busy.
+const SLOWDOWN: u32 = 2;
+
+/// What may come on top: a machine that does other things as well holds up anybody for a moment.
+const HICCUP: Duration = Duration::from_millis(50);
 
 /// How much there is of everything.
 struct Size {
@@ -319,10 +323,34 @@ fn many_services(collector: &Collector, services: usize) {
 fn load(collector: &Collector, time: Duration) {
     let few = thread::available_parallelism().map_or(2, usize::from);
     let at_rest = others_wait(collector, 0, time / 4);
+    // The senders take as much of the machine as the collector; that is not its fault.
+    let beside_others = beside_busy_programs(few * 2, || others_wait(collector, 0, time / 4));
     let busy = others_wait(collector, few, time);
     let overloaded = others_wait(collector, few * 10, time);
-    assert!(overloaded < PATIENCE, "others wait {overloaded:?}");
-    println!("others wait {at_rest:?} at rest, {busy:?} beside {few} senders, {overloaded:?} beside {}", few * 10);
+    println!(
+        "others wait {at_rest:?} at rest, {beside_others:?} on a busy machine, {busy:?} beside {few} senders, \
+         {overloaded:?} beside {}",
+        few * 10
+    );
+    let most = beside_others * SLOWDOWN + HICCUP;
+    assert!(overloaded <= most, "others wait {overloaded:?} where {most:?} is the most");
+}
+
+/// What `measure` answers while `threads` of this program do nothing of use as fast as they can.
+fn beside_busy_programs<T>(threads: usize, measure: impl FnOnce() -> T) -> T {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::black_box(spans(0..512));
+                }
+            });
+        }
+        let measured = measure();
+        is_over.store(true, Ordering::Relaxed);
+        measured
+    })
 }
 
 /// How long one of a hundred answers takes for a sender of one span at a time while `senders` send as fast as they can.

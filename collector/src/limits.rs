@@ -99,6 +99,9 @@ pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be silent; HTTP/2 clients answer pings meanwhile.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// How long it may be silent while others wait for its place.
+pub const CROWDED_IDLE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How often an HTTP/2 client is pinged, and how long it may take to answer.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(20);
 

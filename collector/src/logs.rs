@@ -3,8 +3,9 @@
 //! When the store is full, the lines of traces that were not heard of for the longest go first, those of cited traces
 //! last. Lines of no trace are among themselves, the oldest go first. Nobody judges by log lines.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use spanlint_graph::hash::{HashMap, HashSet};
 use spanlint_graph::{LogLine, TraceId};
 
 use crate::size::{TRACE_BYTES, allocated, detail_bytes};
@@ -49,7 +50,7 @@ impl LogStore {
     pub fn new(limit_bytes: usize) -> Self {
         Self {
             limit_bytes,
-            traces: HashMap::new(),
+            traces: HashMap::default(),
             without_trace: VecDeque::new(),
             bytes: 0,
             bytes_without_trace: 0,
@@ -99,7 +100,7 @@ impl LogStore {
     }
 
     /// Drops the lines of traces until a quarter of the store is free, so that making room is rare.
-    pub fn make_room(&mut self, cited: &BTreeSet<TraceId>) {
+    pub fn make_room(&mut self, cited: &HashSet<TraceId>) {
         let mut order: Vec<(bool, u64, TraceId)> =
             self.traces.iter().map(|(id, trace)| (cited.contains(id), trace.age, *id)).collect();
         order.sort_unstable();
@@ -196,7 +197,7 @@ mod tests {
     fn the_store_stays_bounded_and_cited_traces_go_last() {
         let limit = 40 * line_bytes(&line(1, 1, "x"));
         let mut store = LogStore::new(limit);
-        let cited = BTreeSet::from([TraceId(1)]);
+        let cited = HashSet::from_iter([TraceId(1)]);
         for trace in 1..1_000 {
             store.insert(line(trace, trace as u64, "x"));
             store.insert(line(0, trace as u64, "x"));

@@ -5,10 +5,9 @@
 //! and the cited ones only when they alone are too much. So a trace that a new graph cites was never lost before
 //! anyone could have known.
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
-use spanlint_graph::hash::HashMap;
+use spanlint_graph::hash::{HashMap, HashSet};
 use spanlint_graph::{Span, Trace, TraceId};
 
 use crate::assemble::Weighed;
@@ -44,9 +43,9 @@ struct Stored {
 #[derive(Debug, Default)]
 pub struct Pins {
     /// Those that a published graph cites.
-    pub cited: BTreeSet<TraceId>,
-    /// Those that it may cite when older ones leave the window.
-    pub next: BTreeSet<TraceId>,
+    pub cited: HashSet<TraceId>,
+    /// Those that it may cite when newer ones come in or older ones leave the window.
+    pub next: HashSet<TraceId>,
 }
 
 impl TraceStore {
@@ -89,9 +88,11 @@ impl TraceStore {
         self.bytes > self.limit_bytes
     }
 
-    /// Evicts traces until a quarter of the store is free, so that making room is rare.
-    pub fn make_room(&mut self, pins: &Pins) {
-        let rank = |id: &TraceId| if pins.cited.contains(id) { CITED } else { u8::from(pins.next.contains(id)) };
+    /// Evicts traces until a quarter of the store is free, so that making room is rare; those of `new` facts, which no
+    /// graph has yet, go as late as the cited ones.
+    pub fn make_room(&mut self, pins: &Pins, new: &HashSet<TraceId>) {
+        let is_cited = |id: &TraceId| pins.cited.contains(id) || new.contains(id);
+        let rank = |id: &TraceId| if is_cited(id) { CITED } else { u8::from(pins.next.contains(id)) };
         let mut order: Vec<(u8, u64, TraceId)> =
             self.traces.iter().map(|(id, stored)| (rank(id), stored.age, *id)).collect();
         order.sort_unstable();

@@ -16,10 +16,11 @@
 mod block;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use spanlint_graph::facts::FactLimits;
+use spanlint_graph::hash::HashSet;
 use spanlint_graph::span::Resource;
 use spanlint_graph::{Facts, Fold, Name, Trace, TraceId, Vocabulary, Window};
 
@@ -181,14 +182,19 @@ impl Windows {
 
     /// The traces that may be cited as long as these buckets and minutes live: one that leaves brings the exemplars of
     /// the others forward. As of the last [`Windows::advance`].
-    pub fn exemplars(&mut self) -> BTreeSet<TraceId> {
+    pub fn exemplars(&mut self) -> HashSet<TraceId> {
         let first_minute = first_bucket(Window::QuarterHour, self.current) / MINUTE;
         let minutes = self.minutes.range_mut(first_minute..).map(|(_, block)| block);
-        let mut all = BTreeSet::new();
+        let mut all = HashSet::default();
         for block in self.buckets.values_mut().chain(minutes) {
             all.extend(block.exemplars());
         }
         all
+    }
+
+    /// The traces that the next [`Windows::advance`] may bring forward.
+    pub fn new_exemplars(&self) -> HashSet<TraceId> {
+        self.new.values().flat_map(Facts::exemplar_traces).collect()
     }
 
     /// Visits every name that any facts refer to.

@@ -1,6 +1,5 @@
 //! The one that owns the assembler, the window, the store and the vocabulary, as a pure state machine.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,6 +122,8 @@ pub(super) struct Owner {
     /// Whether the window changed since its graphs were published.
     is_graph_old: bool,
     published: Arc<Published>,
+    /// What the store keeps longest; none since windows or graphs have changed.
+    pins: Option<Pins>,
 }
 
 impl Owner {
@@ -140,6 +141,7 @@ impl Owner {
             rate: SpanRate::default(),
             is_graph_old: false,
             published: Arc::new(Published { window: settings.window, ..Published::default() }),
+            pins: None,
         }
     }
 
@@ -174,6 +176,7 @@ impl Owner {
             self.published.environments.clone()
         };
         self.published = Arc::new(Published { at_ns: now.unix_ns, window: self.shown, environments, readings, status });
+        self.pins = None;
         Some(Arc::clone(&self.published))
     }
 
@@ -254,22 +257,25 @@ impl Owner {
             };
             self.store.insert(weighed);
             if self.store.is_full() {
-                self.make_room(now);
+                self.make_room();
             }
         }
     }
 
-    /// Brings the pins up to date before anything is thrown away, so that no graph cites a trace that is gone.
-    fn make_room(&mut self, now: Moment) {
-        self.advance(now);
-        let cited = self.cited();
-        let mut next = self.windows.exemplars();
-        next.extend(self.windows.live(Window::All).exemplar_traces());
-        self.store.make_room(&Pins { cited, next });
+    /// Makes room in the store for what is stored next. Nothing goes before its time that a graph may cite: the pins are
+    /// those of the windows and graphs as they are, and what is not folded into them yet comes on top.
+    fn make_room(&mut self) {
+        let pins = self.pins.take().unwrap_or_else(|| {
+            let mut next = self.windows.exemplars();
+            next.extend(self.windows.live(Window::All).exemplar_traces());
+            Pins { cited: self.cited(), next }
+        });
+        self.store.make_room(&pins, &self.windows.new_exemplars());
+        self.pins = Some(pins);
     }
 
-    fn cited(&self) -> BTreeSet<TraceId> {
-        let mut cited = self.windows.live(self.shown).exemplar_traces();
+    fn cited(&self) -> HashSet<TraceId> {
+        let mut cited: HashSet<TraceId> = self.windows.live(self.shown).exemplar_traces().into_iter().collect();
         cited.extend(self.published.environments.iter().flat_map(|graph| graph.exemplar_traces()));
         cited
     }
@@ -294,6 +300,7 @@ impl Owner {
     }
 
     fn advance(&mut self, now: Moment) {
+        self.pins = None;
         self.is_graph_old |= self.windows.advance(now.unix_ns)[self.shown.index()];
     }
 

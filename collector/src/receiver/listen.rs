@@ -16,11 +16,11 @@ use tokio::task::JoinSet;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use super::idle::Idle;
+use super::idle::{Idle, Patience};
 use super::{Receiver, router};
 use crate::limits::{
-    HEADER_READ_TIMEOUT, HTTP2_FRAME_BYTES, HTTP2_WINDOW_BYTES, KEEP_ALIVE, Limits, MAX_CONCURRENT_STREAMS,
-    MAX_HEADER_BYTES, MAX_HEADERS, MAX_RESET_STREAMS, SHUTDOWN_TIMEOUT,
+    CROWDED_IDLE_TIMEOUT, HEADER_READ_TIMEOUT, HTTP2_FRAME_BYTES, HTTP2_WINDOW_BYTES, KEEP_ALIVE, Limits,
+    MAX_CONCURRENT_STREAMS, MAX_HEADER_BYTES, MAX_HEADERS, MAX_RESET_STREAMS, SHUTDOWN_TIMEOUT,
 };
 use crate::tls::Tls;
 
@@ -33,6 +33,9 @@ const WANTS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain;
 
 /// How long to wait after the system could not hand over a connection, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// It is crowded when fewer places are free than one in this many.
+const CROWDED: usize = 8;
 
 /// Why an address cannot be listened on, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +83,12 @@ pub async fn serve_router(
     shutdown: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(limits.connections));
-    let idle_timeout = limits.idle_timeout;
+    let patience = Patience {
+        places: Arc::clone(&places),
+        few: limits.connections / CROWDED,
+        timeout: limits.idle_timeout,
+        crowded: CROWDED_IDLE_TIMEOUT,
+    };
     let builder = builder();
     let mut connections = JoinSet::new();
     loop {
@@ -98,7 +106,7 @@ pub async fn serve_router(
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "cannot send small answers at once");
                 }
-                let stream = Idle::new(stream, idle_timeout);
+                let stream = Idle::new(stream, patience.clone());
                 let (tls, router, builder, shutdown) = (tls.clone(), router.clone(), builder.clone(), shutdown.clone());
                 connections.spawn(async move {
                     match tls {

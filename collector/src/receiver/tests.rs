@@ -24,6 +24,7 @@ use tonic::codec::CompressionEncoding;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::budget::{Budget, Grant};
 use crate::decode::oracle::one_span;
 use crate::live::{LiveSettings, Queued, queue};
 
@@ -203,16 +204,19 @@ async fn memory_is_asked_for_before_it_is_spent() {
     let (receiver, mut queued) = receiver(Limits::default());
     let bytes = request(false).encode_to_vec();
     let budget = receiver.intake.budget();
-    let mut others = budget.grant();
-    others.grow(budget.limit() - bytes.len()).unwrap();
-    // Read, but not decoded: its spans cannot be counted as accepted or rejected.
+    let others = all_but(bytes.len() * 4, budget);
+    // Read and decoded, but not kept.
     let response = post(&receiver, "/v1/traces", PROTOBUF, bytes.clone()).await;
     assert_eq!((response.status(), spans(&receiver)), (StatusCode::SERVICE_UNAVAILABLE, [0, 0, 1]));
-    others.grow(1).unwrap();
-    let response = post(&receiver, "/v1/traces", PROTOBUF, bytes.clone()).await;
-    assert_eq!((response.status(), spans(&receiver)), (StatusCode::SERVICE_UNAVAILABLE, [0, 0, 1]));
+    drop(others);
+    // Read, but not decoded; then not even read.
+    for free in [bytes.len(), bytes.len() - 1] {
+        let _others = all_but(free, budget);
+        let response = post(&receiver, "/v1/traces", PROTOBUF, bytes.clone()).await;
+        assert_eq!((response.status(), spans(&receiver)), (StatusCode::SERVICE_UNAVAILABLE, [0, 0, 1]));
+    }
     let compressed = compress(&bytes);
-    others.shrink(compressed.len());
+    let others = all_but(compressed.len(), budget);
     let headers = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
     let response = send(&receiver, "/v1/traces", &headers, compressed).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -224,7 +228,18 @@ async fn memory_is_asked_for_before_it_is_spent() {
     drop(queued.try_recv().unwrap());
     assert_eq!(budget.used(), 0);
     let counters = &receiver.counters;
-    assert_eq!((counters.requests.get(), counters.retry_requests.get(), counters.accepted_requests.get()), (4, 3, 1));
+    assert_eq!((counters.requests.get(), counters.retry_requests.get(), counters.accepted_requests.get()), (5, 4, 1));
+}
+
+/// What others have, in pieces so small that they may have everything.
+fn all_but(free: usize, budget: &Budget) -> Vec<Grant> {
+    let mut grants = Vec::new();
+    while budget.limit() - budget.used() > free {
+        let mut grant = budget.grant();
+        grant.grow((budget.limit() - budget.used() - free).min(64 << 10)).unwrap();
+        grants.push(grant);
+    }
+    grants
 }
 
 #[tokio::test]

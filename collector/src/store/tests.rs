@@ -21,13 +21,13 @@ fn store_of_four() -> TraceStore {
     TraceStore::new(SPAN * 4)
 }
 
-fn ids(ids: &[u128]) -> BTreeSet<TraceId> {
+fn ids(ids: &[u128]) -> HashSet<TraceId> {
     ids.iter().copied().map(TraceId).collect()
 }
 
 #[track_caller]
 fn check(store: &TraceStore, expected: &[u128]) {
-    let kept: BTreeSet<TraceId> = store.traces.keys().copied().collect();
+    let kept: HashSet<TraceId> = store.traces.keys().copied().collect();
     assert_eq!(kept, ids(expected));
 }
 
@@ -39,7 +39,7 @@ fn the_oldest_go_first() {
         store.insert(trace(id));
     }
     assert!(store.is_full());
-    store.make_room(&Pins::default());
+    store.make_room(&Pins::default(), &HashSet::default());
     check(&store, &[3, 4, 5]);
 }
 
@@ -47,7 +47,7 @@ fn the_oldest_go_first() {
 fn the_cited_go_last() {
     let mut store = store_of_four();
     (1..=5).for_each(|id| store.insert(trace(id)));
-    store.make_room(&Pins { cited: ids(&[1, 99]), next: ids(&[2]) });
+    store.make_room(&Pins { cited: ids(&[1, 99]), next: ids(&[2]) }, &HashSet::default());
     check(&store, &[1, 2, 5]);
     assert_eq!(store.evicted_exemplars(), 0);
 }
@@ -56,7 +56,7 @@ fn the_cited_go_last() {
 fn too_many_cited_are_counted() {
     let mut store = store_of_four();
     (1..=5).for_each(|id| store.insert(trace(id)));
-    store.make_room(&Pins { cited: ids(&[1, 2, 3, 4]), next: ids(&[5]) });
+    store.make_room(&Pins { cited: ids(&[1, 2, 3]), next: ids(&[5]) }, &ids(&[4]));
     check(&store, &[2, 3, 4]);
     assert_eq!(store.evicted_exemplars(), 2);
 }
@@ -79,11 +79,11 @@ proptest! {
         for (id, span_count, cited) in steps {
             let sent: Vec<Sent> = (1..=span_count).map(|span| root(id, span)).collect();
             store.insert(weighed(&sent));
-            let cited: BTreeSet<TraceId> = cited.into_iter().map(TraceId).filter(|id| store.traces.contains_key(id)).collect();
+            let cited: HashSet<TraceId> = cited.into_iter().map(TraceId).filter(|id| store.traces.contains_key(id)).collect();
             let cited_bytes: usize = cited.iter().map(|id| store.traces[id].bytes).sum();
             if store.is_full() {
                 let evicted = store.evicted_exemplars();
-                store.make_room(&Pins { cited: cited.clone(), next: BTreeSet::new() });
+                store.make_room(&Pins { cited: cited.clone(), next: HashSet::default() }, &HashSet::default());
                 prop_assert!(!store.is_full());
                 if cited_bytes <= store.limit_bytes / 4 * 3 {
                     prop_assert!(cited.iter().all(|id| store.traces.contains_key(id)));

@@ -140,9 +140,9 @@ fn exemplars_of_every_bucket_are_known_before_they_come_forward() {
     add(&mut windows, 1, START, START);
     add(&mut windows, 2, START + 60, START + 60);
     windows.advance(at(START + 60));
-    assert_eq!(windows.exemplars(), BTreeSet::from([TraceId(1), TraceId(2)]));
+    assert_eq!(windows.exemplars(), HashSet::from_iter([TraceId(1), TraceId(2)]));
     windows.advance(at(START + 900));
-    assert_eq!(windows.exemplars(), BTreeSet::from([TraceId(2)]));
+    assert_eq!(windows.exemplars(), HashSet::from_iter([TraceId(2)]));
 }
 
 #[test]
