@@ -76,7 +76,6 @@ impl Sender {
 fn check(sender: &Sender, place: &str, counted: usize, before: usize) {
     let allocated = ALLOCATOR.allocated() - before;
     let shown = format!("{} {place}: {} KiB allocated, {} counted", sender.name, allocated >> 10, counted >> 10);
-    println!("{shown}");
     assert!((allocated..2 * allocated).contains(&counted), "{shown}");
 }
 
