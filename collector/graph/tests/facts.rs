@@ -113,6 +113,11 @@ fn fan_out_counts_calls_without_statements_and_divides_by_the_messages_of_a_batc
     assert_eq!(only(&operation(&consumed, "process in").facts.fan_out), 2);
     let relay = graph("a server \"x\" 0+99\n  a client \"GET\" 0+90 server.address=b");
     assert_eq!(operation(&relay, "x").facts.relays, 1);
+    let alone = graph("a client \"GET\" 0+90 server.address=b");
+    assert_eq!(operation(&alone, "GET").facts.relays, 0);
+    let shard = |each: u64| format!("  a client \"GET\" TIME server.address=b-{each}\n");
+    let shards = graph(&format!("a server \"x\" 0+99\n{}", one_after_another(9, 5, shard)));
+    assert_eq!((only(&operation(&shards, "x").facts.fan_out), operation(&shards, "x").facts.relays), (1, 0));
     let nowhere = graph("a server \"x\" 0+99\n  a client \"GET\" 0+90");
     assert_eq!((operation(&nowhere, "x").facts.relays, only(&operation(&nowhere, "x").facts.fan_out)), (0, 0));
 }

@@ -51,6 +51,26 @@ fn edge_kind(kind: SpanKind, inputs: &Inputs<'_>) -> EdgeKind {
     }
 }
 
+/// Names of spans with which client libraries tell how a connection came to be and how bytes went over it.
+const CONNECTION_STEPS: [&str; 9] = [
+    "http.connect",
+    "http.dns",
+    "http.getconn",
+    "http.headers",
+    "http.receive",
+    "http.send",
+    "http.tls",
+    "tcp.connect",
+    "tls.connect",
+];
+
+/// Whether a span is a step of a call, and none itself: a name is looked up, a connection opened. What asks for
+/// something says by which protocol.
+pub(super) fn is_connection_step(inputs: &Inputs<'_>) -> bool {
+    (inputs.name.starts_with("dns.") || CONNECTION_STEPS.contains(&&*inputs.name))
+        && edge_kind(SpanKind::Client, inputs) == EdgeKind::Other
+}
+
 /// Whether an older library says that it speaks gRPC: `component = gRPC`.
 pub(super) fn is_rpc_component(inputs: &Inputs<'_>) -> bool {
     let component = inputs.text(Field::Component);

@@ -30,9 +30,16 @@ pub(super) fn read(inputs: &Inputs<'_>, names: &mut NameTable) -> (Call, bool) {
     let collection = inputs.text(Field::DbCollection);
     let template = match &*inputs.text(Field::DbSummary) {
         "" if speaks_sql(&system) && !statement.template.is_empty() => statement.template.clone(),
-        "" if !operation.is_empty() || !collection.is_empty() => format!("{operation} {collection}").trim().to_owned(),
+        "" if !collection.is_empty() => format!("{operation} {collection}").trim().to_owned(),
+        "" if !speaks_sql(&system) && !operation.is_empty() => operation.clone().into_owned(),
         "" if !statement.template.is_empty() => statement.template.clone(),
-        "" => inputs.name.clone().into_owned(),
+        // Two that are only known to be statements of one database are not known to be one statement.
+        "" => {
+            let known = [&*system, &*inputs.text(Field::DbSystem), &*namespace];
+            let mut told = [&operation, &inputs.name].into_iter();
+            let told = told.find(|text| sql::tells_what_is_asked(text, &known));
+            told.map(|text| text.clone().into_owned()).unwrap_or_default()
+        }
         summary => summary.to_owned(),
     };
     let by_operation = sql::access_of_operation(&operation);

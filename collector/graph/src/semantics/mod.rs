@@ -241,8 +241,8 @@ fn read_shape(inputs: &Inputs<'_>, (id, resource): (ResourceId, &Resource), name
     }
 }
 
-/// The messaging operation decides over the kind, and a span without a kind that speaks of a datastore or of a
-/// request it makes is a call.
+/// The messaging operation decides over the kind, a span without a kind that speaks of a datastore or of a request it
+/// makes is a call, and a step of making a connection is none.
 fn effective_kind(inputs: &Inputs<'_>) -> SpanKind {
     match &*inputs.text(Field::MessagingOperation) {
         "send" | "publish" => return SpanKind::Producer,
@@ -256,6 +256,7 @@ fn effective_kind(inputs: &Inputs<'_>) -> SpanKind {
         SpanKind::Unspecified if inputs.has(Field::HttpRoute) => SpanKind::Server,
         SpanKind::Unspecified if inputs.has(Field::HttpMethod) && inputs.has(Field::Url) => SpanKind::Client,
         SpanKind::Unspecified if inputs.has(Field::PeerService) => SpanKind::Client,
+        SpanKind::Client if call::is_connection_step(inputs) => SpanKind::Internal,
         _ => kind,
     }
 }

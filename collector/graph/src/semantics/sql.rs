@@ -7,7 +7,7 @@ mod tokens;
 mod words;
 
 use self::tokens::{Token, Tokens};
-pub(super) use self::words::{access_of_operation, is_driver_step, is_set_up_operation};
+pub(super) use self::words::{access_of_operation, is_driver_step, is_set_up_operation, tells_what_is_asked};
 use crate::facts::bounded::stable_hash;
 use crate::span::Access;
 

@@ -127,10 +127,47 @@ fn set_up_is_told() {
     check(&[("db.operation", "pg-pool.connect")], true);
     check(&[("db.statement", "SELECT a FROM b")], false);
     check(&[("db.operation", "SELECT")], false);
-    for (step, expected) in [("sql.rows", true), ("sql.conn.prepare", true), ("sql.conn.query", false)] {
+    let steps = [
+        ("sql.rows", true),
+        ("sql.conn.prepare", true),
+        ("sql.conn.query", false),
+        ("PDO::prepare", true),
+        ("PDOStatement::execute", false),
+    ];
+    for (step, expected) in steps {
         let span = read(SpanKind::Client, step, &[("db.system", "mysql"), ("db.statement", "SELECT a FROM b")]);
         assert_eq!(span.span().marks.has(Marks::SET_UP), expected, "{step}");
     }
+}
+
+#[test]
+fn what_is_asked_of_a_database_is_told_by_more_than_the_driver_and_the_database() {
+    let check = |name: &str, pairs: &[(&str, &str)], expected: &str| {
+        let pairs = [&[("db.system", "mssql"), ("db.name", "orders")], pairs].concat();
+        let read = read(SpanKind::Client, name, &pairs);
+        assert_eq!(read.text(read.call().template), expected, "{name} {pairs:?}");
+    };
+    check("orders", &[], "");
+    check("SELECT orders", &[], "");
+    check("PDOStatement::execute", &[], "");
+    check("query", &[("db.operation", "SELECT")], "");
+    check("SELECT lines", &[("db.operation", "SELECT")], "SELECT lines");
+    check("SELECT orders.lines", &[], "SELECT orders.lines");
+    check("load lines", &[], "load lines");
+    check("orders", &[("db.operation", "SELECT"), ("db.sql.table", "lines")], "SELECT lines");
+    check("orders", &[("db.statement", "SELECT a FROM lines")], "SELECT a FROM lines");
+}
+
+#[test]
+fn steps_of_a_connection_are_no_calls() {
+    let check = |name: &str, pairs: &[(&str, &str)], expected| {
+        assert_eq!(read(SpanKind::Client, name, pairs).span().shape.kind, expected, "{name}");
+    };
+    check("dns.lookup", &[("peer.ipv4", "10.1.2.3")], SpanKind::Internal);
+    check("http.getconn", &[("http.host", "cart:8080")], SpanKind::Internal);
+    check("tcp.connect", &[("net.peer.name", "cart"), ("net.peer.port", "8080")], SpanKind::Internal);
+    check("http.send", &[("http.method", "GET"), ("http.url", "http://cart/a")], SpanKind::Client);
+    check("cart.connect", &[("net.peer.name", "cart")], SpanKind::Client);
 }
 
 #[test]

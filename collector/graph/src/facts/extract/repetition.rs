@@ -8,7 +8,7 @@ use crate::facts::{
 };
 use crate::marks::Marks;
 use crate::name::Name;
-use crate::span::{Access, EdgeKind, NodeKey, Span};
+use crate::span::{Access, EdgeKind, NodeKey, Span, SpanKind};
 
 /// How many failures of one group of calls wait for the attempt that follows them.
 const MAX_OPEN_FAILURES: usize = 256;
@@ -64,6 +64,7 @@ impl EnvironmentFacts {
                 self.add_edge_of_request(reading, request, calls, &edge, of_trace);
             }
         }
+        self.add_relay(reading, request, span, &fan_out);
         if fan_out.remote >= MIN_FAN_OUT {
             fan_out.remote -= scattered(reading, own);
         }
@@ -201,14 +202,20 @@ impl EnvironmentFacts {
         }
     }
 
+    /// A request that its own call opens shows nothing of what its service does beside that.
+    fn add_relay(&mut self, reading: &Reading<'_>, request: usize, span: &Span, fan_out: &FanOut) {
+        let is_seen = !matches!(span.shape.kind, SpanKind::Client | SpanKind::Producer);
+        let others = fan_out.messages + fan_out.statements + fan_out.unknown;
+        let facts = self.operations.entry(reading.operation(request));
+        facts.relays += u64::from(is_seen && fan_out.remote == 1 && others == 0);
+    }
+
     fn add_fan_out(&mut self, reading: &Reading<'_>, request: usize, span: &Span, fan_out: &FanOut) {
         let is_message = reading.calls.requests[request].entry == Entry::Message;
         let taken = if is_message { u64::from(span.batch.max(1)) } else { 1 };
         let facts = self.operations.entry(reading.operation(request));
         let remote = fan_out.remote.div_ceil(taken);
         let children = (fan_out.remote + fan_out.messages).div_ceil(taken);
-        let others = fan_out.messages + fan_out.statements + fan_out.unknown;
-        facts.relays += u64::from(fan_out.remote == 1 && others == 0);
         facts.fan_out.record(remote);
         facts.child_calls.record(children);
         facts.fanned.offer(children, reading.trace);

@@ -196,22 +196,63 @@ pub(in crate::semantics) fn is_set_up_operation(operation: &str) -> bool {
     access_of_operation(first) == Access::None && sets_up(first) || connects
 }
 
-/// Whether a span of Go's `database/sql` is a step beside the query: `sql.conn.prepare`, `sql.rows`. It may repeat the
-/// query's text.
+/// Whether a span of Go's `database/sql` or of PHP's data objects is a step beside the query: `sql.conn.prepare`,
+/// `PDOStatement::fetchAll`. It may repeat the query's text.
 pub(in crate::semantics) fn is_driver_step(name: &str) -> bool {
-    const STEPS: [&str; 10] = [
-        "conn.begin_tx",
-        "conn.ping",
-        "conn.prepare",
-        "conn.reset_session",
-        "connector.connect",
-        "rows",
-        "rows.close",
-        "stmt.close",
-        "tx.commit",
-        "tx.rollback",
+    const STEPS: [&str; 16] = [
+        "PDO::__construct",
+        "PDO::beginTransaction",
+        "PDO::commit",
+        "PDO::prepare",
+        "PDO::rollBack",
+        "PDOStatement::fetchAll",
+        "sql.conn.begin_tx",
+        "sql.conn.ping",
+        "sql.conn.prepare",
+        "sql.conn.reset_session",
+        "sql.connector.connect",
+        "sql.rows",
+        "sql.rows.close",
+        "sql.stmt.close",
+        "sql.tx.commit",
+        "sql.tx.rollback",
     ];
-    name.strip_prefix("sql.").is_some_and(|step| STEPS.contains(&step))
+    STEPS.contains(&name)
+}
+
+/// Words with which drivers name their own methods, whatever they are asked.
+const DRIVER_WORDS: [&str; 20] = [
+    "client",
+    "command",
+    "conn",
+    "connection",
+    "cursor",
+    "database",
+    "db",
+    "exec",
+    "execute",
+    "executemany",
+    "executequery",
+    "executeupdate",
+    "fetch",
+    "jdbc",
+    "pdo",
+    "pdostatement",
+    "sql",
+    "statement",
+    "stmt",
+    "transaction",
+];
+
+/// Whether `name` says more than that something was asked of the database of which `known` (its system, its namespace)
+/// tells already.
+pub(in crate::semantics) fn tells_what_is_asked(name: &str, known: &[&str]) -> bool {
+    let is_told = |word: &str| {
+        DRIVER_WORDS.iter().chain(known).any(|each| word.eq_ignore_ascii_case(each))
+            || access_of_operation(word) != Access::None
+    };
+    let parts = name.split(|character: char| character.is_whitespace() || matches!(character, '.' | ':' | '/'));
+    parts.filter(|part| !part.is_empty()).any(|part| !is_told(part))
 }
 
 /// Calls that take or give back a lock.
