@@ -31,7 +31,7 @@ impl Severity {
     /// The severity of chatter in requests that entered like this: from messages one lower, from a schedule at most a
     /// note. What most of the requests did decides.
     #[must_use]
-    pub fn for_entries(self, entries: &[u64; 5]) -> Self {
+    pub fn for_entries(self, entries: &[u64; Entry::KINDS]) -> Self {
         let all: u64 = entries.iter().sum();
         let is_mostly = |entry: Entry| entries[entry as usize] * 2 > all;
         match self {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use spanlint_graph::facts::Entry;
 use spanlint_graph::facts::histogram;
 use spanlint_graph::snapshot::{CallPattern, Edge};
 use spanlint_graph::{CallGraph, NodeIndex};
@@ -134,7 +135,7 @@ impl<'a> Chatty<'a> {
         let of_caller = topology::patterns_of(graph, edge.from).iter();
         let patterns: Vec<_> = of_caller.filter(|pattern| pattern.callee == edge.to).collect();
         let callers: BTreeSet<_> = patterns.iter().map(|pattern| pattern.caller).collect();
-        let (mut requests, mut entries) = (0, [0; 5]);
+        let (mut requests, mut entries) = (0, [0; Entry::KINDS]);
         for operation in callers.into_iter().map(|caller| graph.operation(caller)) {
             requests += operation.facts.requests;
             entries.iter_mut().zip(operation.facts.entries).for_each(|(sum, more)| *sum += more);

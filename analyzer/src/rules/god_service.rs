@@ -118,9 +118,10 @@ impl Limits {
 
 /// The names of operations that somebody asked for, words with digits made alike.
 fn operations(operations: &[Operation]) -> BTreeSet<String> {
-    let is_offered = |operation: &&Operation| {
-        operation.facts.requests > operation.facts.entries[Entry::Schedule as usize] && !operation.name.is_empty()
-    };
+    let of = |operation: &Operation, entry: Entry| operation.facts.entries[entry as usize];
+    let by_itself = |operation: &Operation| of(operation, Entry::Schedule) + of(operation, Entry::Untold);
+    let is_offered =
+        |operation: &&Operation| operation.facts.requests > by_itself(operation) && !operation.name.is_empty();
     operations.iter().filter(is_offered).map(|operation| without_ids(&operation.name)).collect()
 }
 

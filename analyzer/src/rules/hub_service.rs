@@ -3,6 +3,8 @@
 //! The signal is the number of other services on both sides, against fixed limits and against the rest of the system.
 //! Refused: what is a centre by its role (gateway, auth, discovery, configuration, broker), and edges with too few calls.
 
+use spanlint_graph::facts::Entry;
+use spanlint_graph::snapshot::Operation;
 use spanlint_graph::{CallGraph, NodeIndex};
 
 use crate::case::{Case, Draft, trace_of_edge};
@@ -142,6 +144,9 @@ impl Neighbourhood {
             );
             return Err(case.undecided(missing));
         }
+        if supported.callers.is_empty() && !is_asked(graph, self.service) {
+            return Err(case.undecided("nobody was seen asking it, so it may be the gateway"));
+        }
         let node = graph.node(self.service);
         let requests = node.service.as_ref().map_or(0, |service| service.requests);
         options.required().requests(requests).map_err(|missing| case.undecided(missing))?;
@@ -185,12 +190,19 @@ impl Neighbourhood {
     }
 }
 
+/// Whether anything tells what the requests of a service are for. Calls alone do not, where nothing but calls is recorded.
+fn is_asked(graph: &CallGraph, service: NodeIndex) -> bool {
+    let untold = |operation: &Operation| operation.facts.entries[Entry::Untold as usize];
+    topology::operations_of(graph, service).iter().any(|operation| operation.facts.requests > untold(operation))
+}
+
 fn names(graph: &CallGraph, nodes: &[NodeIndex]) -> String {
     wording::list(&nodes.iter().map(|&node| graph.node(node).name.as_str()).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Entry;
     use crate::testing::check_with;
 
     fn check(traces: &str, expected: &[&str]) {
@@ -246,6 +258,18 @@ mod tests {
             format!("40 traces\n{from} GET /{}", to.collect::<Vec<_>>().concat())
         };
         check(&all.iter().map(below).collect::<Vec<_>>().join("\n\n"), &[]);
+    }
+
+    #[test]
+    fn of_whom_nothing_but_calls_is_seen_may_be_the_gateway() {
+        let mut graph = crate::testing::graph(&format!("40 traces\nshop GET /\n{HUB}\n    g GET /g\n    h GET /h"));
+        crate::testing::check_graph("hub-service", &graph, "", &[]);
+        for operation in &mut graph.operations {
+            let asked = operation.facts.entries[Entry::Client as usize];
+            operation.facts.entries = [0, 0, 0, 0, 0, asked];
+        }
+        let expected = ["(shop: nobody was seen asking it, so it may be the gateway)"];
+        crate::testing::check_graph("hub-service", &graph, "", &expected);
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! The outside world talks to many services directly: nobody stands between them and it.
 //!
 //! The signal is how client requests spread over services. Refused: systems with a gateway, services whose declared role
-//! is to face a front end, and entries that are only lost context.
+//! is to face a front end, clients that all ask for one name, functions of a platform, and entries that are only lost
+//! context.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use spanlint_graph::facts::Entry;
 use spanlint_graph::snapshot::Edge;
@@ -31,9 +35,9 @@ static META: RuleMeta = RuleMeta {
     why: "Every service that faces the outside has to do encryption, identity, limits and logging right by itself. Clients \
           depend on how the system is cut, so it cannot be cut anew.",
     how: "Requests without a caller are counted by the service that takes them. The pattern holds where `min_services` or more \
-          take some, and none takes 80 % of all.",
+          take some, none takes 80 % of all, and clients do not ask for one and the same host name in 80 % of all.",
     fix: "Put a gateway before them that does identity, limits and routing once, and let the services accept nobody else.",
-    limits: "A gateway that sends no telemetry cannot be seen; declare the services that face front ends on purpose as \
+    limits: "A gateway that sends no telemetry shows only by the one host name that its clients ask for; else declare the services that face front ends on purpose as \
              gateway or bff in `[roles]`. A service that others call without passing the context on looks as if it were \
              called from outside; those are left out.",
     references: &[
@@ -69,6 +73,7 @@ impl Rule for MissingGateway {
         let all: u64 = entries.iter().map(|entry| entry.requests).sum();
         let most = entries.iter().map(|entry| entry.requests).max().unwrap_or_default();
         let is_fronted = most as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE;
+        let is_fronted = is_fronted || is_one_name_asked(&entries, all);
         if !is_fronted && entries.len() as u64 >= options.whole("min_services") {
             verdict.take(judge(graph, options, &entries, (most, all)));
         }
@@ -83,21 +88,37 @@ struct ClientEntry<'a> {
     edge: &'a Edge,
 }
 
-/// Services that clients call. Where client addresses tell that some requests are public, the others are not from outside.
+/// Services that clients call; functions are called by their platform. Where client addresses tell that some requests are public, the others are not from outside.
 fn entries(graph: &CallGraph) -> Vec<ClientEntry<'_>> {
     let is_client = |node| graph.node(node).kind == NodeKind::Client;
+    let is_function = |node| graph.node(node).service.as_ref().is_some_and(|service| service.facts.function_spans > 0);
     let public = |node| graph.node(node).service.as_ref().map_or(0, |service| service.facts.public_requests);
     let tells_public = topology::services(graph).any(|service| public(service) > 0);
     let of_clients = graph.edges.iter().filter(|edge| is_client(edge.from));
     let entries = of_clients.filter_map(|edge| {
         let requests = client_requests(graph, edge.to);
         let is_outside = !tells_public || public(edge.to) > 0;
-        let is_entry = requests > 0 && is_outside && !topology::loses_context(graph, edge.to, requests);
+        let is_entry =
+            requests > 0 && is_outside && !is_function(edge.to) && !topology::loses_context(graph, edge.to, requests);
         is_entry.then_some(ClientEntry { service: edge.to, requests, edge })
     });
     let mut entries: Vec<_> = entries.collect();
     entries.dedup_by_key(|entry| entry.service);
     entries
+}
+
+/// Whether clients ask for one name, whoever answers: something that sends no telemetry stands before the services. An
+/// address is no such name, since services on one machine share it.
+fn is_one_name_asked(entries: &[ClientEntry<'_>], all: u64) -> bool {
+    let is_name = |host: &str| {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+        name.parse::<IpAddr>().is_err() && name != "localhost"
+    };
+    let mut asked: BTreeMap<&str, u64> = BTreeMap::new();
+    for (host, calls) in entries.iter().flat_map(|entry| &entry.edge.hosts) {
+        *asked.entry(host).or_default() += calls;
+    }
+    asked.into_iter().any(|(host, calls)| is_name(host) && calls as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE)
 }
 
 fn client_requests(graph: &CallGraph, service: NodeIndex) -> u64 {
@@ -175,6 +196,23 @@ mod tests {
     #[test]
     fn two_ways_in_are_few() {
         check("20 traces\na GET /\n  d GET /d\n  e GET /e\n\n20 traces\nb GET /\n  c GET /c\n    f GET /f", &[]);
+    }
+
+    #[test]
+    fn clients_that_ask_for_one_name_ask_what_stands_before_all() {
+        let asked = |host: &str| SPREAD.replace(" GET /\n", &format!(" GET / http.host={host}\n"));
+        check(&asked("shop.example"), &[]);
+        for spread in [asked("10.0.0.1"), asked("localhost"), asked("shop.example").replacen("shop", "pay", 1)] {
+            check(&spread, &["warning heuristic: a, b and c are called from outside, and none is the gateway"]);
+        }
+        // Ports tell services on one machine apart.
+        let ports = asked("dev.example:8081").replacen("8081", "8082", 1);
+        check(&ports, &["warning heuristic: a, b and c are called from outside, and none is the gateway"]);
+    }
+
+    #[test]
+    fn platforms_stand_before_their_functions() {
+        check(&format!("a is faas.name=a\n\n{SPREAD}"), &[]);
     }
 
     #[test]

@@ -225,11 +225,12 @@ impl<'a> Store<'a> {
             .map_or(sum, |edge| edge.facts.traces.min(sum))
     }
 
-    /// Whether it only reads a table that is made for others to read.
+    /// Whether it only reads a table that is made for others to read: one that another service uses, too, or a view of
+    /// what another one writes.
     fn reads_read_model(&self, usage: &TableUsage) -> bool {
-        let is_written_by_others =
-            || self.usages.iter().any(|other| other.table == usage.table && other.service != usage.service);
-        usage.facts.writes == 0 && is_read_model(&usage.table) && is_written_by_others()
+        let is_made = |other: &TableUsage| other.table == usage.table || other.facts.writes > 0;
+        let is_of_others = || self.usages.iter().any(|other| other.service != usage.service && is_made(other));
+        usage.facts.writes == 0 && is_read_model(&usage.table) && is_of_others()
     }
 
     fn deployables(&self, usages: &[&TableUsage]) -> usize {
@@ -510,6 +511,8 @@ mod tests {
         let reader = ("report", "postgresql db:5432 shop SELECT orders_view");
         let title = "order and report share the table orders_view of shop";
         check(&uses(&[owner, reader]), &[&format!("note proven: {title}")]);
+        let source = ("order", "postgresql db:5432 shop INSERT orders");
+        check(&uses(&[source, reader]), &["note strong: order and report share the database shop"]);
         let writer = ("report", "postgresql db:5432 shop UPDATE orders_view");
         check(&uses(&[owner, writer]), &[&format!("error proven: {title}")]);
     }

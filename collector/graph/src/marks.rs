@@ -27,6 +27,10 @@ impl Marks {
     pub const PAGE: Self = Self(1 << 7);
     /// The answer only names another place to ask.
     pub const REDIRECT: Self = Self(1 << 8);
+    /// Sent by a proxy at the edge of the system, which stands before no single service and is one by itself.
+    pub const EDGE_PROXY: Self = Self(1 << 9);
+    /// Sent by a function that a platform runs, and stands before.
+    pub const FUNCTION: Self = Self(1 << 10);
 
     /// Whether all flags of `other` are set.
     pub fn has(self, other: Self) -> bool {

@@ -116,6 +116,31 @@ b consumer \"receive\" 6+5 messaging.system=kafka messaging.destination=orders m
 }
 
 #[test]
+fn each_message_of_a_received_batch_is_a_request() {
+    let check = |received: &str, expected: &[(&str, u64)]| {
+        let graph = notation::graph(received);
+        let told = graph.operations.iter().map(|operation| (operation.name.as_str(), operation.facts.requests));
+        assert_eq!(told.collect::<Vec<_>>(), expected, "{received}");
+        assert_eq!(notation::edges(&graph).lines().next(), Some("topic:kafka/orders -> b messaging 1 async"));
+    };
+    let queue = "messaging.system=kafka messaging.destination=orders messaging.operation";
+    let receive = format!("b consumer \"receive\" 6+9 {queue}=receive");
+    let process = format!("\n  b consumer \"process\" 7+3 {queue}=process");
+    check(&receive, &[("process orders", 1)]);
+    check(&format!("{receive}{process}"), &[("process orders", 1)]);
+    check(&format!("{receive}{process}{process}{process}"), &[("process orders", 3)]);
+}
+
+#[test]
+fn the_proxy_at_the_edge_takes_requests_from_outside() {
+    let edge = "component=proxy node_id=router~10.0.0.1 upstream_cluster=web";
+    check(
+        &format!("edge client \"web:80/*\" 0+10 {edge}\n  web server \"web:80/*\" 1+8"),
+        &["client -> edge other 1", "edge -> web other 1"],
+    );
+}
+
+#[test]
 fn a_browser_redirect_is_no_call() {
     check(
         "login server \"GET /login\" 0+10\n  data server \"GET /home\" 20+10",
@@ -147,7 +172,7 @@ fn an_orphan_keeps_its_node_without_a_caller() {
     let graph = notation::graph("a server \"x\" 0+5 parent=77");
     assert_eq!(notation::edges(&graph), "");
     assert_eq!(graph.nodes.len(), 1);
-    assert_eq!((graph.counts.orphan_spans, graph.operations[0].facts.entries), (1, [0, 0, 0, 0, 1]));
+    assert_eq!((graph.counts.orphan_spans, graph.operations[0].facts.entries), (1, [0, 0, 0, 0, 1, 0]));
 }
 
 #[test]

@@ -29,12 +29,14 @@ pub(super) struct Request {
     pub(super) is_outside: bool,
     /// Whether the span that opened it never came, so that nobody knows what was asked.
     pub(super) is_lost: bool,
+    /// Whether it only took a batch of messages, each of which is a request of its own.
+    pub(super) is_batch: bool,
 }
 
 impl Request {
     /// Whether anything is said of it beside its calls.
     pub(super) fn counts(&self) -> bool {
-        !self.is_probe && !self.is_outside && !self.is_lost
+        !self.is_probe && !self.is_outside && !self.is_lost && !self.is_batch
     }
 }
 
@@ -239,7 +241,11 @@ impl<'a> Reader<'a, '_> {
             return;
         }
         let is_outside = |span: &Span| span.marks.has(Marks::DEVICE);
-        let above = parent.filter(|&parent| calls(&self.spans[parent], span));
+        let batch = parent.filter(|&parent| is_part_of_batch(&self.spans[parent], span));
+        if let Some(batch) = batch {
+            self.requests[self.request_of[batch]].is_batch = true;
+        }
+        let above = parent.filter(|&parent| batch.is_none() && calls(&self.spans[parent], span));
         let caller = above.filter(|&parent| !is_outside(&self.spans[parent]));
         let is_message = span.shape.kind == SpanKind::Consumer
             || caller.is_some_and(|parent| self.spans[parent].shape.kind == SpanKind::Producer);
@@ -249,6 +255,9 @@ impl<'a> Reader<'a, '_> {
             _ if above.is_some() => Entry::Client,
             _ if self.tree.is_orphan[index] => Entry::Unknown,
             SpanKind::Server => Entry::Client,
+            // The proxy at the edge tells of what it takes by the call that it makes for it.
+            SpanKind::Client if span.marks.has(Marks::EDGE_PROXY) => Entry::Client,
+            SpanKind::Client | SpanKind::Producer => Entry::Untold,
             _ if span.parent_id == SpanId::NONE => Entry::Schedule,
             _ => Entry::Unknown,
         };
@@ -261,6 +270,7 @@ impl<'a> Reader<'a, '_> {
             is_probe: span.shape.is_probe,
             is_outside: is_outside(span),
             is_lost: self.tree.is_orphan[index] && !matches!(span.shape.kind, SpanKind::Server | SpanKind::Consumer),
+            is_batch: false,
         });
     }
 
@@ -445,14 +455,21 @@ fn received<'a>(caller: &Span, span: &Span, opened: usize) -> Made<'a> {
 }
 
 /// Whether `span`, a child of `parent`, starts a request of its own. A span of any kind does whose parent is in
-/// another service; so does the receiving end of a call that a service makes to itself.
+/// another service; so does the receiving end of a call that a service makes to itself, and each message of a batch.
 fn opens_request(parent: &Span, span: &Span) -> bool {
     parent.shape.service != span.shape.service
+        || is_part_of_batch(parent, span)
         || !parent.marks.has(Marks::PROXY)
             && matches!(
                 (parent.shape.kind, span.shape.kind),
                 (SpanKind::Client, SpanKind::Server) | (SpanKind::Producer, SpanKind::Consumer)
             )
+}
+
+/// Whether `span` works off one of the messages that its parent received: who receives waits, as for a stream.
+fn is_part_of_batch(parent: &Span, span: &Span) -> bool {
+    let takes = |span: &Span| span.shape.kind == SpanKind::Consumer && span.shape.service == parent.shape.service;
+    takes(parent) && takes(span) && parent.marks.has(Marks::STREAM) && !span.marks.has(Marks::STREAM)
 }
 
 /// Whether a span that opens a request was called by its parent. Without a client span between them, a server is only

@@ -70,7 +70,7 @@ pub struct EdgeFacts {
     pub encrypted_calls: u64,
     /// Calls that could be read, by latency.
     pub plain: Exemplars,
-    /// Hosts as the caller named them → calls.
+    /// Hosts as the caller named them → calls. Those of the outside world have their port where it is not the usual one.
     pub hosts: Bounded<Name, u64, MAX_HOSTS>,
     /// Traces that hold such a call.
     pub traces: u64,

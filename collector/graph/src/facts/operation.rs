@@ -40,6 +40,13 @@ pub enum Entry {
     Internal = 3,
     /// The caller's span never came.
     Unknown = 4,
+    /// It is a call on its own: nothing tells what it was made for.
+    Untold = 5,
+}
+
+impl Entry {
+    /// How many there are.
+    pub const KINDS: usize = Self::Untold as usize + 1;
 }
 
 /// The least duration of a call, in milliseconds, for which runs of calls one after another are measured. A configured
@@ -74,7 +81,7 @@ pub struct OperationFacts {
     /// Requests by [`Outcome::index`].
     pub outcomes: [u64; Outcome::ALL.len()],
     /// Requests by [`Entry`].
-    pub entries: [u64; 5],
+    pub entries: [u64; Entry::KINDS],
     /// Of these, streams and long polls: their time says nothing.
     pub streams: u64,
     /// Requests that showed who was asking.

@@ -21,6 +21,8 @@ pub struct ServiceFacts {
     pub orphaned: Exemplars,
     /// Spans of a proxy that stands alone, as an edge proxy does; a sidecar's count as its service's.
     pub proxy_spans: u64,
+    /// Spans of a function that a platform runs, and stands before.
+    pub function_spans: u64,
     /// Traces in which it took a request; health checks do not count.
     pub traces: u64,
     /// By spans it sent of the trace.
@@ -52,6 +54,7 @@ fold_fields!(ServiceFacts {
     orphan_spans,
     orphaned,
     proxy_spans,
+    function_spans,
     traces,
     exemplars,
     span_names,

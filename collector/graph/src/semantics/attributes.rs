@@ -78,13 +78,16 @@ pub(super) enum Field {
     CodeNamespace,
     ErrorType,
     ErrorFlag,
+    Trigger,
+    OwnName,
+    OwnPort,
 }
 
 /// How many fields there are.
-pub(super) const FIELDS: usize = Field::ErrorFlag as usize + 1;
+pub(super) const FIELDS: usize = Field::OwnPort as usize + 1;
 
 /// The current names of the conventions that facts read.
-const CURRENT: [(&str, Field); 58] = [
+const CURRENT: [(&str, Field); 59] = [
     ("http.request.method", Field::HttpMethod),
     ("http.route", Field::HttpRoute),
     ("url.template", Field::UrlTemplate),
@@ -143,10 +146,11 @@ const CURRENT: [(&str, Field); 58] = [
     ("code.function.name", Field::CodeFunction),
     ("error.type", Field::ErrorType),
     ("error", Field::ErrorFlag),
+    ("faas.trigger", Field::Trigger),
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 49] = [
+const OLD: [(&str, Field); 51] = [
     ("http.method", Field::HttpMethod),
     ("http.url", Field::Url),
     ("http.target", Field::UrlPath),
@@ -180,6 +184,8 @@ const OLD: [(&str, Field); 49] = [
     ("net.peer.port", Field::ServerPort),
     ("peer.port", Field::ServerPort),
     ("net.peer.ip", Field::PeerAddress),
+    ("net.host.name", Field::OwnName),
+    ("net.host.port", Field::OwnPort),
     ("net.sock.peer.addr", Field::PeerAddress),
     ("peer.ipv4", Field::PeerAddress),
     ("net.sock.peer.port", Field::PeerPort),

@@ -16,7 +16,8 @@ pub(super) fn read(kind: SpanKind, inputs: &Inputs<'_>, names: &mut NameTable) -
     match kind {
         SpanKind::Internal | SpanKind::Unspecified => return (None, false),
         SpanKind::Server => {
-            return (Some(Call { kind: edge_kind(kind, inputs), ..Call::default() }), false);
+            let host = intern(names, &asked_host(inputs));
+            return (Some(Call { kind: edge_kind(kind, inputs), host, ..Call::default() }), false);
         }
         SpanKind::Client | SpanKind::Producer | SpanKind::Consumer => {}
     }
@@ -123,6 +124,25 @@ fn host<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
     match part(address(inputs), |address| url::split_host(address).0) {
         host if host.is_empty() => part(inputs.text(Field::Url), |url| url::split(url).host),
         host => host,
+    }
+}
+
+/// The host that a request was sent to, as it says itself, with its port where that is not the usual one.
+fn asked_host(inputs: &Inputs<'_>) -> String {
+    let address = if inputs.has(Field::ServerAddress) {
+        join(&inputs.text(Field::ServerAddress), &inputs.text(Field::ServerPort))
+    } else if inputs.has(Field::HttpHost) {
+        inputs.text(Field::HttpHost).into_owned()
+    } else if inputs.has(Field::Url) {
+        let url = inputs.text(Field::Url);
+        let url = url::split(&url);
+        join(url.host, url.port)
+    } else {
+        join(&inputs.text(Field::OwnName), &inputs.text(Field::OwnPort))
+    };
+    match url::split_host(&address) {
+        (host, "80" | "443") => host.to_owned(),
+        _ => address,
     }
 }
 

@@ -65,6 +65,7 @@ pub(super) fn of_resource(attributes: &[Attribute<'_>]) -> Marks {
             _ => false,
         };
         marks.set(Marks::DEVICE, is_device && !value.is_empty());
+        marks.set(Marks::FUNCTION, key == "faas.name" && !value.is_empty());
         marks.set(Marks::PROXY, is_proxy);
     }
     marks
@@ -77,9 +78,9 @@ pub(super) fn of_span(kind: SpanKind, inputs: &Inputs<'_>) -> Marks {
     marks.set(Marks::REDIRECT, matches!(inputs.int(Field::HttpStatus), Some(301 | 302 | 303 | 307 | 308)));
     marks.set(Marks::PROXY, inputs.text(Field::Component) == "proxy");
     marks.set(Marks::SAMPLED, inputs.is_sampled || has_sampling_rate(inputs));
-    // An ingress gateway is a proxy, too, but stands before no service: it is one.
     if inputs.text(Field::ProxyNode).starts_with("router~") {
         marks.clear(Marks::PROXY);
+        marks.set(Marks::EDGE_PROXY, true);
     }
     marks
 }

@@ -252,6 +252,12 @@ fn effective_kind(inputs: &Inputs<'_>) -> SpanKind {
     let kind = inputs.kind;
     let has_datastore = database::has_datastore(kind, inputs);
     match kind {
+        // A platform calls its functions alike, whatever made it call.
+        SpanKind::Server if inputs.has(Field::Trigger) => match &*inputs.text(Field::Trigger) {
+            "datasource" | "pubsub" => SpanKind::Consumer,
+            "timer" => SpanKind::Internal,
+            _ => kind,
+        },
         SpanKind::Unspecified | SpanKind::Internal if has_datastore => SpanKind::Client,
         SpanKind::Unspecified if inputs.has(Field::HttpRoute) => SpanKind::Server,
         SpanKind::Unspecified if inputs.has(Field::HttpMethod) && inputs.has(Field::Url) => SpanKind::Client,

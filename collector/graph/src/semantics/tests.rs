@@ -159,6 +159,33 @@ fn what_is_asked_of_a_database_is_told_by_more_than_the_driver_and_the_database(
 }
 
 #[test]
+fn what_made_a_platform_call_its_function_is_told() {
+    let check = |trigger, expected| {
+        assert_eq!(read(SpanKind::Server, "f", &[("faas.trigger", trigger)]).span().shape.kind, expected, "{trigger}");
+    };
+    check("http", SpanKind::Server);
+    check("pubsub", SpanKind::Consumer);
+    check("datasource", SpanKind::Consumer);
+    check("timer", SpanKind::Internal);
+    let function = read_view(&[("faas.name", "f")], SpanView::default());
+    assert!(function.span().marks.has(Marks::FUNCTION));
+}
+
+#[test]
+fn a_server_tells_the_name_that_it_was_asked_by() {
+    let check = |pairs: &[(&str, &str)], expected: &str| {
+        let read = read(SpanKind::Server, "GET /", pairs);
+        assert_eq!(read.text(read.call().host), expected, "{pairs:?}");
+    };
+    check(&[("server.address", "shop.example"), ("server.port", "443")], "shop.example");
+    check(&[("server.address", "shop.example"), ("server.port", "8443")], "shop.example:8443");
+    check(&[("net.host.name", "shop.example"), ("net.host.port", "80")], "shop.example");
+    check(&[("http.host", "shop.example:8081")], "shop.example:8081");
+    check(&[("http.url", "https://shop.example/a")], "shop.example");
+    check(&[("net.peer.name", "10.0.0.1")], "");
+}
+
+#[test]
 fn steps_of_a_connection_are_no_calls() {
     let check = |name: &str, pairs: &[(&str, &str)], expected| {
         assert_eq!(read(SpanKind::Client, name, pairs).span().shape.kind, expected, "{name}");

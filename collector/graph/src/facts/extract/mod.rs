@@ -15,7 +15,7 @@ use super::{
 };
 use crate::marks::{Marks, Transport};
 use crate::name::Name;
-use crate::span::{NodeKey, Outcome, Resource, ServiceKey, Span, SpanId, Vocabulary};
+use crate::span::{NodeKey, Outcome, Resource, ServiceKey, Span, SpanId, SpanKind, Vocabulary};
 use crate::trace::{Trace, Tree};
 
 impl Facts {
@@ -89,6 +89,13 @@ impl<'a> Reading<'a> {
         services
     }
 
+    /// The host that a request of the outside world was sent to.
+    fn asked_host(&self, request: usize) -> Name {
+        let opening = self.opening(request);
+        let call = opening.shape.call.as_ref().filter(|_| opening.shape.kind == SpanKind::Server);
+        call.map_or(Name::EMPTY, |call| call.host)
+    }
+
     fn operation(&self, request: usize) -> OperationKey {
         let span = self.opening(request);
         OperationKey { service: span.shape.service, operation: span.shape.operation }
@@ -149,6 +156,7 @@ impl EnvironmentFacts {
             for span in of_service.iter().map(|&index| &reading.spans[index]) {
                 service.child_spans += u64::from(span.parent_id != SpanId::NONE);
                 service.proxy_spans += u64::from(span.marks.has(Marks::PROXY));
+                service.function_spans += u64::from(span.marks.has(Marks::FUNCTION));
                 service.span_names.insert(span.name.0);
             }
         }
@@ -206,8 +214,12 @@ impl EnvironmentFacts {
             edge.asynchronous_calls += u64::from(call.is_asynchronous);
             edge.items += u64::from(call.batch());
             edge.seen.widen(call.start_ns, call.end_ns);
-            if call.host() != crate::name::Name::EMPTY {
-                *edge.hosts.entry(call.host()) += 1;
+            let host = match call.told_by {
+                None if call.caller == NodeKey::Client => reading.asked_host(call.request),
+                _ => call.host(),
+            };
+            if !host.is_empty() {
+                *edge.hosts.entry(host) += 1;
             }
             add_transport(edge, call, reading.trace);
             add_latency(edge, call, reading);
