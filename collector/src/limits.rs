@@ -53,6 +53,9 @@ pub const MAX_BAD_RECORDS: usize = 8;
 /// How deep protobuf messages may nest; the limit of the public protobuf types.
 pub const MAX_PROTOBUF_DEPTH: u32 = 100;
 
+/// How deep arrays and objects of JSON may nest in each other; the limit of `serde_json`.
+pub const MAX_JSON_DEPTH: u32 = 127;
+
 /// The most attributes of one span or resource; OpenTelemetry's own default is 128.
 pub const MAX_ATTRIBUTES: usize = 1024;
 

@@ -73,7 +73,8 @@ impl RawId<'_> {
 }
 
 fn is_hex(text: &str) -> bool {
-    text.bytes().all(|digit| digit.is_ascii_hexdigit())
+    // Without a way out in the middle many digits are looked at at once.
+    text.bytes().fold(true, |is_hex, digit| is_hex & digit.is_ascii_hexdigit())
 }
 
 /// The number behind at most 32 hexadecimal digits.

@@ -9,6 +9,7 @@ mod composite;
 mod ids;
 pub mod jaeger_json;
 mod json;
+mod json_reader;
 pub mod otlp_json;
 pub mod otlp_protobuf;
 pub(crate) mod redacted;

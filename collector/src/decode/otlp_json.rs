@@ -2,25 +2,27 @@
 //! answers of Tempo's API, which are the same with another envelope and ids in base64.
 //!
 //! Lenient where senders differ: camel and snake case, 64-bit numbers as text or number, enumerations by number or name,
-//! null for absent, fields that are not known. Spans are shown as they are parsed, so a request of many tiny spans
-//! takes no more memory than its bytes. It does not read other projects' JSON, which has files of its own.
+//! null for absent, fields that are not known. Of a field that is sent twice the last one counts, as in protobuf. Spans
+//! are shown as they are read, so a request of many tiny spans takes no more memory than its bytes. It does not read
+//! other projects' JSON, which has files of its own.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::de::Read;
-use serde_json::value::RawValue;
 use spanlint_graph::SpanVisitor;
-use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView, Value};
+use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView};
 
-use super::composite::{self, CompositeText};
+use super::composite;
 use super::ids::{self, IdError, RawId, SpanIds};
-use super::json::{Each, Text, each};
+use super::json_reader::{JsonReader, Read};
 use super::otlp_protobuf::STATUS_CODE_ERROR;
 use super::{DecodeError, Decoded, Signal};
 use crate::limits::{MAX_ATTRIBUTES, MAX_LINKS};
+
+use self::values::{enumeration, key_value};
+
+mod logs;
+mod metrics;
+mod values;
 
 /// Shows the records of a request, or of an array of requests, to `visitor`, whatever their signal.
 pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
@@ -34,22 +36,9 @@ pub fn decode_tempo(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Deco
 }
 
 fn decode_envelope(bytes: &[u8], envelope: Envelope, visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
-    // Validated as a whole, no text in it is validated again. What is not UTF-8 is refused where it matters.
-    match simdutf8::basic::from_utf8(bytes) {
-        Ok(text) => decode_document(serde_json::Deserializer::from_str(text), envelope, visitor),
-        Err(_) => decode_document(serde_json::Deserializer::from_slice(bytes), envelope, visitor),
-    }
-}
-
-fn decode_document<'de>(
-    mut deserializer: serde_json::Deserializer<impl Read<'de>>,
-    envelope: Envelope,
-    visitor: &mut impl SpanVisitor,
-) -> Result<Decoded, DecodeError> {
-    let mut walk = Walk { visitor, envelope, decoded: Decoded::default() };
-    Requests { walk: &mut walk, is_array_allowed: true }
-        .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())?;
+    let mut reader = JsonReader::new(bytes);
+    let mut walk = Walk { visitor, envelope, attributes: Vec::new(), links: Vec::new(), decoded: Decoded::default() };
+    walk.requests(&mut reader).and_then(|()| reader.end()).map_err(|error| *error)?;
     Ok(walk.decoded)
 }
 
@@ -71,186 +60,210 @@ impl Envelope {
     }
 }
 
-/// What is shown and counted while the request is parsed.
-struct Walk<'v, V> {
+/// A span before its ids are checked.
+#[derive(Default)]
+struct RawSpan<'a> {
+    trace_id: Cow<'a, str>,
+    span_id: Cow<'a, str>,
+    parent_id: Cow<'a, str>,
+    trace_state: Cow<'a, str>,
+    name: Cow<'a, str>,
+    kind: i64,
+    start_ns: u64,
+    end_ns: u64,
+    status_code: i64,
+    status_message: Cow<'a, str>,
+    wrong_link: Option<IdError>,
+}
+
+/// The walk: buffers are reused from record to record.
+struct Walk<'a, 'v, V> {
     visitor: &'v mut V,
     envelope: Envelope,
+    /// Of the resource or record that is read.
+    attributes: Vec<Attribute<'a>>,
+    links: Vec<Link>,
     decoded: Decoded,
 }
 
-impl<V: SpanVisitor> Walk<'_, V> {
-    /// Shows the resource whose records follow.
-    fn resource(&mut self, resource: Option<&JsonResource<'_>>) {
-        let attributes = resource.map(|resource| &resource.attributes);
-        self.decoded.over_limit += attributes.map_or(0, |attributes| attributes.over_limit);
-        self.visitor.resource(attributes.map_or(&[], |attributes| &attributes.list));
+impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
+    /// A request, or an array of them.
+    fn requests(&mut self, reader: &mut JsonReader<'a>) -> Read<()> {
+        if reader.is_array()? { reader.array("requests", |reader| self.request(reader)) } else { self.request(reader) }
     }
 
-    fn span(&mut self, span: &JsonSpan<'_>) -> Result<(), serde_json::Error> {
-        let links = Links::read(span.links, self.envelope)?;
-        self.decoded.over_limit += span.attributes.over_limit + links.over_limit;
-        let [trace_id, span_id, parent_id] =
-            [&span.trace_id, &span.span_id, &span.parent_span_id].map(|id| self.envelope.id(&id.0));
-        match (SpanIds::check(trace_id, span_id, parent_id), &links.wrong) {
-            (Ok(ids), None) => self.visitor.span(&SpanView {
-                trace_id: ids.trace,
-                span_id: ids.span,
-                parent_id: ids.parent,
-                kind: SpanKind::from_otlp(span.kind.0),
-                name: Cow::Borrowed(&span.name.0),
-                start_ns: span.start_time_unix_nano.0,
-                end_ns: span.end_time_unix_nano.0,
-                is_error: span.status.as_ref().is_some_and(|status| status.code.0 == STATUS_CODE_ERROR),
-                status_message: Cow::Borrowed(span.status.as_ref().map_or("", |status| &status.message.0)),
-                trace_state: Cow::Borrowed(&span.trace_state.0),
-                attributes: &span.attributes.list,
-                links: &links.list,
-            }),
-            (Err(error), _) => self.visitor.refuse(ids::refusal(&span.name.0, &error)),
-            (Ok(_), Some(error)) => self.visitor.refuse(ids::refusal(&span.name.0, error)),
-        }
-        Ok(())
-    }
-}
-
-/// A request, or (outermost only) an array of requests.
-struct Requests<'w, 'v, V> {
-    walk: &'w mut Walk<'v, V>,
-    is_array_allowed: bool,
-}
-
-impl<'de, V: SpanVisitor> DeserializeSeed<'de> for Requests<'_, '_, V> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, V: SpanVisitor> Visitor<'de> for Requests<'_, '_, V> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an OTLP request (an object with resourceSpans)")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let walk = self.walk;
-        let is_answer = walk.envelope == Envelope::Answer;
-        while let Some(key) = map.next_key::<Text<'de>>()? {
-            let signal = match &*key.0 {
-                "trace" | "result" if is_answer => {
-                    map.next_value_seed(Requests { walk: &mut *walk, is_array_allowed: false })?;
-                    continue;
-                }
+    fn request(&mut self, reader: &mut JsonReader<'a>) -> Read<()> {
+        let is_answer = self.envelope == Envelope::Answer;
+        reader.object("an OTLP request (an object with resourceSpans)", |reader, name| {
+            let signal = match name {
+                "trace" | "result" if is_answer => return self.request(reader),
                 "resourceSpans" | "resource_spans" => Signal::Traces,
                 "batches" if is_answer => Signal::Traces,
                 "resourceLogs" | "resource_logs" => Signal::Logs,
                 "resourceMetrics" | "resource_metrics" => Signal::Metrics,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
+                _ => return reader.skip(),
             };
-            walk.decoded.is_recognized = true;
-            map.next_value_seed(Resources { walk: &mut *walk, signal })?;
+            self.decoded.is_recognized = true;
+            reader.array("an array of resources", |reader| self.resource_records(reader, signal))
+        })
+    }
+
+    /// One resource with its records. The resource is shown first: where it stands behind its records, which no SDK
+    /// writes, they are passed over until it is known.
+    fn resource_records(&mut self, reader: &mut JsonReader<'a>, signal: Signal) -> Read<()> {
+        let (mut has_resource, mut has_scopes) = (false, false);
+        let mut waiting = None;
+        reader.object("a resource with its scopes (an object)", |reader, name| match name {
+            "resource" if has_resource => reader.refuse("a second `resource`"),
+            "resource" => {
+                has_resource = true;
+                self.resource(reader)
+            }
+            "scopeSpans" | "scope_spans" | "scopeLogs" | "scope_logs" | "scopeMetrics" | "scope_metrics" => {
+                if std::mem::replace(&mut has_scopes, true) {
+                    return reader.refuse(&format!("a second `{name}`"));
+                }
+                if has_resource {
+                    return self.scopes(reader, signal);
+                }
+                waiting = Some(*reader);
+                reader.skip()
+            }
+            _ => reader.skip(),
+        })?;
+        if !has_resource {
+            self.visitor.resource(&[]);
+        }
+        waiting.map_or(Ok(()), |mut scopes| self.scopes(&mut scopes, signal))
+    }
+
+    fn resource(&mut self, reader: &mut JsonReader<'a>) -> Read<()> {
+        self.attributes.clear();
+        if !reader.null()? {
+            reader.object("a resource (an object)", |reader, name| match name {
+                "attributes" => self.attributes(reader),
+                _ => reader.skip(),
+            })?;
+        }
+        self.visitor.resource(&self.attributes);
+        Ok(())
+    }
+
+    fn scopes(&mut self, reader: &mut JsonReader<'a>, signal: Signal) -> Read<()> {
+        reader.array("an array of scopes", |reader| {
+            reader.object("a scope with its records (an object)", |reader, name| match name {
+                "spans" | "logRecords" | "log_records" | "metrics" => {
+                    reader.array("an array of records", |reader| self.record(reader, signal))
+                }
+                _ => reader.skip(),
+            })
+        })
+    }
+
+    fn record(&mut self, reader: &mut JsonReader<'a>, signal: Signal) -> Read<()> {
+        self.attributes.clear();
+        match signal {
+            Signal::Traces => self.span(reader),
+            Signal::Logs => self.log_record(reader),
+            Signal::Metrics => self.metric(reader),
+        }
+    }
+
+    fn span(&mut self, reader: &mut JsonReader<'a>) -> Read<()> {
+        self.links.clear();
+        let mut raw = RawSpan::default();
+        reader.object("a span (an object)", |reader, name| self.span_member(&mut raw, name, reader))?;
+        let [trace_id, span_id, parent_id] =
+            [&raw.trace_id, &raw.span_id, &raw.parent_id].map(|id| self.envelope.id(id));
+        match (SpanIds::check(trace_id, span_id, parent_id), raw.wrong_link) {
+            (Ok(ids), None) => self.visitor.span(&SpanView {
+                trace_id: ids.trace,
+                span_id: ids.span,
+                parent_id: ids.parent,
+                kind: SpanKind::from_otlp(raw.kind),
+                name: raw.name,
+                start_ns: raw.start_ns,
+                end_ns: raw.end_ns,
+                is_error: raw.status_code == STATUS_CODE_ERROR,
+                status_message: raw.status_message,
+                trace_state: raw.trace_state,
+                attributes: &self.attributes,
+                links: &self.links,
+            }),
+            (Err(error), _) | (Ok(_), Some(error)) => self.visitor.refuse(ids::refusal(&raw.name, &error)),
         }
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        if !self.is_array_allowed {
-            return Err(de::Error::invalid_type(de::Unexpected::Seq, &self));
+    fn span_member(&mut self, raw: &mut RawSpan<'a>, name: &str, reader: &mut JsonReader<'a>) -> Read<()> {
+        match name {
+            "traceId" | "trace_id" => raw.trace_id = reader.text()?,
+            "spanId" | "span_id" => raw.span_id = reader.text()?,
+            "parentSpanId" | "parent_span_id" => raw.parent_id = reader.text()?,
+            "traceState" | "trace_state" => raw.trace_state = reader.text()?,
+            "name" => raw.name = reader.text()?,
+            "kind" => raw.kind = enumeration(reader)?,
+            "startTimeUnixNano" | "start_time_unix_nano" => raw.start_ns = reader.integer()?,
+            "endTimeUnixNano" | "end_time_unix_nano" => raw.end_ns = reader.integer()?,
+            "attributes" => self.attributes(reader)?,
+            "links" => self.links(raw, reader)?,
+            "status" => status(raw, reader)?,
+            _ => reader.skip()?,
         }
-        while sequence.next_element_seed(Requests { walk: self.walk, is_array_allowed: false })?.is_some() {}
         Ok(())
     }
-}
 
-#[derive(Deserialize)]
-struct JsonResource<'a> {
-    #[serde(borrow, default)]
-    attributes: Attributes<'a>,
-}
+    /// The first [`MAX_ATTRIBUTES`] attributes; the rest is counted.
+    fn attributes(&mut self, reader: &mut JsonReader<'a>) -> Read<()> {
+        self.attributes.clear();
+        reader.array("an array of attributes", |reader| {
+            let attribute = key_value(reader)?;
+            if self.attributes.len() == MAX_ATTRIBUTES {
+                self.decoded.over_limit += 1;
+            } else {
+                self.decoded.over_limit += u64::from(composite::is_cut(&attribute.1));
+                self.attributes.push(attribute);
+            }
+            Ok(())
+        })
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-struct JsonSpan<'a> {
-    #[serde(borrow, alias = "trace_id")]
-    trace_id: Text<'a>,
-    #[serde(borrow, alias = "span_id")]
-    span_id: Text<'a>,
-    #[serde(borrow, alias = "parent_span_id")]
-    parent_span_id: Text<'a>,
-    #[serde(borrow, alias = "trace_state")]
-    trace_state: Text<'a>,
-    #[serde(borrow)]
-    name: Text<'a>,
-    kind: EnumNumber,
-    #[serde(alias = "start_time_unix_nano")]
-    start_time_unix_nano: Unsigned,
-    #[serde(alias = "end_time_unix_nano")]
-    end_time_unix_nano: Unsigned,
-    #[serde(borrow)]
-    attributes: Attributes<'a>,
-    #[serde(borrow)]
-    links: Option<&'a RawValue>,
-    #[serde(borrow)]
-    status: Option<JsonStatus<'a>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct JsonStatus<'a> {
-    #[serde(borrow)]
-    message: Text<'a>,
-    code: EnumNumber,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct JsonLink<'a> {
-    #[serde(borrow, alias = "trace_id")]
-    trace_id: Text<'a>,
-    #[serde(borrow, alias = "span_id")]
-    span_id: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct KeyValue<'a> {
-    #[serde(borrow, default)]
-    key: Text<'a>,
-    #[serde(borrow)]
-    value: Option<AnyValue<'a>>,
-}
-
-impl<'a> KeyValue<'a> {
-    fn value(self) -> Value<'a> {
-        self.value.map_or(composite::EMPTY, |value| value.0)
+    /// The first [`MAX_LINKS`] links that lead somewhere; the rest is counted.
+    fn links(&mut self, raw: &mut RawSpan<'a>, reader: &mut JsonReader<'a>) -> Read<()> {
+        self.links.clear();
+        reader.array("an array of links", |reader| {
+            let (mut trace_id, mut span_id) = (Cow::default(), Cow::default());
+            reader.object("a link (an object)", |reader, name| {
+                match name {
+                    "traceId" | "trace_id" => trace_id = reader.text()?,
+                    "spanId" | "span_id" => span_id = reader.text()?,
+                    _ => reader.skip()?,
+                }
+                Ok(())
+            })?;
+            match ids::check_link(self.envelope.id(&trace_id), self.envelope.id(&span_id)) {
+                Ok(Some(_)) if self.links.len() == MAX_LINKS => self.decoded.over_limit += 1,
+                Ok(link) => self.links.extend(link),
+                Err(error) => raw.wrong_link = raw.wrong_link.take().or(Some(error)),
+            }
+            Ok(())
+        })
     }
 }
 
-#[derive(Deserialize)]
-struct ArrayFields {
-    #[serde(default)]
-    values: Elements,
+fn status<'a>(raw: &mut RawSpan<'a>, reader: &mut JsonReader<'a>) -> Read<()> {
+    if reader.null()? {
+        return Ok(());
+    }
+    reader.object("a status (an object)", |reader, name| {
+        match name {
+            "message" => raw.status_message = reader.text()?,
+            "code" => raw.status_code = enumeration(reader)?,
+            _ => reader.skip()?,
+        }
+        Ok(())
+    })
 }
-
-#[derive(Deserialize)]
-struct MapFields {
-    #[serde(default)]
-    values: Entries,
-}
-
-mod logs;
-mod metrics;
-mod records;
-mod values;
-use logs::JsonLogRecord;
-use metrics::JsonMetric;
-use records::Resources;
-use values::{AnyValue, Attributes, Elements, Entries, EnumNumber, Links, Unsigned};
 
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ pub(super) fn read(reader: &mut impl BufRead, limit: usize, line: &mut Vec<u8>) 
             return Ok(Line::End);
         }
         is_empty = false;
-        let newline = available.iter().position(|&byte| byte == b'\n');
+        let newline = memchr::memchr(b'\n', available);
         let part = &available[..newline.unwrap_or(available.len())];
         is_too_long |= line.len() + part.len() > limit;
         if is_too_long {

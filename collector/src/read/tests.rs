@@ -144,9 +144,9 @@ fn bad_lines_among_good_ones_are_counted_with_their_place() {
     check(
         format!("{a}\nnot json\n{b}\n{half}").as_bytes(),
         &["a", "b"],
-        &["line 2: expected ident (column 2)", "line 4: EOF while parsing a string (column 20)"],
+        &["line 2: expected `null` (column 2)", "line 4: the JSON text ends too early (column 20)"],
     );
-    check(format!("{half}\n{a}\n").as_bytes(), &["a"], &["line 1: EOF while parsing a string (column 20)"]);
+    check(format!("{half}\n{a}\n").as_bytes(), &["a"], &["line 1: the JSON text ends too early (column 20)"]);
     let many = format!("{a}\n{}", "x\n".repeat(20));
     let result = read_bytes(many.as_bytes(), &Limits::default()).unwrap();
     assert_eq!(result.files[0].bad.count, 20);
@@ -159,7 +159,7 @@ fn a_bad_request_leaves_nothing_of_itself() {
     check(
         format!("{}\n{two}\n", line("b")).as_bytes(),
         &["b"],
-        &["line 2: invalid type: integer `7`, expected a resource with its scopes (an object) (column 417)"],
+        &["line 2: expected a resource with its scopes (an object), found a number (column 417)"],
     );
 }
 
@@ -201,7 +201,7 @@ fn what_is_not_a_recording_says_what_it_looks_like() {
 
 #[test]
 fn a_recording_without_one_readable_span_says_where_and_why() {
-    check_error(&line("a").as_bytes()[..50], "has no readable span: line 1: EOF while parsing");
+    check_error(&line("a").as_bytes()[..50], "has no readable span: line 1: the JSON text ends too early");
     check_error(&message("a")[..20], "has no readable span: message 1: the protobuf message ends");
     check_error(br#"{"resourceSpans":[]}"#, "has no readable span: it holds none");
     check_error(br#"{"data":[{"traceID":"1","spans":[]}]}"#, "has no readable span: it holds none");
