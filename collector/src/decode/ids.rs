@@ -79,12 +79,20 @@ fn is_hex(text: &str) -> bool {
 
 /// The number behind at most 32 hexadecimal digits.
 fn hex(digits: &str) -> u128 {
-    let half = |digits: &[u8]| {
-        // Letters of either case have bit 6, and their low bits count from one.
-        digits.iter().fold(0_u64, |number, digit| (number << 4) + u64::from(digit & 0xf) + 9 * u64::from(digit >> 6))
-    };
-    let (high, low) = digits.as_bytes().split_at(digits.len().saturating_sub(16));
-    u128::from(half(high)) << 64 | u128::from(half(low))
+    let (rest, chunks) = digits.as_bytes().as_rchunks();
+    // Letters of either case have bit 6, and their low bits count from one.
+    let rest = rest.iter().fold(0, |number, digit| number << 4 | u128::from((digit & 0xf) + 9 * (digit >> 6)));
+    chunks.iter().fold(rest, |number, chunk| number << 32 | u128::from(eight_digits(*chunk)))
+}
+
+/// The number behind eight hexadecimal digits, all at once: each becomes its value, then neighbours join.
+fn eight_digits(digits: [u8; 8]) -> u64 {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    let digits = u64::from_be_bytes(digits);
+    let values = (digits & (EACH * 0xf)) + 9 * ((digits >> 6) & EACH);
+    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    (fours | fours >> 16) & 0xffff_ffff
 }
 
 /// The ids of a span, all valid.
@@ -149,6 +157,14 @@ mod tests {
         check(RawId::Hex("+0000000000000ab"), 8, Err("id is not hexadecimal"));
         check(RawId::Hex("AAAAAAAAAAAAAAAAAAAAAA=="), 16, Err("id is not hexadecimal"));
         check(RawId::Hex(&"0".repeat(32)), 16, Err("id is missing or zero"));
+    }
+
+    #[test]
+    fn any_number_of_digits_is_read_as_the_standard_library_reads_it() {
+        let digits = "0123456789abcdefFEDCBA9876543210";
+        for (start, end) in (0..32).flat_map(|start| (start + 1..=32).map(move |end| (start, end))) {
+            assert_eq!(u128::from_str_radix(&digits[start..end], 16), Ok(hex(&digits[start..end])));
+        }
     }
 
     #[test]
