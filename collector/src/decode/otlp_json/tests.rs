@@ -64,7 +64,11 @@ proptest! {
         let decoded = decode(&json, &mut from_json);
         prop_assert!(decoded.is_ok(), "{:?} in {}", decoded, String::from_utf8_lossy(&json));
         otlp_protobuf::decode(&request.encode_to_vec(), &mut from_protobuf).unwrap();
-        prop_assert_eq!(oracle::without_reasons(from_json), oracle::without_reasons(from_protobuf));
+        let expected = oracle::without_reasons(from_protobuf);
+        prop_assert_eq!(&oracle::without_reasons(from_json), &expected);
+        let mut from_pretty = Recording::default();
+        decode(&serde_json::to_vec_pretty(&request).unwrap(), &mut from_pretty).unwrap();
+        prop_assert_eq!(&oracle::without_reasons(from_pretty), &expected);
     }
 
     #[test]
@@ -152,6 +156,19 @@ fn null_is_absent_and_unknown_fields_are_ignored() {
     assert_eq!(nulls, OwnedSpan { attributes, ..span("") });
     let nothing = r#"{"resourceSpans":[{"resource":null,"scopeSpans":[{"spans":null}]},{"scopeSpans":null}]}"#;
     assert!(decoded(nothing).1.is_recognized);
+}
+
+#[test]
+fn of_a_field_that_is_sent_twice_the_last_one_counts() {
+    let (first, second) = (r#"{"key":"a","value":{"intValue":"1"}}"#, r#"{"key":"b","value":{"intValue":2}}"#);
+    let link = |id: &str| format!(r#"{{"traceId":"000000000000000000000000000000ab","spanId":"{id}"}}"#);
+    let [old, new] = ["00000000000000c1", "00000000000000c2"].map(link);
+    let twice = span(&format!(
+        r#","name":"first","name":"last","attributes":[{first}],"attributes":[{second}],"links":[{old}],"links":[{new}]"#
+    ));
+    let once = span(&format!(r#","name":"last","attributes":[{second}],"links":[{new}]"#));
+    assert_eq!(twice, once);
+    assert_eq!((twice.name.as_str(), twice.attributes.len(), twice.links.len()), ("last", 1, 1));
 }
 
 #[test]
