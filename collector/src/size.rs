@@ -40,7 +40,7 @@ pub(crate) fn owned_bytes(span: &Span) -> usize {
 
 /// How many bytes `detail` owns, with its part of what it shares.
 pub(crate) fn detail_bytes(detail: &Detail) -> usize {
-    allocated(detail.text_bytes()) + allocated(detail.key_bytes())
+    allocated(detail.text_bytes()) + allocated(detail.frame_bytes())
 }
 
 /// How many bytes `vocabulary` takes.

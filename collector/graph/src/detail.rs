@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 /// Name, status message and attributes of a span: scrubbed, masked, packed.
 ///
-/// Packed are length-prefixed (LEB128) UTF-8 texts. Spans of one place in the code have the same keys, so they share them.
+/// Packed are length-prefixed (LEB128) UTF-8 texts. What all spans of one shape show alike stands in a [`Frame`], which
+/// they share; a span has what is left for itself.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Detail {
-    /// Name, status message, values.
+    /// Those of name, status message and values that the frame leaves open.
     texts: Box<[u8]>,
-    keys: Arc<Keys>,
+    frame: Arc<Frame>,
 }
 
 impl Detail {
@@ -28,56 +29,42 @@ impl Detail {
         for value in &values {
             packer.push(value);
         }
-        packer.detail(Arc::new(Keys::new(keys.iter().map(|key| &**key))))
+        packer.detail(Arc::new(Frame::new(keys_of(keys.iter().map(|key| &**key)), [])))
     }
 
     /// The name of the span.
     pub fn name(&self) -> &str {
-        Texts(&self.texts).next().unwrap_or_default()
+        self.shown().next().unwrap_or_default()
     }
 
     /// The message of the status, empty where there is none.
     pub fn status_message(&self) -> &str {
-        Texts(&self.texts).nth(1).unwrap_or_default()
+        self.shown().nth(1).unwrap_or_default()
     }
 
     /// Keys and values in the order sent.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
-        Texts(&self.keys.0).zip(Texts(&self.texts).skip(2))
+        Texts(&self.frame.keys).zip(self.shown().skip(2))
     }
 
-    /// How many bytes its texts take.
+    /// How many bytes its own texts take.
     pub fn text_bytes(&self) -> usize {
         self.texts.len()
     }
 
-    /// How many bytes its part of the keys takes, which it shares with other details and with whoever read them.
-    pub fn key_bytes(&self) -> usize {
-        (size_of::<[usize; 4]>() + self.keys.0.len()) / (Arc::strong_count(&self.keys) - 1).max(1)
+    /// How many bytes its part of the frame takes, which it shares with other details and with whoever read them.
+    pub fn frame_bytes(&self) -> usize {
+        let Frame { keys, shared } = &*self.frame;
+        let counts = size_of::<[usize; 2]>();
+        let keys = (counts + keys.len()) / (Arc::strong_count(keys) - 1).max(1);
+        let whole = counts + size_of::<Frame>() + counts + shared.len() + keys;
+        whole / (Arc::strong_count(&self.frame) - 1).max(1)
     }
-}
 
-/// The texts that are left of packed ones.
-struct Texts<'a>(&'a [u8]);
-
-impl<'a> Iterator for Texts<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let mut length = 0usize;
-        let mut shift = 0;
-        loop {
-            let (&byte, tail) = self.0.split_first()?;
-            self.0 = tail;
-            length |= usize::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                break;
-            }
-            shift += 7;
-        }
-        let (text, tail) = self.0.split_at(length);
-        self.0 = tail;
-        Some(std::str::from_utf8(text).expect("packed from texts"))
+    /// Name, status message and values.
+    fn shown(&self) -> impl Iterator<Item = &str> {
+        let (mut shared, mut own) = (Slots(&self.frame.shared), Texts(&self.texts));
+        std::iter::from_fn(move || shared.next().flatten().or_else(|| own.next()))
     }
 }
 
@@ -87,22 +74,90 @@ impl fmt::Debug for Detail {
     }
 }
 
-/// The keys of a span's attributes, packed.
+/// What the details of many spans have in common: the keys of their attributes, and those texts that are the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Keys(Box<[u8]>);
+pub(crate) struct Frame {
+    /// Packed.
+    keys: Arc<[u8]>,
+    /// For each of name, status message and values its text, packed with a length that is one too great, or a zero where
+    /// each span has its own; what follows the last is each span's own.
+    shared: Arc<[u8]>,
+}
 
-impl Keys {
-    /// Packs the keys.
-    pub(crate) fn new<'a>(keys: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut packer = Packer::default();
-        for key in keys {
-            packer.push(key);
+impl Frame {
+    /// A frame for these keys; none for a text stands for one of which each span has its own.
+    pub(crate) fn new<'a>(keys: Arc<[u8]>, shared: impl IntoIterator<Item = Option<&'a str>>) -> Self {
+        let mut packed = Vec::new();
+        for text in shared {
+            push_length(&mut packed, text.map_or(0, |text| text.len() + 1));
+            packed.extend_from_slice(text.unwrap_or_default().as_bytes());
         }
-        Self(packer.0.into_boxed_slice())
+        Self { keys, shared: packed.into() }
     }
 }
 
-/// Packs details, one after another, into a buffer that is used again: name, status message, then the values.
+/// Packs keys.
+pub(crate) fn keys_of<'a>(keys: impl IntoIterator<Item = &'a str>) -> Arc<[u8]> {
+    let mut packer = Packer::default();
+    for key in keys {
+        packer.push(key);
+    }
+    packer.0.into()
+}
+
+/// The texts that are left of packed ones.
+struct Texts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let length = take_length(&mut self.0)?;
+        Some(take_text(&mut self.0, length))
+    }
+}
+
+/// What is left of the texts of a frame.
+struct Slots<'a>(&'a [u8]);
+
+impl<'a> Iterator for Slots<'a> {
+    type Item = Option<&'a str>;
+
+    fn next(&mut self) -> Option<Option<&'a str>> {
+        let length = take_length(&mut self.0)?.checked_sub(1);
+        Some(length.map(|length| take_text(&mut self.0, length)))
+    }
+}
+
+fn take_length(rest: &mut &[u8]) -> Option<usize> {
+    let mut length = 0usize;
+    let mut shift = 0;
+    loop {
+        let (&byte, tail) = rest.split_first()?;
+        *rest = tail;
+        length |= usize::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(length);
+        }
+        shift += 7;
+    }
+}
+
+fn take_text<'a>(rest: &mut &'a [u8], length: usize) -> &'a str {
+    let (text, tail) = rest.split_at(length);
+    *rest = tail;
+    std::str::from_utf8(text).expect("packed from texts")
+}
+
+fn push_length(packed: &mut Vec<u8>, mut length: usize) {
+    while length >= 0x80 {
+        packed.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    packed.push(length as u8);
+}
+
+/// Packs texts, one after another, into a buffer that is used again.
 #[derive(Debug, Default)]
 pub(crate) struct Packer(Vec<u8>);
 
@@ -114,23 +169,18 @@ impl Packer {
 
     /// Packs the next text.
     pub(crate) fn push(&mut self, text: &str) {
-        let mut length = text.len();
-        while length >= 0x80 {
-            self.0.push(length as u8 | 0x80);
-            length >>= 7;
-        }
-        self.0.push(length as u8);
+        push_length(&mut self.0, text.len());
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    /// The first text, the name.
+    /// The first text.
     pub(crate) fn first(&self) -> &str {
         Texts(&self.0).next().unwrap_or_default()
     }
 
-    /// What was packed.
-    pub(crate) fn detail(&self, keys: Arc<Keys>) -> Detail {
-        Detail { texts: self.0.as_slice().into(), keys }
+    /// What was packed: the texts that `frame` leaves open.
+    pub(crate) fn detail(&self, frame: Arc<Frame>) -> Detail {
+        Detail { texts: self.0.as_slice().into(), frame }
     }
 }
 
@@ -147,5 +197,16 @@ mod tests {
         assert_eq!(detail.status_message(), "boom");
         assert_eq!(detail.attributes().collect::<Vec<_>>(), attributes);
         assert!(Detail::default().attributes().next().is_none());
+    }
+
+    #[test]
+    fn what_the_frame_has_stands_at_its_place() {
+        let frame = Frame::new(keys_of(["a", "b", "c"]), [None, Some(""), Some("1"), None, Some("3")]);
+        let mut packer = Packer::default();
+        packer.push("GET /cart");
+        packer.push("2");
+        let detail = packer.detail(Arc::new(frame));
+        assert_eq!((detail.name(), detail.status_message()), ("GET /cart", ""));
+        assert_eq!(detail.attributes().collect::<Vec<_>>(), [("a", "1"), ("b", "2"), ("c", "3")]);
     }
 }

@@ -46,7 +46,9 @@ impl RawId<'_> {
         match self {
             Self::Bytes([]) | Self::Hex("") | Self::Base64OrHex("") | Self::Short("") | Self::Label("") => Ok(0),
             Self::Bytes(bytes) if bytes.len() == size => {
-                Ok(bytes.iter().fold(0, |number, &byte| number << 8 | u128::from(byte)))
+                let mut whole = [0; 16];
+                whole[16 - size..].copy_from_slice(bytes);
+                Ok(u128::from_be_bytes(whole))
             }
             Self::Bytes(bytes) => Err(IdError::Bytes { what, bytes: bytes.len(), wanted: size }),
             Self::Base64OrHex(text) if is_hex(text) && text.len() == 2 * size => Self::Hex(text).number(what, size),

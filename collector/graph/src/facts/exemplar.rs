@@ -10,6 +10,8 @@ use crate::span::TraceId;
 
 /// Values under this have an example each.
 const EXACT: u64 = 32;
+/// The class of the greatest values.
+const MAX_CLASS: u8 = EXACT as u8 + u64::MAX.ilog2() as u8;
 
 /// A trace, with the hash of its id: of two the smaller hash wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,36 +34,51 @@ struct Known {
     typical: Typical,
 }
 
-/// Class of the value → the trace that stands for it. There are few classes, so a sorted list is smaller and faster than
-/// any map.
+/// Class of the value → the trace that stands for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<u8, Candidate>", into = "BTreeMap<u8, Candidate>")]
-struct Typical(Vec<(u8, Candidate)>);
+struct Typical {
+    /// A bit for each class that has a trace: how many lower ones there are is its place among the traces.
+    classes: u128,
+    traces: Vec<Candidate>,
+}
 
 impl From<BTreeMap<u8, Candidate>> for Typical {
     fn from(by_class: BTreeMap<u8, Candidate>) -> Self {
-        Self(by_class.into_iter().collect())
+        let mut typical = Self::default();
+        // A forged snapshot may hold classes that no value has.
+        for (known, candidate) in by_class {
+            typical.offer(known.min(MAX_CLASS), candidate);
+        }
+        typical
     }
 }
 
 impl From<Typical> for BTreeMap<u8, Candidate> {
     fn from(typical: Typical) -> Self {
-        typical.0.into_iter().collect()
+        typical.iter().collect()
     }
 }
 
 impl Typical {
     fn offer(&mut self, class: u8, candidate: Candidate) {
-        let place = self.0.partition_point(|(known, _)| *known < class);
-        match self.0.get_mut(place) {
-            Some((known, best)) if *known == class => *best = candidate.min(*best),
-            _ => {
-                if self.0.len() < 2 {
-                    self.0.reserve_exact(1);
-                }
-                self.0.insert(place, (class, candidate));
-            }
+        let bit = 1 << class;
+        let place = (self.classes & (bit - 1)).count_ones() as usize;
+        if self.classes & bit != 0 {
+            let best = &mut self.traces[place];
+            *best = candidate.min(*best);
+            return;
         }
+        if self.traces.len() < 2 {
+            self.traces.reserve_exact(1);
+        }
+        self.classes |= bit;
+        self.traces.insert(place, candidate);
+    }
+
+    /// In order of the classes.
+    fn iter(&self) -> impl Iterator<Item = (u8, Candidate)> {
+        (0..=MAX_CLASS).filter(|class| self.classes >> class & 1 != 0).zip(self.traces.iter().copied())
     }
 }
 
@@ -79,7 +96,7 @@ impl Exemplars {
         let Some(other) = &other.0 else { return };
         let known = self.known(other.worst);
         known.worst = known.worst.max(other.worst);
-        other.typical.0.iter().for_each(|&(class, candidate)| known.typical.offer(class, candidate));
+        other.typical.iter().for_each(|(class, candidate)| known.typical.offer(class, candidate));
     }
 
     /// The trace with the greatest value, with that value.
@@ -96,7 +113,7 @@ impl Exemplars {
     /// greater, else the worst.
     pub fn typical(&self, value: u64) -> Option<TraceId> {
         let known = self.0.as_ref()?;
-        let near = known.typical.0.iter().find(|(known, _)| *known >= class(value)).map(|(_, Candidate(_, id))| *id);
+        let near = known.typical.iter().find(|(known, _)| *known >= class(value)).map(|(_, Candidate(_, id))| id);
         Some(near.unwrap_or(known.worst.1))
     }
 
@@ -110,8 +127,8 @@ impl Exemplars {
     /// Every trace kept here; one may occur twice.
     pub fn traces(&self) -> impl Iterator<Item = TraceId> {
         let worst = self.worst().map(|(_, id)| id);
-        let typical = self.0.as_deref().map(|known| &known.typical.0[..]).unwrap_or_default();
-        worst.into_iter().chain(typical.iter().map(|(_, candidate)| candidate.1))
+        let typical = self.0.as_deref().map(|known| &known.typical.traces[..]).unwrap_or_default();
+        worst.into_iter().chain(typical.iter().map(|Candidate(_, id)| *id))
     }
 }
 

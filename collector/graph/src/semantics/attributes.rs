@@ -255,10 +255,10 @@ pub(super) struct Sequence {
     keys: Box<[(Box<str>, bool)]>,
     /// The places of the attributes that are shown, with their keys and what these say of their values.
     pub(super) shown: Box<[Shown]>,
-    /// The keys as they are shown, packed, for the spans of one batch.
-    pub(super) packed: Arc<detail::Keys>,
-    /// That batch.
-    batch: u64,
+    /// The keys as they are shown, packed.
+    pub(super) packed: Arc<[u8]>,
+    /// Another for each sequence.
+    pub(super) id: u64,
     /// What each of them means.
     meanings: Box<[Meaning]>,
     /// One more than the place of each field's attribute; 0 where it was not given.
@@ -272,7 +272,7 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    fn of(attributes: &[Attribute<'_>], redaction: &Redaction, batch: u64) -> Self {
+    fn of(attributes: &[Attribute<'_>], redaction: &Redaction, id: u64) -> Self {
         let meanings: Box<[Meaning]> = attributes.iter().map(|(key, _)| meaning(key, redaction)).collect();
         let mut places = [0; FIELDS];
         let mut given: Vec<Field> = Vec::new();
@@ -301,8 +301,8 @@ impl Sequence {
         let shown: Box<[Shown]> = kept.map(show).collect();
         Self {
             keys: attributes.iter().map(|attribute| ((*attribute.0).into(), is_empty(attribute))).collect(),
-            packed: Arc::new(detail::Keys::new(shown.iter().map(|shown| &*shown.key))),
-            batch,
+            packed: detail::keys_of(shown.iter().map(|shown| &*shown.key)),
+            id,
             shown,
             has_parameters: meanings.iter().any(|meaning| meaning.is_parameter),
             meanings,
@@ -320,7 +320,7 @@ impl Sequence {
     }
 }
 
-fn is_empty((_, value): &Attribute<'_>) -> bool {
+pub(super) fn is_empty((_, value): &Attribute<'_>) -> bool {
     matches!(value, Value::Text(text) if text.is_empty())
 }
 
@@ -340,7 +340,8 @@ pub(super) struct Keys {
     /// What they take, at least.
     bytes: usize,
     reading: Arc<Reading>,
-    batch: u64,
+    /// How many sequences there were so far.
+    count: u64,
 }
 
 impl Keys {
@@ -367,25 +368,15 @@ impl Keys {
             (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
         };
         let hash = attributes.iter().fold(0, mix);
-        let sequence = match self.sequences.entry(hash) {
+        match self.sequences.entry(hash) {
             Entry::Occupied(known) if known.get().is_of(attributes) => known.into_mut(),
             entry => {
                 self.bytes +=
                     size_of::<Sequence>() + attributes.iter().map(|(key, _)| 96 + 3 * key.len()).sum::<usize>();
-                entry.insert_entry(Sequence::of(attributes, &self.reading.redaction, self.batch)).into_mut()
+                self.count += 1;
+                entry.insert_entry(Sequence::of(attributes, &self.reading.redaction, self.count)).into_mut()
             }
-        };
-        if sequence.batch != self.batch {
-            // A batch goes to another thread. With keys of its own no two of them count references to one.
-            sequence.packed = Arc::new(detail::Keys::clone(&sequence.packed));
-            sequence.batch = self.batch;
         }
-        sequence
-    }
-
-    /// A new batch begins.
-    pub(super) fn next_batch(&mut self) {
-        self.batch += 1;
     }
 }
 
@@ -393,7 +384,7 @@ impl Keys {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'a> {
     attributes: &'a [Attribute<'a>],
-    sequence: &'a Sequence,
+    pub(super) sequence: &'a Sequence,
 }
 
 impl<'a> Known<'a> {
@@ -405,6 +396,12 @@ impl<'a> Known<'a> {
     pub(super) fn value(&self, field: Field) -> Option<&'a Value<'a>> {
         let place = usize::from(self.sequence.places[field as usize]).checked_sub(1)?;
         Some(&self.attributes[place].1)
+    }
+
+    /// The field that the attribute at `place` is the value of; none for an attribute that facts do not read.
+    pub(super) fn field_at(&self, place: usize) -> Option<Field> {
+        let field = self.sequence.meanings[place].field?;
+        (usize::from(self.sequence.places[field as usize]) == place + 1).then_some(field)
     }
 
     /// The fields that were given, in the order of [`Field`].

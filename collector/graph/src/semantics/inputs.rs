@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 
-use super::attributes::{FIELDS, Field, Known};
+use super::attributes::{self, FIELDS, Field, Known};
 use super::database::is_loopback;
 use super::sql::Statement;
 use super::{marks, url};
-use crate::span::{Marks, ResourceId, SpanKind, SpanView, Value};
+use crate::span::{Attribute, Marks, ResourceId, SpanKind, SpanView, Value};
 use crate::text::scrub;
 
 /// The inputs to the meaning of a span.
@@ -30,6 +30,8 @@ pub(super) struct Inputs<'a> {
     pub(super) is_sampled: bool,
     /// The name with identifiers replaced.
     pub(super) name: Cow<'a, str>,
+    /// Whether that is the name as it was sent.
+    pub(super) is_name_whole: bool,
     /// Scheme, host and port of the URL.
     origin: &'a str,
     /// The path with identifiers replaced; empty where there is none, or where something else tells what is called.
@@ -79,16 +81,18 @@ impl<'a> Inputs<'a> {
         let is_named = [Field::HttpRoute, Field::UrlTemplate, Field::RpcMethod].into_iter().any(has);
         let is_peer_named = [Field::PeerService, Field::ServerAddress, Field::PeerName].into_iter().any(has);
         let whole = known.text(Field::Url);
-        let [path, url] = [known.text(Field::UrlPath), whole].map(url::split);
-        let full_path = scrub(if path.path.is_empty() { url.path } else { path.path });
-        let query = [known.text(Field::UrlQuery), url.query, path.query].into_iter().find(|query| !query.is_empty());
+        let [(path, path_query), (url_path, url_query)] = [known.text(Field::UrlPath), whole].map(url::target);
+        let full_path = scrub(if path.is_empty() { url_path } else { path });
+        let query = [known.text(Field::UrlQuery), url_query, path_query].into_iter().find(|query| !query.is_empty());
+        let name = url::template_of(scrub(&view.name));
         let is_probe_agent = has(Field::UserAgent) && marks::is_probe_agent(known.text(Field::UserAgent));
         Self {
             known,
             kind: view.kind,
             is_error: view.is_error,
             is_sampled: !view.trace_state.is_empty() && marks::has_threshold(&view.trace_state),
-            name: url::template_of(scrub(&view.name)),
+            is_name_whole: matches!(name, Cow::Borrowed(_)),
+            name,
             origin: url::origin(whole),
             is_probe: is_probe_agent || marks::is_probe_path(&full_path),
             is_stream_path: marks::is_stream_path(&full_path),
@@ -106,6 +110,12 @@ impl<'a> Inputs<'a> {
     fn varies(&self, field: Field) -> bool {
         let is_peer = matches!(field, Field::PeerAddress | Field::PeerPort);
         VARIES[field as usize] || is_peer && (self.is_peer_named || self.kind == SpanKind::Server)
+    }
+
+    /// Whether the attribute at `place` is the same in all spans of one key.
+    pub(super) fn is_shared(&self, place: usize, attribute: &Attribute<'_>) -> bool {
+        let is_kept = |field: Field| field != Field::Url && !self.varies(field);
+        attributes::is_empty(attribute) || self.known.field_at(place).is_some_and(is_kept)
     }
 
     /// Whether a field was given.
@@ -138,21 +148,19 @@ impl<'a> Inputs<'a> {
         self.known.marks()
     }
 
-    /// Writes everything that meaning is made of.
+    /// Writes everything that meaning is made of. What keys alone show lies in the sequence of the keys.
     pub(super) fn write_key(&self, resource: ResourceId, key: &mut Vec<u8>) {
         key.clear();
         key.extend_from_slice(&resource.0.to_le_bytes());
+        key.extend_from_slice(&self.known.sequence.id.to_le_bytes());
         key.extend_from_slice(&self.statement.identity.to_le_bytes());
-        // What keys alone show has no field, so it would be missing below.
-        let [is_identity, is_proxy] = [Marks::IDENTITY, Marks::PROXY].map(|mark| self.known.marks().has(mark));
         let flags = [
             self.is_error,
             self.is_sampled,
             self.is_probe,
             self.is_stream_path,
             self.is_peer_loopback,
-            is_identity,
-            is_proxy,
+            self.is_name_whole,
         ];
         key.push(flags.into_iter().fold(0, |bits, flag| bits << 1 | u8::from(flag)));
         key.push(self.kind as u8);
@@ -160,11 +168,9 @@ impl<'a> Inputs<'a> {
         push_text(key, self.origin);
         push_text(key, &self.path);
         for (field, value) in self.known.given() {
-            key.push(field as u8);
-            if field == Field::Url || self.varies(field) {
-                continue;
+            if field != Field::Url && !self.varies(field) {
+                push_value(key, value);
             }
-            push_value(key, value);
         }
     }
 }

@@ -86,11 +86,12 @@ pub(super) fn of_span(kind: SpanKind, inputs: &Inputs<'_>) -> Marks {
 }
 
 /// Parts of a path that only streams and long polls have.
-const STREAM_PATHS: [&str; 8] = ["socket.io", "engine.io", "sockjs", "sse", "ws", "websocket", "longpoll", "long-poll"];
+const STREAM_PATHS: [&[u8]; 8] =
+    [b"socket.io", b"engine.io", b"sockjs", b"sse", b"ws", b"websocket", b"longpoll", b"long-poll"];
 
 /// Whether a path is one of streams.
 pub(super) fn is_stream_path(path: &str) -> bool {
-    path.split('/').any(|part| STREAM_PATHS.contains(&part))
+    path.as_bytes().split(|byte| *byte == b'/').any(|part| STREAM_PATHS.contains(&part))
 }
 
 /// Paths of health, readiness and metrics operations.

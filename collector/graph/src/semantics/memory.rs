@@ -11,11 +11,12 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::attributes::{Field, Known};
 use super::inputs::Inputs;
+use super::shown::Shared;
 use super::sql::Statement;
 use super::{database, read_shape};
 use crate::hash::HashMap;
 use crate::name::{Name, NameTable};
-use crate::span::{Resource, ResourceId, Shape};
+use crate::span::{Resource, ResourceId, Shape, SpanView};
 
 /// The most shapes that are remembered, half of them as long as they are asked for.
 const MAX_SHAPES: usize = 8192;
@@ -50,6 +51,18 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         self.young.get_mut(key)
     }
 
+    /// The value of a key, which is young again; where none is remembered, that of `make`.
+    pub(super) fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V
+    where
+        K: Copy,
+    {
+        if !self.young.contains_key(&key) {
+            let value = self.old.remove(&key).unwrap_or_else(make);
+            self.insert(key, value);
+        }
+        self.young.get_mut(&key).expect("it was inserted")
+    }
+
     /// Remembers a value.
     pub(super) fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.limit / 2 {
@@ -59,13 +72,25 @@ impl<K: Eq + Hash, V> Recent<K, V> {
     }
 }
 
-/// A shape, with the names that it refers to.
+/// A shape, with what else its spans have in common.
 #[derive(Debug)]
-struct Remembered {
-    shape: Arc<Shape>,
+pub(super) struct Remembered {
+    pub(super) shape: Arc<Shape>,
+    pub(super) shared: Shared,
+    /// The names that both refer to.
     names: Box<[(Name, Box<str>)]>,
     /// The batch that last heard of it.
     batch: u64,
+}
+
+impl Remembered {
+    /// Makes copies for a new batch, which goes to another thread: so no two threads count references to one thing.
+    fn renew(&mut self, batch: u64, names: &mut NameTable) {
+        self.batch = batch;
+        self.names.iter().for_each(|(name, text)| names.insert(*name, text));
+        self.shape = Arc::new(Shape::clone(&self.shape));
+        self.shared.renew();
+    }
 }
 
 /// Shapes and statements, remembered.
@@ -115,34 +140,28 @@ impl Memory {
         statement
     }
 
-    /// The shape of a span, whose names `names` knows afterwards.
-    pub(super) fn shape(
+    /// What a span has in common with others, whose names `names` knows afterwards.
+    pub(super) fn remembered(
         &mut self,
         inputs: &Inputs<'_>,
+        view: &SpanView<'_>,
         (id, resource): (ResourceId, &Resource),
         names: &mut NameTable,
-    ) -> Arc<Shape> {
+    ) -> &Remembered {
         inputs.write_key(id, &mut self.key);
         let key = xxh3_128(&self.key);
-        if let Some(remembered) = self.shapes.get(&key) {
-            if remembered.batch != self.batch {
-                remembered.batch = self.batch;
-                remembered.names.iter().for_each(|(name, text)| names.insert(*name, text));
-                // A batch goes to another thread. With a shape of its own no two of them count references to one.
-                remembered.shape = Arc::new(Shape::clone(&remembered.shape));
-            }
-            return Arc::clone(&remembered.shape);
+        let batch = self.batch;
+        let remembered = self.shapes.get_or_insert_with(key, || {
+            let mut own = NameTable::default();
+            let shape = Arc::new(read_shape(inputs, (id, resource), &mut own));
+            let shared = Shared::of(inputs, view, &mut own);
+            names.merge(&own);
+            Remembered { shape, shared, names: own.sorted(|_| true).into_iter().collect(), batch }
+        });
+        if remembered.batch != batch {
+            remembered.renew(batch, names);
         }
-        let mut own = NameTable::default();
-        let shape = Arc::new(read_shape(inputs, (id, resource), &mut own));
-        names.merge(&own);
-        let remembered = Remembered {
-            shape: Arc::clone(&shape),
-            names: own.sorted(|_| true).into_iter().collect(),
-            batch: self.batch,
-        };
-        self.shapes.insert(key, remembered);
-        shape
+        remembered
     }
 }
 

@@ -117,7 +117,6 @@ impl BatchBuilder {
     /// The batch; a new one begins.
     pub fn take(&mut self) -> SpanBatch {
         self.memory.next_batch();
-        self.keys.next_batch();
         self.sender = Arc::default();
         // The next batch is likely to be as long as this one.
         let next = Vec::with_capacity(self.batch.spans.len().min(MAX_RESERVED_SPANS));
@@ -173,7 +172,8 @@ impl SpanVisitor for BatchBuilder {
         let statement = self.memory.statement(&known);
         let inputs = Inputs::of(view, known, &statement, &self.sender.host);
         let names = &mut self.batch.vocabulary.names;
-        let shape = self.memory.shape(&inputs, (self.sender.id, &self.sender.resource), names);
+        let remembered = self.memory.remembered(&inputs, view, (self.sender.id, &self.sender.resource), names);
+        let shape = &remembered.shape;
         let call = shape.call.as_ref();
         let varying = call.map(|call| Varying::of(call.kind, shape.kind, &inputs)).unwrap_or_default();
         let (client, is_public) = varying::client(shape.kind, &known);
@@ -181,7 +181,8 @@ impl SpanVisitor for BatchBuilder {
         marks.set(self.sender.marks, true);
         marks.set(Marks::PUBLIC_CLIENT, is_public);
         marks.set(Marks::PAGE, varying.is_page);
-        let shown::Read { detail, name, secrets } = self.shown.read(view, sequence, &self.sender.secrets, names);
+        let shown::Read { detail, name, secrets } =
+            self.shown.read(view, sequence, (&self.sender.secrets, &remembered.shared), names);
         let links: Box<[Link]> = view.links.iter().take(MAX_LINKS).copied().collect();
         let rare = (!links.is_empty() || !secrets.is_empty()).then(|| Box::new(Rare { links, secrets }));
         self.batch.spans.push(Span {
@@ -190,7 +191,7 @@ impl SpanVisitor for BatchBuilder {
             parent_id: if view.parent_id == view.span_id { SpanId::NONE } else { view.parent_id },
             start_ns: view.start_ns,
             end_ns: view.end_ns.max(view.start_ns),
-            shape,
+            shape: Arc::clone(shape),
             name,
             client,
             parameters: varying.parameters,

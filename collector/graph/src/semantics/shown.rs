@@ -7,7 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::attributes::Sequence;
 use super::confidential::{self, Confidentiality, Kinds, Masked};
-use crate::detail::{Detail, Packer};
+use super::inputs::Inputs;
+use crate::detail::{Detail, Frame, Packer};
 use crate::name::{Name, NameTable, cut};
 use crate::span::{Attribute, Secret, SecretKind, SpanView, Value};
 use crate::text::{MAX_VALUE_BYTES, scrub};
@@ -15,6 +16,8 @@ use crate::text::{MAX_VALUE_BYTES, scrub};
 /// The key under which a credential in the message of a span's status is found.
 const STATUS_MESSAGE: &str = "otel.status_description";
 
+/// The most bytes of texts that the spans of one shape share; it bounds what is remembered.
+const MAX_SHARED_BYTES: usize = 1024;
 /// How many values are remembered as harmless.
 const HARMLESS: usize = 1 << 14;
 /// The longest values that are looked up: longer ones seldom come twice.
@@ -45,6 +48,57 @@ pub(super) struct Read {
     pub(super) secrets: Box<[Secret]>,
 }
 
+/// What spans of one shape show alike.
+#[derive(Debug)]
+pub(super) struct Shared {
+    frame: Arc<Frame>,
+    /// The name as it is shown; none where each span has its own.
+    name: Option<Name>,
+    /// Which of the attributes that are shown each span has for itself.
+    own: Box<[usize]>,
+    /// Those among what is shared.
+    secrets: Box<[Secret]>,
+}
+
+impl Shared {
+    /// What spans with these inputs show alike, of which `view` is the first.
+    pub(super) fn of(inputs: &Inputs<'_>, view: &SpanView<'_>, names: &mut NameTable) -> Self {
+        let sequence = inputs.known.sequence;
+        let mut secrets = Vec::new();
+        let mut rest = MAX_SHARED_BYTES;
+        let mut share = |confidentiality: Confidentiality, key: &str, value: &str| {
+            rest = rest.checked_sub(value.len())?;
+            let Masked { text, kinds } = confidential::mask(confidentiality, value);
+            secrets.extend(kinds.iter().map(|kind| Secret { kind, key: names.intern(key) }));
+            Some(text.into_owned())
+        };
+        let name = if inputs.is_name_whole { share(Confidentiality::Unknown, "", cut(&view.name)) } else { None };
+        let mut own = Vec::new();
+        // The message of the status is each span's own.
+        let mut texts = vec![name, None];
+        for (index, shown) in sequence.shown.iter().enumerate() {
+            let attribute = &view.attributes[shown.place];
+            let is_shared = inputs.is_shared(shown.place, attribute);
+            let text = if is_shared { share(shown.confidentiality, &shown.key, &attribute.1.to_text()) } else { None };
+            if text.is_none() {
+                own.push(index);
+            }
+            texts.push(text);
+        }
+        Self {
+            name: texts[0].as_deref().map(Name::of),
+            frame: Arc::new(Frame::new(Arc::clone(&sequence.packed), texts.iter().map(Option::as_deref))),
+            own: own.into_boxed_slice(),
+            secrets: secrets.into_boxed_slice(),
+        }
+    }
+
+    /// Makes a frame of its own for a new batch.
+    pub(super) fn renew(&mut self) {
+        self.frame = Arc::new(Frame::clone(&self.frame));
+    }
+}
+
 /// The secrets of a resource, which are those of each of its spans. E-mail addresses are none there: whoever owns a
 /// service may say so.
 pub(super) fn secrets_of(resource: &[Attribute<'_>], names: &mut NameTable) -> Box<[Secret]> {
@@ -58,23 +112,28 @@ pub(super) fn secrets_of(resource: &[Attribute<'_>], names: &mut NameTable) -> B
 }
 
 impl Shown {
-    /// The details of a span, and its secrets beside those of its resource.
+    /// The details of a span that has `shared` in common with others, and its secrets beside those of its resource.
     pub(super) fn read(
         &mut self,
         view: &SpanView<'_>,
         sequence: &Sequence,
-        resource: &[Secret],
+        (resource, shared): (&[Secret], &Shared),
         names: &mut NameTable,
     ) -> Read {
-        let mut secrets = resource.to_vec();
+        let mut secrets = [resource, &shared.secrets].concat();
         let mut note = |kinds: Kinds, key: &str| {
+            if kinds == Kinds::default() {
+                return;
+            }
             secrets.extend(kinds.iter().map(|kind| Secret { kind, key: names.intern(key) }));
         };
         self.packer.clear();
-        note(self.push(Confidentiality::Unknown, cut(&view.name)), "");
-        let name = Name::of(self.packer.first());
+        let name = shared.name.unwrap_or_else(|| {
+            note(self.push(Confidentiality::Unknown, cut(&view.name)), "");
+            Name::of(self.packer.first())
+        });
         note(self.push(Confidentiality::Unknown, &view.status_message), STATUS_MESSAGE);
-        for shown in &sequence.shown {
+        for shown in shared.own.iter().map(|&index| &sequence.shown[index]) {
             let confidentiality = shown.confidentiality;
             let kinds = match &view.attributes[shown.place].1 {
                 Value::Text(text) => self.push(confidentiality, text),
@@ -86,7 +145,7 @@ impl Shown {
         }
         secrets.sort_unstable();
         secrets.dedup();
-        Read { detail: self.packer.detail(Arc::clone(&sequence.packed)), name, secrets: secrets.into_boxed_slice() }
+        Read { detail: self.packer.detail(Arc::clone(&shared.frame)), name, secrets: secrets.into_boxed_slice() }
     }
 
     fn push(&mut self, confidentiality: Confidentiality, value: &str) -> Kinds {

@@ -17,17 +17,31 @@ pub(super) struct Url<'a> {
 
 /// Splits an absolute URL, a path with a query, or a bare `host:port`.
 pub(super) fn split(text: &str) -> Url<'_> {
-    let text = before(text, b'#');
-    let (authority, target) = if text.starts_with('/') {
-        ("", text)
-    } else {
-        let rest = &text[scheme_end(text)..];
-        rest.split_at(memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len()))
-    };
-    let path = before(target, b'?');
-    let query = target.get(path.len() + 1..).unwrap_or_default();
+    let (authority, target) = split_target(text);
+    let (path, query) = split_query(target);
     let (host, port) = if authority.is_empty() { ("", "") } else { split_host(authority) };
     Url { host, port, path, query }
+}
+
+/// Path and query of what [`split`] splits.
+pub(super) fn target(text: &str) -> (&str, &str) {
+    if text.is_empty() { ("", "") } else { split_query(split_target(text).1) }
+}
+
+/// What stands before the path of a URL without its scheme, and the path with the query.
+fn split_target(text: &str) -> (&str, &str) {
+    let text = before(text, b'#');
+    if text.starts_with('/') {
+        return ("", text);
+    }
+    let rest = &text[scheme_end(text)..];
+    rest.split_at(memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len()))
+}
+
+/// Path and query.
+fn split_query(target: &str) -> (&str, &str) {
+    let path = before(target, b'?');
+    (path, target.get(path.len() + 1..).unwrap_or_default())
 }
 
 /// What stands before the first `sign`, an ASCII character; everything where there is none.
@@ -43,6 +57,11 @@ fn scheme_end(text: &str) -> usize {
 
 /// Splits `user@host:port`, also `[::1]:80` and whole URLs, as untidy instrumentations record them.
 pub(super) fn split_host(text: &str) -> (&str, &str) {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    // Mostly there is nothing to split.
+    if text.as_bytes().iter().fold(true, |all, byte| all & is_name(byte)) {
+        return (text, "");
+    }
     let text = before(&text[scheme_end(text)..], b'/');
     let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
     if let Some(rest) = text.strip_prefix('[') {
@@ -57,6 +76,9 @@ pub(super) fn split_host(text: &str) -> (&str, &str) {
 
 /// Scheme, host and port of a URL: what stands before its path.
 pub(super) fn origin(text: &str) -> &str {
+    if text.is_empty() {
+        return "";
+    }
     let authority = scheme_end(text);
     let end = memchr3(b'/', b'?', b'#', &text.as_bytes()[authority..]).map_or(text.len(), |end| authority + end);
     &text[..end]
@@ -72,7 +94,8 @@ pub(super) fn part(whole: Cow<'_, str>, pick: impl Fn(&str) -> &str) -> Cow<'_, 
 
 /// The template of `text`, borrowed where nothing in it can be an identifier.
 pub(super) fn template_of(text: Cow<'_, str>) -> Cow<'_, str> {
-    if text.bytes().any(|byte| byte.is_ascii_digit()) { Cow::Owned(template(&text)) } else { text }
+    let has_digits = text.as_bytes().iter().fold(false, |any, byte| any | byte.is_ascii_digit());
+    if has_digits { Cow::Owned(template(&text)) } else { text }
 }
 
 /// `text` with every part that looks like an identifier replaced by `{id}`. Parts end at slashes, blanks and colons.

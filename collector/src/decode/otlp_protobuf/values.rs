@@ -18,9 +18,16 @@ pub(super) enum PlainValue<'a> {
 pub(super) fn plain_key_value(message: &[u8]) -> Option<(&[u8], PlainValue<'_>)> {
     /// A field of bytes, written with the tag `tag`, and what follows it.
     fn field(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-        let (&first, mut rest) = bytes.split_first()?;
-        let length = varint(&mut rest).ok().filter(|_| first == tag)?;
-        rest.split_at_checked(usize::try_from(length).ok()?)
+        match *bytes {
+            // Most are short.
+            [first, length @ ..0x80, ref rest @ ..] if first == tag => rest.split_at_checked(length.into()),
+            [first, ref rest @ ..] if first == tag => {
+                let mut rest = rest;
+                let length = varint(&mut rest).ok()?;
+                rest.split_at_checked(usize::try_from(length).ok()?)
+            }
+            _ => None,
+        }
     }
     const KEY: u8 = 1 << 3 | 2;
     const VALUE: u8 = 2 << 3 | 2;
