@@ -132,7 +132,8 @@ fn from_outside(operation: &Operation) -> u64 {
     operation.facts.entries[Entry::Client as usize]
 }
 
-fn is_hook(name: &str) -> bool {
+/// Whether an operation of this name is there for strangers to call.
+pub(super) fn is_hook(name: &str) -> bool {
     name.split(['/', ' ']).any(|part| HOOK_PARTS.contains(&part.to_ascii_lowercase().as_str()))
 }
 

@@ -1,12 +1,13 @@
 //! A service behind the gateway that the outside world also reaches past it.
 //!
 //! The signal is requests without a caller at a service that the gateway leads to. Refused: front ends by their role,
-//! probes and schedules (which are no client requests), and services whose callers lose the context on the way, so that
-//! inner calls look like outer ones.
+//! probes and schedules (which are no client requests), webhooks, which strangers call by design, and services whose
+//! callers lose the context on the way, so that inner calls look like outer ones.
 
 use spanlint_graph::facts::Entry;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
+use super::exposed_internal_service::is_hook;
 use crate::case::{Case, Draft, trace_of_edge};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
@@ -33,9 +34,9 @@ static META: RuleMeta = RuleMeta {
     how: "Where a gateway exists, services that it leads to are looked at. The pattern holds where `min_share` or more of a \
           service's requests, and `min_requests` or more of them, have no caller.",
     fix: "Close the direct way in by network policy or mutual TLS, and send those who use it through the gateway.",
-    limits: "Health checks and schedules are no requests from outside. Where callers lose the trace context, inner calls look \
-             like outer ones: services with many such calls are undecided. Services that face front ends on purpose are \
-             declared as gateway or bff in `[roles]`.",
+    limits: "Health checks and schedules are no requests from outside, and webhooks are for strangers to call. Where callers \
+             lose the trace context, inner calls look like outer ones: services with many such calls are undecided. Services \
+             that face front ends on purpose are declared as gateway or bff in `[roles]`.",
     references: &[
         "Richardson: Microservices Patterns (2018), API gateway",
         "OWASP: API Security Top 10 (2023), API9 Improper Inventory Management",
@@ -89,7 +90,8 @@ fn judge(
     service: NodeIndex,
 ) -> Option<Result<Finding, Undecided>> {
     let operations = topology::operations_of(graph, service);
-    let past: u64 = operations.iter().map(|operation| operation.facts.entries[Entry::Client as usize]).sum();
+    let guarded = operations.iter().filter(|operation| !is_hook(&operation.name));
+    let past: u64 = guarded.map(|operation| operation.facts.entries[Entry::Client as usize]).sum();
     let requests: u64 = operations.iter().map(|operation| operation.facts.requests).sum();
     let share = past as f64 / requests.max(1) as f64;
     if past < options.whole("min_requests") || share < options.number("min_share") {
@@ -157,6 +159,11 @@ mod tests {
         for entry in ["schedule price nightly", "price takes tick", "orphan price GET /price"] {
             check(&format!("{THROUGH}20 traces\n{entry}"), &[]);
         }
+    }
+
+    #[test]
+    fn webhooks_are_for_strangers() {
+        check(&format!("{THROUGH}20 traces\nprice POST /webhooks/bank"), &[]);
     }
 
     #[test]

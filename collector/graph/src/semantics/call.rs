@@ -207,6 +207,8 @@ pub(super) fn join(host: &str, port: &str) -> String {
 
 /// `METHOD template`.
 pub(super) fn http_template(inputs: &Inputs<'_>, template: &str) -> String {
+    // Rails lets every path end with a format.
+    let template = template.strip_suffix("(.:format)").unwrap_or(template);
     match &*inputs.text(Field::HttpMethod) {
         "" => template.to_owned(),
         method => format!("{} {template}", method.to_ascii_uppercase()),

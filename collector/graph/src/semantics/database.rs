@@ -72,7 +72,11 @@ pub(super) fn read(inputs: &Inputs<'_>, names: &mut NameTable) -> (Call, bool) {
 pub(super) fn statement(system: &str, text: &str) -> Statement {
     let system = current_name(system);
     let text = scrub(text);
-    let statement = if speaks_sql(&system) { sql::read(&text, Dialect::of(&system)) } else { command(&text) };
+    let statement = match &*system {
+        "mongodb" if text.starts_with('{') => document(&text),
+        system if speaks_sql(system) => sql::read(&text, Dialect::of(system)),
+        _ => command(&text),
+    };
     statement.identified()
 }
 
@@ -288,6 +292,28 @@ fn command(text: &str) -> Statement {
     Statement {
         template: word.to_owned(),
         access: sql::access_of_operation(word),
+        has_placeholders: text.contains('?'),
+        ..Statement::default()
+    }
+}
+
+/// A command of `MongoDB` as the document that goes over the wire: `{"find": "orders", …}`. Drivers that write only a filter
+/// say elsewhere what they do.
+fn document(text: &str) -> Statement {
+    let text = &text[..text.floor_char_boundary(sql::MAX_TEXT_BYTES)];
+    let mut quoted = text.split('"');
+    let (operation, between, collection) = (quoted.nth(1), quoted.next(), quoted.next());
+    let access = operation.map_or(Access::None, sql::access_of_operation);
+    let (Some(operation), Some(":"), Some(collection)) = (operation, between.map(str::trim), collection) else {
+        return command(text);
+    };
+    if access == Access::None {
+        return command(text);
+    }
+    Statement {
+        template: format!("{operation} {collection}"),
+        tables: vec![Table { name: sql::table_name(collection), access }],
+        access,
         has_placeholders: text.contains('?'),
         ..Statement::default()
     }

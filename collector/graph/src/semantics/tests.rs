@@ -172,6 +172,16 @@ fn what_made_a_platform_call_its_function_is_told() {
 }
 
 #[test]
+fn the_format_that_a_route_may_end_with_is_no_part_of_it() {
+    let operation = |route| {
+        let read = read(SpanKind::Server, "x", &[("http.method", "GET"), ("http.route", route)]);
+        read.text(read.span().shape.operation).to_owned()
+    };
+    assert_eq!(operation("/orders/:id(.:format)"), "GET /orders/:id");
+    assert_eq!(operation("/orders"), "GET /orders");
+}
+
+#[test]
 fn a_server_tells_the_name_that_it_was_asked_by() {
     let check = |pairs: &[(&str, &str)], expected: &str| {
         let read = read(SpanKind::Server, "GET /", pairs);
@@ -183,6 +193,21 @@ fn a_server_tells_the_name_that_it_was_asked_by() {
     check(&[("http.host", "shop.example:8081")], "shop.example:8081");
     check(&[("http.url", "https://shop.example/a")], "shop.example");
     check(&[("net.peer.name", "10.0.0.1")], "");
+}
+
+#[test]
+fn a_document_tells_its_command_and_collection() {
+    let check = |text: &str, template: &str, tables: &[&str]| {
+        let pairs = [("db.type", "mongodb"), ("db.instance", "shop"), ("db.statement", text)];
+        let read = read(SpanKind::Client, "query", &pairs);
+        assert_eq!(read.text(read.call().template), template, "{text}");
+        assert_eq!(read.call().tables.iter().map(|name| read.text(*name)).collect::<Vec<_>>(), tables, "{text}");
+    };
+    check(r#"{"find": "orders", "filter": {"_id": "?"}}"#, "find orders", &["orders"]);
+    check(r#"{"insert":"orders"}"#, "insert orders", &["orders"]);
+    check(r#"{"_id": "?"}"#, "", &[]);
+    check(r#"{"find": 1}"#, "", &[]);
+    check("{", "", &[]);
 }
 
 #[test]
