@@ -23,7 +23,7 @@ use crate::size::{TRACE_BYTES, allocated, owned_bytes};
 /// The most spans that wait for their trace to settle.
 pub const MAX_PENDING_SPANS: usize = 300_000;
 /// The most bytes of spans that wait for their trace to settle.
-pub const MAX_PENDING_BYTES: usize = 128 << 20;
+pub const MAX_PENDING_BYTES: usize = 96 << 20;
 /// The most spans of one trace; with more it settles early, and the rest comes late.
 pub const MAX_TRACE_SPANS: usize = 50_000;
 /// The most spans of settled traces that are remembered, so that what comes late or again is known.

@@ -45,8 +45,8 @@ pub(crate) fn detail_bytes(detail: &Detail) -> usize {
 
 /// How many bytes `vocabulary` takes.
 pub(crate) fn vocabulary_bytes(vocabulary: &Vocabulary) -> usize {
-    let texts: usize = vocabulary.names.texts().map(|text| allocated(text.len())).sum();
-    let names = vocabulary.names.len() * entry_bytes::<Name, Box<str>>();
+    let names = vocabulary.names.len() * (entry_bytes::<Name, Box<str>>() + allocated(1));
+    let texts = allocated(vocabulary.names.text_bytes());
     let resources = vocabulary.resources.len() * entry_bytes::<ResourceId, Resource>();
     names + texts + resources
 }

@@ -48,6 +48,8 @@ pub struct NameTable {
     texts: HashMap<Name, Box<str>>,
     /// The names in order of hash; kept only once the table is full, to find the greatest.
     order: Option<std::collections::BTreeSet<Name>>,
+    /// How many bytes the texts have.
+    text_bytes: usize,
     dropped: u64,
 }
 
@@ -77,12 +79,13 @@ impl NameTable {
     pub fn retain(&mut self, mut keep: impl FnMut(Name) -> bool) {
         self.texts.retain(|&name, _| keep(name));
         self.texts.shrink_to_fit();
+        self.text_bytes = self.texts.values().map(|text| text.len()).sum();
         self.order = None;
     }
 
-    /// The texts, in no particular order.
-    pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.texts.values().map(AsRef::as_ref)
+    /// How many bytes the texts have in all.
+    pub fn text_bytes(&self) -> usize {
+        self.text_bytes
     }
 
     /// How many names the table holds.
@@ -112,6 +115,7 @@ impl NameTable {
         }
         if let Some(known) = self.texts.get_mut(&name) {
             if text < &**known {
+                self.text_bytes = self.text_bytes - known.len() + text.len();
                 *known = text.into();
             }
             return;
@@ -125,8 +129,9 @@ impl NameTable {
             }
             order.remove(&greatest);
             order.insert(name);
-            self.texts.remove(&greatest);
+            self.text_bytes -= self.texts.remove(&greatest).map_or(0, |text| text.len());
         }
+        self.text_bytes += text.len();
         self.texts.insert(name, text.into());
     }
 }
@@ -150,6 +155,15 @@ mod tests {
         assert_eq!(table.text(name), "cart");
         assert_eq!(table.text(Name::EMPTY), "");
         assert_eq!(table.text(Name::of("never seen")), "…");
+    }
+
+    #[test]
+    fn texts_are_counted_while_they_are_kept() {
+        let mut table = NameTable::default();
+        let names = ["cart", "order", "cart"].map(|text| table.intern(text));
+        assert_eq!(table.text_bytes(), 9);
+        table.retain(|name| name == names[1]);
+        assert_eq!((table.len(), table.text_bytes()), (1, 5));
     }
 
     #[test]

@@ -24,8 +24,8 @@ use crate::size::vocabulary_bytes;
 use crate::store::{MAX_STORED_BYTES, Pins, TraceStore};
 use crate::window::{Past, Windows};
 
-/// A vocabulary smaller than this many names and resources is not worth pruning.
-const MIN_PRUNED: usize = 16 * 1024;
+/// A vocabulary of fewer bytes is not worth pruning.
+const MIN_PRUNED_BYTES: usize = 4 << 20;
 
 /// What the live side is asked to do, beside its limits.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ impl LiveSettings {
     #[must_use]
     pub fn within(self, memory_bytes: usize) -> Self {
         Self {
-            assembly: AssemblyLimits { pending_bytes: memory_bytes / 4, ..self.assembly },
+            assembly: AssemblyLimits { pending_bytes: memory_bytes / 16 * 3, ..self.assembly },
             facts: FactLimits::within(memory_bytes / 16),
             stored_bytes: memory_bytes / 16,
             request_bytes: memory_bytes / REQUEST_SHARE,
@@ -114,8 +114,8 @@ pub(super) struct Owner {
     store: TraceStore,
     records: Records,
     vocabulary: Vocabulary,
-    /// How large the vocabulary was after it was pruned last.
-    pruned_to: usize,
+    /// How many bytes the vocabulary had after it was pruned last.
+    pruned_bytes: usize,
     accepted_spans: u64,
     refused_spans: u64,
     rate: SpanRate,
@@ -135,7 +135,7 @@ impl Owner {
             store: TraceStore::new(settings.stored_bytes),
             records: Records::new(),
             vocabulary: Vocabulary::default(),
-            pruned_to: 0,
+            pruned_bytes: 0,
             accepted_spans: 0,
             refused_spans: 0,
             rate: SpanRate::default(),
@@ -336,8 +336,7 @@ impl Owner {
     /// Forgets the names and resources that nothing refers to, each time the vocabulary has grown by half: until then
     /// nothing pays for them.
     fn prune(&mut self) {
-        let size = |vocabulary: &Vocabulary| vocabulary.names.len() + vocabulary.resources.len();
-        if size(&self.vocabulary) < (self.pruned_to + self.pruned_to / 2).max(MIN_PRUNED) {
+        if vocabulary_bytes(&self.vocabulary) < (self.pruned_bytes + self.pruned_bytes / 2).max(MIN_PRUNED_BYTES) {
             return;
         }
         let mut names: HashSet<Name> = HashSet::default();
@@ -363,7 +362,7 @@ impl Owner {
         self.vocabulary.resources.shrink_to_fit();
         names.extend(self.vocabulary.resources.values().flat_map(resource_names));
         self.vocabulary.names.retain(|name| names.contains(&name));
-        self.pruned_to = size(&self.vocabulary);
+        self.pruned_bytes = vocabulary_bytes(&self.vocabulary);
     }
 }
 

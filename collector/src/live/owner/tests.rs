@@ -148,7 +148,7 @@ fn the_vocabulary_does_not_grow_with_time() {
         }
         owner.absorb(batch, seconds(round));
         owner.tick(seconds(round), 0);
-        assert!(owner.vocabulary.names.len() <= MIN_PRUNED + 1_000);
+        assert!(vocabulary_bytes(&owner.vocabulary) <= MIN_PRUNED_BYTES + 200_000);
     }
     let graph = &owner.published.environments[0];
     let names: Vec<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
