@@ -32,12 +32,12 @@ const SENDERS: [Sender; 5] = [
     Sender { name: "many names", spans_per_service: 1, spans_per_trace: 1, attributes: 0, name_bytes: 0 },
     Sender { name: "long names", spans_per_service: 1, spans_per_trace: 1, attributes: 0, name_bytes: 900 },
     Sender { name: "a gateway", spans_per_service: 30, spans_per_trace: 30, attributes: 10, name_bytes: 0 },
-    Sender { name: "many attributes", spans_per_service: 1, spans_per_trace: 10, attributes: 100, name_bytes: 0 },
+    Sender { name: "many attributes", spans_per_service: 1, spans_per_trace: 10, attributes: 40, name_bytes: 0 },
     Sender { name: "many short traces", spans_per_service: 1000, spans_per_trace: 1, attributes: 2, name_bytes: 0 },
 ];
 
 /// Requests of 1,000 spans.
-const REQUESTS: usize = 4;
+const REQUESTS: usize = 2;
 const REQUEST_SPANS: usize = 1000;
 
 impl Sender {
