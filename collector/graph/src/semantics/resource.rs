@@ -1,12 +1,16 @@
 //! Resource attributes: who sent the spans.
 
-use super::intern;
 use crate::name::{Name, NameTable};
 use crate::span::{Attribute, Resource, ServiceKey, Value};
 
+/// The most bytes of a name in a resource, as long as names of hosts and files may be: it comes again in every node, edge
+/// and finding of its service.
+pub(super) const MAX_RESOURCE_NAME_BYTES: usize = 255;
+
 /// Reads what facts need of a resource, its owner by the first of `owner_keys` that it has.
 pub(super) fn read(attributes: &[Attribute<'_>], owner_keys: &[String], names: &mut NameTable) -> Resource {
-    let mut named = |value: Option<&Value<'_>>| value.map_or(Name::EMPTY, |value| intern(names, &value.to_text()));
+    let mut intern = |text: &str| super::intern(names, &text[..text.floor_char_boundary(MAX_RESOURCE_NAME_BYTES)]);
+    let mut named = |value: Option<&Value<'_>>| value.map_or(Name::EMPTY, |value| intern(&value.to_text()));
     let given = |key: &str| -> Option<&Value<'_>> {
         let found = attributes.iter().find(|(name, value)| name == key && !value.to_text().is_empty());
         found.map(|(_, value)| value)
@@ -29,10 +33,10 @@ pub(super) fn read(attributes: &[Attribute<'_>], owner_keys: &[String], names: &
     let host = named(host);
     let name = first(&["service.name"]).map_or("unknown_service".into(), Value::to_text);
     let name = if name.starts_with("unknown_service") && !instance.is_empty() {
-        intern(names, &format!("{name} ({instance})"))
+        intern(&format!("{name} ({instance})"))
     } else {
-        intern(names, &name)
+        intern(&name)
     };
-    let instance = intern(names, &instance);
+    let instance = intern(&instance);
     Resource { environment, service: ServiceKey { namespace, name }, version, instance, owner, language, host }
 }

@@ -308,6 +308,15 @@ fn secrets_of_a_resource_are_those_of_each_of_its_spans() {
 }
 
 #[test]
+fn names_of_a_resource_are_cut() {
+    let long = "é".repeat(resource::MAX_RESOURCE_NAME_BYTES);
+    let read = read_view(&[("service.name", &long), ("host.name", &long)], SpanView::default());
+    let name = read.text(read.span().shape.service.name);
+    assert_eq!((name.len(), long.starts_with(name)), (resource::MAX_RESOURCE_NAME_BYTES - 1, true));
+    assert_eq!(read.batch.vocabulary.names.len(), 1);
+}
+
+#[test]
 fn no_name_keeps_a_secret() {
     let pairs = [
         ("http.request.method", "GET"),
