@@ -101,7 +101,7 @@ fn as_many_findings_as_another_detector() {
             continue;
         }
         let text = std::fs::read_to_string(folder.join(&row.file)).expect("a trace");
-        let findings = judge(&[text], &config).findings;
+        let findings = judge(&text, &config).findings;
         let found = findings.iter().filter(|said| said.rule == row.rule || said.absorbs.contains(&row.rule)).count();
         judged += 1;
         let deviation = DEVIATIONS.iter().find(|known| known.file == row.file && known.rule == row.rule);

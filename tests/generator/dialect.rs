@@ -112,9 +112,9 @@ impl Translator {
         let has = |key: &str| span.attributes.iter().any(|(name, _)| *name == key);
         let (is_query, is_rpc, is_message) = (has("db.system.name"), has("rpc.method"), has("messaging.system"));
         match span.kind {
-            SERVER if !is_rpc => self.server(&mut span, language),
+            _ if is_message => message(&mut span, language),
             _ if is_rpc => rpc(&mut span, language),
-            PRODUCER | CONSUMER | CLIENT if is_message => message(&mut span, language),
+            SERVER => self.server(&mut span, language),
             CLIENT if is_query => self.query(&mut span, language),
             CLIENT => self.client(&mut span, language),
             _ => {}

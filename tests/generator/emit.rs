@@ -226,8 +226,11 @@ fn old(span: &Span) -> Attributes {
             other => other,
         };
         match (key, value) {
-            ("rpc.method", Value::Text(method)) => {
-                let (service, method) = method.split_once('/').unwrap_or(("", method));
+            ("messaging.system", value) if *value == Value::from("aws_sqs") => {
+                attributes.push((key, "AmazonSQS".into()))
+            }
+            ("rpc.method", Value::Text(method)) if method.contains('/') => {
+                let (service, method) = method.split_once('/').unwrap_or_default();
                 attributes.push(("rpc.service", service.into()));
                 attributes.push(("rpc.method", method.into()));
             }

@@ -1,12 +1,14 @@
 //! Judges a recording in this process, the way the binary does.
 
 use std::io::Cursor;
+use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use spanlint_analyzer::report::{Report, ReportInput, Sampling, to_json};
 use spanlint_analyzer::{Config, Mode, Severity};
 use spanlint_collector::limits::Limits;
-use spanlint_collector::read::{Input, read};
+use spanlint_collector::read::{Input, ReadError, ReadResult, read, read_by};
 use spanlint_graph::{Facts, Trace, resolve};
 
 /// A finding, as far as it is compared.
@@ -30,12 +32,21 @@ pub(crate) struct Judged {
     pub(crate) report: String,
 }
 
-pub(crate) fn judge(files: &[String], config: &str) -> Judged {
-    let inputs = files.iter().enumerate().map(|(number, text)| Input::Stream {
-        name: format!("{number}.jsonl"),
-        reader: Box::new(Cursor::new(text.clone().into_bytes())),
-    });
-    let result = read(inputs.collect(), &Arc::default(), &Limits::default()).expect("a readable recording");
+/// Judges one recording.
+pub(crate) fn judge(recording: &str, config: &str) -> Judged {
+    let reader = Box::new(Cursor::new(recording.as_bytes().to_vec()));
+    let input = Input::Stream { name: "recording.jsonl".to_owned(), reader };
+    judge_read(read(vec![input], &Arc::default(), &Limits::default()), config)
+}
+
+/// Judges what these files hold together, read by so many threads.
+pub(crate) fn judge_files(files: &[PathBuf], readers: NonZero<usize>, config: &str) -> Judged {
+    let inputs = files.iter().cloned().map(Input::Path).collect();
+    judge_read(read_by(readers, inputs, &Arc::default(), &Limits::default()), config)
+}
+
+fn judge_read(result: Result<ReadResult, ReadError>, config: &str) -> Judged {
+    let result = result.expect("a readable recording");
     assert_eq!(result.batch.refused, 0, "{:?}", result.batch.refusals);
     let vocabulary = result.batch.vocabulary;
     let mut spans = result.batch.spans;

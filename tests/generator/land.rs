@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::model::{
-    Access, Address, Call, Consumer, Entry, Key, MINUTE, Operation, Protocol, Publish, Service, Source, Step, Store,
-    System, Topic,
+    Access, Address, Call, Consumer, Entry, Key, MINUTE, Operation, Protocol, Publish, Service, Source, Speech, Step,
+    Store, System, Topic,
 };
 use super::random::Random;
 
@@ -17,6 +17,8 @@ const NOUNS: [&str; 48] = [
     "tree", "crop", "field", "harvest", "market", "stall", "auction", "bid", "lot", "fleet", "driver", "trip", "fare",
 ];
 const NAMESPACES: [&str; 6] = ["sales", "delivery", "finance", "content", "people", "supply"];
+const BROKERS: &[&str] =
+    &["kafka", "rabbitmq", "rabbitmq", "nats", "aws_sqs", "gcp_pubsub", "servicebus", "pulsar", "activemq"];
 
 /// A system under construction.
 pub(super) struct Land {
@@ -43,6 +45,7 @@ impl Land {
             hosts: 3 + random.below(6),
             duration: 7 * MINUTE + random.between((0, 3)) * MINUTE,
             is_encrypted: random.chance(0.5),
+            is_forwarding: random.chance(0.5),
             ..System::default()
         };
         let suffix = random.pick(&["", "-service", "-svc", "s"]);
@@ -60,51 +63,49 @@ impl Land {
         let services: Vec<usize> = (0..size)
             .map(|place| {
                 let namespace = land.namespaces[place % fronts % land.namespaces.len()];
-                land.service_in(namespace)
+                let service = land.service_in(namespace);
+                if land.random.chance(0.1) {
+                    land.system.services[service].speech = Speech::Graphql;
+                }
+                service
             })
             .collect();
         // From behind to front, so that what is called is there. The service behind a front is in its namespace.
         let mut operations: Vec<Vec<usize>> = vec![Vec::new(); size];
         for place in (0..size).rev() {
             let behind = if place + fronts < size { operations[place + fronts].clone() } else { Vec::new() };
-            for _ in 0..2 + land.random.below(2) {
-                let mut steps = Vec::new();
-                if !behind.is_empty() && land.random.chance(0.7) {
-                    let called = land.random.pick(&behind);
-                    steps.push(land.call(called));
-                }
+            for number in 0..2 + land.random.below(2) {
+                // The first calls the first, so that requests reach every service.
+                let called = match behind.first() {
+                    Some(&first) if number == 0 => Some(first),
+                    Some(_) if land.random.chance(0.7) => Some(land.random.pick(&behind)),
+                    _ => None,
+                };
+                let steps = called.map(|called| land.call(called)).into_iter().collect();
                 operations[place].push(land.operation(services[place], steps));
-            }
-            if let (Some(&called), Some(&calls)) = (behind.first(), operations[place].first()) {
-                let step = land.call(called);
-                if land.system.operations[calls].steps.len() < 2 {
-                    land.system.operations[calls].steps.push(step);
-                }
             }
         }
         for operation in operations.iter().take(fronts).flatten().copied() {
             land.front(operation);
         }
-        land.surroundings(&services);
+        let firsts: Vec<usize> = operations.iter().map(|operations| operations[0]).collect();
+        land.surroundings(&services, &firsts);
         land
     }
 
-    /// Caches, a topic, a scheduled job.
-    fn surroundings(&mut self, services: &[usize]) {
-        for &service in services.iter().take(2) {
-            let operation = self.system.operations.iter().position(|each| each.service == service);
+    /// Caches, a topic, a scheduled job, around services by the first operation of each.
+    fn surroundings(&mut self, services: &[usize], firsts: &[usize]) {
+        for (&service, &operation) in services.iter().zip(firsts).take(2) {
             let cache = self.store("redis", &format!("cache-{}.infra", self.system.services[service].name));
             let table = self.system.services[service].table.clone();
             let step = self.access(cache, "GET", &table, Key::Request);
-            self.system.operations[operation.expect("every service has operations")].steps.insert(0, step);
+            self.system.operations[operation].steps.insert(0, step);
         }
-        let (from, to) = (services[0], services[services.len() - 1]);
         let topic = self.topic();
-        let operation = self.system.operations.iter().position(|each| each.service == from);
         let publish = Step::Maybe(0.3, vec![Step::Publish(Publish { topic, creates: 0 })]);
-        self.system.operations[operation.expect("every service has operations")].steps.push(publish);
+        self.system.operations[firsts[0]].steps.push(publish);
         let batch = self.random.pick(&[1, 1, 4]);
-        self.consumer(topic, to, batch, Vec::new());
+        self.consumer(topic, services[services.len() - 1], batch, Vec::new());
         self.job(services[1], Vec::new(), 14);
     }
 
@@ -128,7 +129,8 @@ impl Land {
         let number = self.system.names_taken;
         self.system.names_taken += 1;
         let noun = self.nouns[number % self.nouns.len()];
-        let more = if number >= self.nouns.len() { "-archive" } else { "" };
+        // Two services of one name would be told apart by their namespaces, which is not what is tried here.
+        let more = ["", "-archive", "-history", "-draft"][number / self.nouns.len()];
         let name = format!("{noun}{more}{}", self.suffix);
         self.named(&name, namespace)
     }
@@ -149,8 +151,9 @@ impl Land {
             resource: Vec::new(),
             store,
             table,
-            is_grpc: self.random.chance(0.3),
+            speech: if self.random.chance(0.3) { Speech::Grpc } else { Speech::Http },
             is_proxy: false,
+            is_mute: false,
         };
         self.system.services.push(service);
         let service = self.system.services.len() - 1;
@@ -175,8 +178,10 @@ impl Land {
 
     pub(super) fn topic(&mut self) -> usize {
         let name = format!("{}.events.{}", self.nouns[self.random.below(NOUNS.len())], self.system.topics.len());
-        let system = self.random.pick(&["kafka", "rabbitmq", "nats"]);
-        self.system.topics.push(Topic { system, name, consumers: Vec::new() });
+        let system = self.random.pick(BROKERS);
+        // An exchange hands messages to queues, which are what consumers know.
+        let queue = (system == "rabbitmq" && self.random.chance(0.6)).then(|| format!("{name}.queue"));
+        self.system.topics.push(Topic { system, name, queue, consumers: Vec::new() });
         self.system.topics.len() - 1
     }
 
@@ -218,12 +223,16 @@ impl Land {
     pub(super) fn storeless(&mut self, service: usize, steps: Vec<Step>) -> usize {
         let number = self.system.operations.len();
         let table = &self.system.services[service].table;
-        let protocol = if self.system.services[service].is_grpc {
-            let method = self.random.pick(&["Get", "List", "Update", "Check"]);
-            Protocol::Grpc { method: format!("{table}.v1.{table}/{method}{}", words(number)) }
-        } else {
-            let route = format!("{}/{table}/{{id}}/part{}", self.prefix, words(number));
-            Protocol::Http { method: self.random.pick(&["GET", "GET", "POST"]), route }
+        let protocol = match self.system.services[service].speech {
+            Speech::Grpc => {
+                let method = self.random.pick(&["Get", "List", "Update", "Check"]);
+                Protocol::Grpc { method: format!("{table}.v1.{table}/{method}{}", words(number)) }
+            }
+            Speech::Http => {
+                let route = format!("{}/{table}/{{id}}/part{}", self.prefix, words(number));
+                Protocol::Http { method: self.random.pick(&["GET", "GET", "POST"]), route }
+            }
+            Speech::Graphql => Protocol::Graphql { name: format!("{table}{}", words(number)) },
         };
         self.bare(service, protocol, steps)
     }

@@ -15,11 +15,13 @@ mod simulate;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::num::NonZero;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use dialect::{Kinds, Language};
 use emit::{Generation, Place, Style};
-use judged::{Judged, Said, judge};
+use judged::{Judged, Said, judge, judge_files};
 use land::Land;
 use plants::{PLANTS, Plant, Planted};
 use random::Random;
@@ -198,7 +200,7 @@ struct Tally {
 
 impl Tally {
     fn take(&mut self, story: &Story, kind: &str) {
-        let judged = judge(&[story.recording()], &story.land.config());
+        let judged = judge(&story.recording(), &story.land.config());
         let rules: Vec<_> = story.planted.iter().map(|(rule, _)| *rule).collect();
         for (rule, planted) in &story.planted {
             let (fired, all) = self.planted.entry(rule).or_default();
@@ -252,7 +254,7 @@ fn the_binary_says_what_the_library_says() {
     sandbox.file("spanlint.toml", story.land.config());
     sandbox.file("recording.jsonl", story.recording());
     let ran = sandbox.run(&["check", "--format", "json", "recording.jsonl"]);
-    let judged = judge(&[story.recording()], &story.land.config());
+    let judged = judge(&story.recording(), &story.land.config());
     let said: Vec<_> = judged.findings.iter().map(|said| (said.rule.clone(), said.services.join(","))).collect();
     assert_eq!(findings(&ran.report(), "note"), said);
     assert_eq!(ran.code, i32::from(judged.findings.iter().any(|said| said.is_loud)));
@@ -262,15 +264,20 @@ fn the_binary_says_what_the_library_says() {
 fn the_order_of_files_lines_and_threads_changes_no_byte() {
     let story =
         Story::new(3, &plants().into_iter().filter(|plant| !plant.is_alone()).take(6).collect::<Vec<_>>(), true);
-    let recording = story.recording();
+    let (recording, config) = (story.recording(), story.land.config());
+    let expected = judge(&recording, &config).report;
+    let sandbox = Sandbox::new();
     let mut lines: Vec<&str> = recording.lines().collect();
-    let expected = judge(std::slice::from_ref(&recording), &story.land.config()).report;
     let mut random = Random::new(11);
-    for files in [1, 2, 7] {
+    for parts in [1, 2, 7] {
         random.shuffle(&mut lines);
-        let files: Vec<String> = lines.chunks(lines.len().div_ceil(files)).map(|lines| lines.join("\n")).collect();
-        let report = judge(&files, &story.land.config()).report;
-        assert!(report == expected, "{} files give another report", files.len());
+        let parts = lines.chunks(lines.len().div_ceil(parts)).map(|lines| lines.join("\n")).enumerate();
+        let mut files: Vec<PathBuf> = parts.map(|(part, text)| sandbox.file(&format!("{part}.jsonl"), text)).collect();
+        for readers in [1, 2, 7] {
+            random.shuffle(&mut files);
+            let report = judge_files(&files, NonZero::new(readers).expect("some"), &config).report;
+            assert!(report == expected, "{} files and {readers} threads give another report", files.len());
+        }
     }
 }
 

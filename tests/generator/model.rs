@@ -49,9 +49,19 @@ pub(super) struct Service {
     /// Its own store and the table that everything of it touches.
     pub(super) store: usize,
     pub(super) table: String,
-    pub(super) is_grpc: bool,
+    pub(super) speech: Speech,
     /// A sidecar of a mesh.
     pub(super) is_proxy: bool,
+    /// Sends no telemetry, and hands no context on.
+    pub(super) is_mute: bool,
+}
+
+/// What the operations of a service are asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speech {
+    Http,
+    Grpc,
+    Graphql,
 }
 
 #[derive(Debug, Clone)]
@@ -62,6 +72,10 @@ pub(super) enum Protocol {
     },
     Grpc {
         method: String,
+    },
+    /// Each field of the answer is resolved below a span of its own.
+    Graphql {
+        name: String,
     },
     /// An INTERNAL root.
     Job {
@@ -106,6 +120,8 @@ pub(super) struct Store {
 pub(super) struct Topic {
     pub(super) system: &'static str,
     pub(super) name: String,
+    /// Where consumers take messages from, if it is not called as where producers put them.
+    pub(super) queue: Option<String>,
     pub(super) consumers: Vec<Consumer>,
 }
 
@@ -280,6 +296,8 @@ pub(super) struct System {
     pub(super) names_taken: usize,
     /// Calls inside are encrypted.
     pub(super) is_encrypted: bool,
+    /// Who passes a request on that came from outside says from where.
+    pub(super) is_forwarding: bool,
     pub(super) settings: Settings,
 }
 

@@ -21,6 +21,7 @@ mod oddities;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -136,15 +137,25 @@ pub enum ReadError {
     },
 }
 
-/// Reads everything that `inputs` name, in their order.
+/// Reads everything that `inputs` name, in their order, with as many threads as this machine runs at once.
 pub fn read(inputs: Vec<Input>, reading: &Arc<Reading>, limits: &Limits) -> Result<ReadResult, ReadError> {
+    read_by(parallel::readers(), inputs, reading, limits)
+}
+
+/// Like [`read`], with this many threads. What is returned does not depend on how many they are.
+pub fn read_by(
+    readers: NonZero<usize>,
+    inputs: Vec<Input>,
+    reading: &Arc<Reading>,
+    limits: &Limits,
+) -> Result<ReadResult, ReadError> {
     let parts = inputs.into_iter().map(Part::of).collect::<Result<Vec<_>, _>>()?;
     let paths: Vec<PathBuf> = parts.iter().flat_map(Part::files).cloned().collect();
     let read_file = |index: usize| match open(&paths[index]) {
         Ok(file) => Ok(source::read(file, reading, limits)),
         Err(error) => Err(error),
     };
-    parallel::in_order(paths.len(), read_file, |mut contents| {
+    parallel::in_order(readers, paths.len(), read_file, |mut contents| {
         let mut result = ReadResult::default();
         let mut next = || contents.next().expect("every file is read");
         for part in parts {

@@ -10,15 +10,21 @@ use std::thread;
 
 use crate::limits::MAX_READERS;
 
-/// Calls `work` with every number below `count` and `consume` with the results in their order. Once `consume` returns,
+/// How many threads read files: as many as the processors run, though one that waits for a disk never holds up all.
+pub(super) fn readers() -> NonZero<usize> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    NonZero::new(processors.clamp(2, MAX_READERS)).expect("two or more")
+}
+
+/// Calls `work` with every number below `count` in so many threads, and `consume` with the results in their order. Once `consume` returns,
 /// no further work is begun.
 pub(super) fn in_order<R: Send, O>(
+    threads: NonZero<usize>,
     count: usize,
     work: impl Fn(usize) -> R + Sync,
     consume: impl FnOnce(InOrder<R>) -> O,
 ) -> O {
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = processors.clamp(2, MAX_READERS).min(count);
+    let threads = threads.get().min(count);
     let begun = AtomicUsize::new(0);
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(threads);
@@ -78,14 +84,14 @@ mod tests {
             }
             index
         };
-        let results: Vec<usize> = in_order(100, work, Iterator::collect);
+        let results: Vec<usize> = in_order(readers(), 100, work, Iterator::collect);
         assert_eq!(results, (0..100).collect::<Vec<_>>());
     }
 
     #[test]
     fn work_ends_when_nobody_wants_the_results() {
-        let first = in_order(usize::MAX, |index| index, |mut results| results.next());
+        let first = in_order(readers(), usize::MAX, |index| index, |mut results| results.next());
         assert_eq!(first, Some(0));
-        assert_eq!(in_order(0, |index| index, |mut results| results.next()), None);
+        assert_eq!(in_order(readers(), 0, |index| index, |mut results| results.next()), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Boundaries: who depends on whom, and what stands together.
 
 use super::super::land::Land;
-use super::super::model::{Call, Key, MINUTE, Protocol, Publish, Service, Step};
+use super::super::model::{Call, Key, MINUTE, Protocol, Publish, Service, Speech, Step};
 use super::chatter::sql_service;
 use super::{Plan, Planted};
 
@@ -43,7 +43,7 @@ pub(super) const LIKE_CYCLE: &[(&str, Plan)] = &[
         let [login, data] = land.services();
         for (from, to) in [(login, data), (data, login)] {
             for service in [from, to] {
-                land.system.services[service].is_grpc = false;
+                land.system.services[service].speech = Speech::Http;
             }
             let target = land.operation(to, Vec::new());
             let call = Call { is_browser_redirect: true, ..land.plain_call(target) };
@@ -115,7 +115,7 @@ pub(super) fn god(land: &mut Land) -> Planted {
 
 pub(super) const LIKE_GOD: &[(&str, Plan)] = &[("ids in names", |land| {
     let service = land.service();
-    land.system.services[service].is_grpc = false;
+    land.system.services[service].speech = Speech::Http;
     let operation = serve(land, service, Vec::new());
     land.system.operations[operation].is_raw = true;
     let table = land.system.services[service].table.clone();
@@ -146,9 +146,9 @@ pub(super) fn sidecar(land: &mut Land, called: usize) -> (usize, usize) {
     let service = land.system.operations[called].service;
     let (name, namespace) = (land.name_of(service), land.system.services[service].namespace.clone());
     let proxy = land.named(&format!("{name}-envoy"), &namespace);
-    let Service { instances, is_grpc, table, .. } = land.system.services[service].clone();
+    let Service { instances, speech, table, .. } = land.system.services[service].clone();
     let sidecar = &mut land.system.services[proxy];
-    (sidecar.is_proxy, sidecar.is_grpc, sidecar.table, sidecar.instances) = (true, is_grpc, table, instances);
+    (sidecar.is_proxy, sidecar.speech, sidecar.table, sidecar.instances) = (true, speech, table, instances);
     let protocol = land.system.operations[called].protocol.clone();
     let call = land.call(called);
     let through = land.bare(proxy, protocol, vec![call]);

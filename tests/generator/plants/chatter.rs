@@ -1,7 +1,7 @@
 //! Chatter: too many calls, queries and messages for one request.
 
 use super::super::land::Land;
-use super::super::model::{Access, Address, Call, Key, Publish, Source, Step};
+use super::super::model::{Access, Address, Call, Key, Publish, Source, Speech, Step};
 use super::{Plan, Planted};
 
 fn rounds(times: (u64, u64), steps: Vec<Step>) -> Step {
@@ -139,7 +139,7 @@ pub(super) const LIKE_MANY_CALLS: &[(&str, Plan)] = &[
     }),
     ("polling", |land| {
         let [from, to] = land.services();
-        land.system.services[to].is_grpc = false;
+        land.system.services[to].speech = Speech::Http;
         let called = land.operation(to, Vec::new());
         let route = format!("/v1/{}/{{id}}/state", land.system.services[to].table);
         land.system.operations[called].protocol = super::super::model::Protocol::Http { method: "GET", route };
@@ -150,7 +150,7 @@ pub(super) const LIKE_MANY_CALLS: &[(&str, Plan)] = &[
     ("paging", |land| {
         let (from, to, []) = pair(land);
         let table = land.system.services[to].table.clone();
-        land.system.services[to].is_grpc = false;
+        land.system.services[to].speech = Speech::Http;
         let called = land.operation(to, Vec::new());
         let protocol = super::super::model::Protocol::Http { method: "GET", route: format!("/v1/{table}?page={{id}}") };
         land.system.operations[called].protocol = protocol;
@@ -160,7 +160,7 @@ pub(super) const LIKE_MANY_CALLS: &[(&str, Plan)] = &[
     }),
     ("redirects", |land| {
         let (from, to, [called]) = pair(land);
-        land.system.services[to].is_grpc = false;
+        land.system.services[to].speech = Speech::Http;
         let route = format!("/v1/{}/moved/{{id}}", land.system.services[to].table);
         let operation = &mut land.system.operations[called];
         operation.protocol = super::super::model::Protocol::Http { method: "GET", route };
@@ -203,7 +203,7 @@ pub(super) const LIKE_MANY_MESSAGES: &[(&str, Plan)] = &[("a batch published at 
 
 pub(super) fn repeated(land: &mut Land) -> Planted {
     let [from, to] = land.services();
-    land.system.services[to].is_grpc = false;
+    land.system.services[to].speech = Speech::Http;
     let called = land.operation(to, Vec::new());
     // What a POST asks for is in its body, which nobody sees.
     let route = format!("/v1/{}/{{id}}/state", land.system.services[to].table);
@@ -301,7 +301,7 @@ pub(super) const LIKE_CHATTY: &[(&str, Plan)] = &[
     }),
     ("streams", |land| {
         let (from, to, called) = pair::<3>(land);
-        land.system.services[to].is_grpc = false;
+        land.system.services[to].speech = Speech::Http;
         for called in called {
             let table = &land.system.services[to].table;
             let route = format!("/v1/{table}/{{id}}/events/{}", super::super::land::words(called));

@@ -1,7 +1,7 @@
 //! Granularity: services cut too small, chains too long, and one system in many parts.
 
 use super::super::land::Land;
-use super::super::model::{Protocol, Publish, Step};
+use super::super::model::{Protocol, Publish, Speech, Step};
 use super::{Plan, Planted};
 
 fn serve(land: &mut Land, service: usize, steps: Vec<Step>) -> usize {
@@ -55,7 +55,7 @@ pub(super) const LIKE_NANO: &[(&str, Plan)] = &[
 /// A service without a store whose requests each make one call, and its callee.
 fn passing(land: &mut Land, work_us: (u64, u64)) -> [usize; 2] {
     let [between, behind] = land.services();
-    land.system.services[between].is_grpc = land.system.services[behind].is_grpc;
+    land.system.services[between].speech = land.system.services[behind].speech;
     for _ in 0..2 {
         let called = land.operation(behind, vec![Step::Wait { ms: (30, 50) }]);
         let call = land.call(called);
@@ -78,8 +78,8 @@ pub(super) const LIKE_PASS_THROUGH: &[(&str, Plan)] = &[
     }),
     ("another protocol outside than inside", |land| {
         let [between, behind] = land.services();
-        land.system.services[between].is_grpc = false;
-        land.system.services[behind].is_grpc = true;
+        land.system.services[between].speech = Speech::Http;
+        land.system.services[behind].speech = Speech::Grpc;
         for _ in 0..2 {
             let called = land.operation(behind, vec![Step::Wait { ms: (30, 50) }]);
             let call = land.call(called);

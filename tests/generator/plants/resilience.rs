@@ -1,7 +1,7 @@
 //! Resilience and performance: what failures and slowness do to others.
 
 use super::super::land::Land;
-use super::super::model::{Access, Call, Entry, Key, MINUTE, Protocol, S, Step};
+use super::super::model::{Access, Call, Entry, Key, MINUTE, Protocol, S, Speech, Step};
 use super::chatter::into_sql;
 use super::{Plan, Planted};
 
@@ -72,7 +72,7 @@ pub(super) fn no_timeout(land: &mut Land) -> Planted {
 pub(super) const LIKE_NO_TIMEOUT: &[(&str, Plan)] = &[
     ("streams that stay open", |land| {
         let [from, to, called] = calling(land, 1_050, |call| call.stalls = (0.01, 40_000));
-        land.system.services[to].is_grpc = false;
+        land.system.services[to].speech = Speech::Http;
         let route = format!("/v1/{}/{{id}}/events", land.system.services[to].table);
         land.system.operations[called].protocol = Protocol::Http { method: "GET", route };
         // What waits for a stream streams itself.

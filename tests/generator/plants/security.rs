@@ -1,7 +1,7 @@
 //! Security: what goes in the clear, what is told, and who comes past the door.
 
 use super::super::land::Land;
-use super::super::model::{Address, Attributes, Call, Key, Protocol, Source, Step};
+use super::super::model::{Address, Attributes, Call, Key, Protocol, Source, Speech, Step};
 use super::{Plan, Planted};
 
 fn serve(land: &mut Land, service: usize, steps: Vec<Step>) -> usize {
@@ -30,7 +30,7 @@ pub(super) const LIKE_PLAINTEXT: &[(&str, Plan)] = &[
     }),
     ("a socket of the same host", |land| {
         let [from, to] = land.services();
-        land.system.services[to].is_grpc = false;
+        land.system.services[to].speech = Speech::Http;
         let called = land.operation(to, Vec::new());
         let call = Call { address: Address::Socket, ..land.plain_call(called) };
         serve(land, from, vec![Step::Call(call)]);
@@ -106,7 +106,7 @@ pub(super) const LIKE_UNAUTHENTICATED: &[(&str, Plan)] = &[];
 
 pub(super) fn exposed(land: &mut Land) -> Planted {
     let [from, inner] = land.services();
-    land.system.services[inner].is_grpc = false;
+    land.system.services[inner].speech = Speech::Http;
     let called = land.operation(inner, Vec::new());
     let call = land.call(called);
     serve(land, from, vec![call]);
@@ -118,7 +118,7 @@ pub(super) fn exposed(land: &mut Land) -> Planted {
 pub(super) const LIKE_EXPOSED: &[(&str, Plan)] = &[
     ("one address that stands for a network", |land| {
         let [from, inner] = land.services();
-        land.system.services[inner].is_grpc = false;
+        land.system.services[inner].speech = Speech::Http;
         let called = land.operation(inner, Vec::new());
         let call = land.call(called);
         serve(land, from, vec![call]);
@@ -141,7 +141,7 @@ pub(super) const LIKE_EXPOSED: &[(&str, Plan)] = &[
 
 pub(super) fn bypass(land: &mut Land) -> Planted {
     let service = land.service();
-    land.system.services[service].is_grpc = false;
+    land.system.services[service].speech = Speech::Http;
     let operation = serve(land, service, Vec::new());
     land.entry(operation, 24, Source::Private);
     let gateway = land.system.gateway;
@@ -168,7 +168,7 @@ pub(super) fn no_gateway(land: &mut Land) -> Planted {
         } else {
             Vec::new()
         };
-        land.system.services[services[place]].is_grpc = false;
+        land.system.services[services[place]].speech = Speech::Http;
         let operation = land.operation(services[place], steps);
         if place < 4 {
             land.entry(operation, 60, Source::Client);

@@ -1,7 +1,7 @@
 //! Governance, telemetry and contracts: what cannot be trusted, and what was not agreed.
 
 use super::super::land::{Land, words};
-use super::super::model::{Address, Call, Key, Protocol, Source, Step};
+use super::super::model::{Address, Call, Key, Protocol, Source, Speech, Step};
 use super::{Plan, Planted};
 
 fn serve(land: &mut Land, service: usize, steps: Vec<Step>) -> usize {
@@ -82,7 +82,7 @@ pub(super) fn ownerless(land: &mut Land) -> Planted {
 
 pub(super) fn broken(land: &mut Land) -> Planted {
     let service = land.service();
-    land.system.services[service].is_grpc = false;
+    land.system.services[service].speech = Speech::Http;
     let operation = serve(land, service, Vec::new());
     land.entry(operation, 60, Source::Lost);
     Planted::of(land, &[service]).may(&["gateway-bypass"])
@@ -119,7 +119,7 @@ pub(super) fn unnamed(land: &mut Land) -> Planted {
 
 pub(super) fn many_names(land: &mut Land) -> Planted {
     let service = land.service();
-    land.system.services[service].is_grpc = false;
+    land.system.services[service].speech = Speech::Http;
     for _ in 0..3 {
         let route = format!("/v1/{}/{{id}}", words(land.system.operations.len()));
         let operation = land.bare(service, Protocol::Http { method: "GET", route }, Vec::new());
