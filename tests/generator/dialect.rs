@@ -59,6 +59,8 @@ pub(super) enum Kinds {
     All,
     /// Only of what is taken: no library for clients is instrumented.
     Servers,
+    /// Only of what is asked for: no server is instrumented.
+    Clients,
     /// Every kind is unspecified, as some tools convert.
     None,
 }
@@ -85,19 +87,22 @@ pub(super) fn restrict(spans: Vec<Span>, kinds: Kinds) -> Vec<Span> {
     match kinds {
         Kinds::All => spans,
         Kinds::None => spans.into_iter().map(|span| Span { kind: 0, ..span }).collect(),
-        Kinds::Servers => {
-            let is_kept = |span: &Span| matches!(span.kind, SERVER | CONSUMER | PRODUCER) || span.parent == 0;
-            let parents: HashMap<u64, u64> =
-                spans.iter().filter(|span| !is_kept(span)).map(|span| (span.id, span.parent)).collect();
-            let mut kept: Vec<Span> = spans.into_iter().filter(is_kept).collect();
-            for span in &mut kept {
-                while let Some(&above) = parents.get(&span.parent) {
-                    span.parent = above;
-                }
-            }
-            kept
+        Kinds::Servers => keep(spans, |span| matches!(span.kind, SERVER | CONSUMER | PRODUCER) || span.parent == 0),
+        Kinds::Clients => keep(spans, |span| matches!(span.kind, CLIENT | PRODUCER)),
+    }
+}
+
+/// Some of the spans; those below others hang where these hung.
+fn keep(spans: Vec<Span>, is_kept: impl Fn(&Span) -> bool) -> Vec<Span> {
+    let parents: HashMap<u64, u64> =
+        spans.iter().filter(|span| !is_kept(span)).map(|span| (span.id, span.parent)).collect();
+    let mut kept: Vec<Span> = spans.into_iter().filter(is_kept).collect();
+    for span in &mut kept {
+        while let Some(&above) = parents.get(&span.parent) {
+            span.parent = above;
         }
     }
+    kept
 }
 
 struct Translator {

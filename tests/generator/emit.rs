@@ -1,10 +1,11 @@
 //! Writes spans as OTLP/JSON lines, as a real fleet sends them: shuffled, some lost, clocks apart, under current or old
 //! attribute names.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use super::dialect::{Kinds, Language, restrict, translate};
+use super::mesh::{self, Mesh, enmesh};
 use super::model::{Attributes, MS, System, Value};
 use super::random::Random;
 use super::simulate::{CLIENT, PRODUCER, SERVER, Span};
@@ -45,6 +46,8 @@ pub(super) struct Style {
     pub(super) languages: Vec<Language>,
     pub(super) place: Place,
     pub(super) kinds: Kinds,
+    /// A collector kept the traces with failures and the slow ones, of the others half.
+    pub(super) is_tail_sampled: bool,
 }
 
 impl Style {
@@ -57,6 +60,13 @@ impl Style {
 pub(super) fn emit(system: &System, spans: Vec<Span>, style: &Style, seed: u64) -> String {
     let mut random = Random::new(seed ^ 0x0e31);
     let mut spans = translate(restrict(spans, style.kinds), &style.languages, seed);
+    if let Some(mesh) = system.mesh {
+        spans = enmesh(spans, system, mesh, seed);
+    }
+    let mut by_chance = HashSet::new();
+    if style.is_tail_sampled {
+        by_chance = sample(&mut spans);
+    }
     drop_some(&mut spans, system, style.dropped, &mut random);
     random.shuffle(&mut spans);
     let skews: Vec<u64> = (0..system.hosts).map(|_| random.between((0, 2 * SKEW))).collect();
@@ -66,13 +76,14 @@ pub(super) fn emit(system: &System, spans: Vec<Span>, style: &Style, seed: u64) 
         for span in request {
             let versions = &system.services[span.service].versions;
             let version = versions.iter().rposition(|(from, _)| *from <= span.start).unwrap_or(0);
-            resources.entry((span.service, span.instance, version)).or_default().push(span);
+            resources.entry((span.service, span.instance, version, span.is_sidecar)).or_default().push(span);
         }
         lines.push_str(r#"{"resourceSpans":["#);
-        for (place, ((service, instance, version), spans)) in resources.into_iter().enumerate() {
+        for (place, ((service, instance, version, is_sidecar), spans)) in resources.into_iter().enumerate() {
             lines.push_str(if place > 0 { "," } else { "" });
             lines.push_str(r#"{"resource":{"attributes":"#);
-            attributes(&resource(system, service, instance, version, style), &mut lines);
+            let mesh = system.mesh.filter(|_| is_sidecar);
+            attributes(&resource(system, service, (instance, version, mesh), style), &mut lines);
             let (language, generation) = (Style::of(&style.languages, service), Style::of(&style.generations, service));
             let scope = language.scope(spans[0].kind);
             let _ = write!(lines, r#"}},"scopeSpans":[{{"scope":{{"name":"{scope}"}},"spans":["#);
@@ -81,13 +92,31 @@ pub(super) fn emit(system: &System, spans: Vec<Span>, style: &Style, seed: u64) 
             for (place, span) in spans.into_iter().enumerate() {
                 lines.push_str(if place > 0 { "," } else { "" });
                 let is_proxy = system.services[service].is_proxy;
-                write_span(span, skew, (generation, is_proxy), &mut lines);
+                write_span(span, skew, (generation, is_proxy, by_chance.contains(&span.trace)), &mut lines);
             }
             lines.push_str("]}]}");
         }
         lines.push_str("]}\n");
     }
     lines
+}
+
+/// Keeps every trace with a failure, the slowest, and of the others half, which are returned.
+fn sample(spans: &mut Vec<Span>) -> HashSet<u128> {
+    let mut lasts: HashMap<u128, (bool, u64, u64)> = HashMap::new();
+    for span in spans.iter() {
+        let (is_error, start, end) = lasts.entry(span.trace).or_insert((false, span.start, span.end));
+        (*is_error, *start, *end) = (*is_error || span.is_error, span.start.min(*start), span.end.max(*end));
+    }
+    let mut durations: Vec<u64> = lasts.values().map(|(_, start, end)| end - start).collect();
+    durations.sort_unstable();
+    let slow = durations.get(durations.len() * 19 / 20).copied().unwrap_or_default();
+    let kept = |trace: u128| {
+        let (is_error, start, end) = lasts[&trace];
+        (is_error || end - start >= slow, trace % 2 == 0)
+    };
+    spans.retain(|span| matches!(kept(span.trace), (true, _) | (_, true)));
+    lasts.keys().copied().filter(|&trace| kept(trace) == (false, true)).collect()
 }
 
 /// Loses spans, evenly: no service loses so many that its traces could not be trusted any more.
@@ -114,12 +143,19 @@ fn drop_some(spans: &mut Vec<Span>, system: &System, share: f64, random: &mut Ra
     });
 }
 
-fn resource(system: &System, service: usize, instance: usize, version: usize, style: &Style) -> Attributes {
+fn resource(
+    system: &System,
+    service: usize,
+    (instance, version, mesh): (usize, usize, Option<Mesh>),
+    style: &Style,
+) -> Attributes {
     let language = Style::of(&style.languages, service);
     let generation = Style::of(&style.generations, service);
     let service = &system.services[service];
     let mut attributes: Attributes = vec![("telemetry.sdk.language", language.name().into())];
-    if !service.name.is_empty() {
+    if let Some(mesh) = mesh {
+        attributes.push(("service.name", mesh::name(mesh, &service.name, &service.namespace).into()));
+    } else if !service.name.is_empty() {
         attributes.push(("service.name", service.name.clone().into()));
     }
     if style.place == Place::Bare {
@@ -154,11 +190,19 @@ fn resource(system: &System, service: usize, instance: usize, version: usize, st
     attributes
 }
 
-fn write_span(span: &Span, skew: u64, (generation, is_proxy): (Generation, bool), out: &mut String) {
+fn write_span(
+    span: &Span,
+    skew: u64,
+    (generation, is_proxy, is_by_chance): (Generation, bool, bool),
+    out: &mut String,
+) {
     let (start, end) = (EPOCH + span.start + skew, EPOCH + span.end + skew);
     let _ = write!(out, r#"{{"traceId":"{:032x}","spanId":"{:016x}","#, span.trace, span.id);
     if span.parent != 0 {
         let _ = write!(out, r#""parentSpanId":"{:016x}","#, span.parent);
+    }
+    if is_by_chance {
+        out.push_str(r#""traceState":"ot=th:8","#);
     }
     out.push_str(r#""name":"#);
     quote(&span.name, out);
@@ -227,7 +271,7 @@ fn old(span: &Span) -> Attributes {
         };
         match (key, value) {
             ("messaging.system", value) if *value == Value::from("aws_sqs") => {
-                attributes.push((key, "AmazonSQS".into()))
+                attributes.push((key, "AmazonSQS".into()));
             }
             ("rpc.method", Value::Text(method)) if method.contains('/') => {
                 let (service, method) = method.split_once('/').unwrap_or_default();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::mesh::Mesh;
 use super::model::{
     Access, Address, Call, Consumer, Entry, Key, MINUTE, Operation, Protocol, Publish, Service, Source, Speech, Step,
     Store, System, Topic,
@@ -46,6 +47,7 @@ impl Land {
             duration: 7 * MINUTE + random.between((0, 3)) * MINUTE,
             is_encrypted: random.chance(0.5),
             is_forwarding: random.chance(0.5),
+            mesh: random.chance(0.1).then(|| random.clone().pick(&[Mesh::Envoy, Mesh::Linkerd])),
             ..System::default()
         };
         let suffix = random.pick(&["", "-service", "-svc", "s"]);
@@ -56,9 +58,9 @@ impl Land {
         land
     }
 
-    /// A whole healthy system of `size` services.
-    pub(super) fn healthy(seed: u64, size: usize) -> Self {
-        let mut land = Self::empty(seed);
+    /// A whole healthy system of `size` services behind the gateway.
+    pub(super) fn populate(&mut self, size: usize) {
+        let land = self;
         let fronts = (size / 2).max(3);
         let services: Vec<usize> = (0..size)
             .map(|place| {
@@ -90,7 +92,6 @@ impl Land {
         }
         let firsts: Vec<usize> = operations.iter().map(|operations| operations[0]).collect();
         land.surroundings(&services, &firsts);
-        land
     }
 
     /// Caches, a topic, a scheduled job, around services by the first operation of each.
@@ -364,6 +365,9 @@ impl Land {
         config.push_str("[architecture.budgets]\n");
         for (arrow, budget) in &settings.budgets {
             let _ = writeln!(config, "{arrow:?} = {{ {budget} }}");
+        }
+        for (rule, service) in &settings.ignored {
+            let _ = writeln!(config, "[[ignore]]\nrule = {rule:?}\nservices = [{service:?}]\nreason = \"on purpose\"");
         }
         config
     }

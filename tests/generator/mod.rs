@@ -8,6 +8,7 @@ mod dialect;
 mod emit;
 pub(crate) mod judged;
 mod land;
+mod mesh;
 mod model;
 mod plants;
 mod random;
@@ -23,7 +24,8 @@ use dialect::{Kinds, Language};
 use emit::{Generation, Place, Style};
 use judged::{Judged, Said, judge, judge_files};
 use land::Land;
-use plants::{PLANTS, Plant, Planted};
+use model::Source;
+use plants::{PLANTS, Plan, Plant, Planted};
 use random::Random;
 
 use crate::binary::{Sandbox, findings};
@@ -97,7 +99,7 @@ fn style(seed: u64, rules: &[&str]) -> Style {
     }
     let place = random.pick(&[Place::Hosts, Place::Kubernetes, Place::Bare]);
     let place = if rules.iter().any(|rule| NEED_RESOURCES.contains(rule)) { Place::Hosts } else { place };
-    Style { dropped, is_skewed, generations, languages, place, kinds: Kinds::All }
+    Style { dropped, is_skewed, generations, languages, place, kinds: Kinds::All, is_tail_sampled: false }
 }
 
 /// A system with what was put into it.
@@ -110,6 +112,32 @@ struct Story {
     /// Whose faults and look-alikes these are.
     rules: Vec<&'static str>,
     kinds: Kinds,
+    load: Load,
+}
+
+/// How much happens in a system, and how much of it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Load {
+    Usual,
+    Low,
+    High,
+    /// Twice as much, of which a collector kept what was slow or failed, and half of the rest.
+    Sampled,
+}
+
+impl Load {
+    fn of(seed: u64) -> Self {
+        Random::new(seed ^ 0x10ad).pick(&[Self::Usual, Self::Low, Self::High, Self::Sampled])
+    }
+
+    fn requests(self, usual: u64) -> u64 {
+        match self {
+            Self::Usual => usual,
+            Self::Low => usual / 4,
+            Self::High => usual * 3,
+            Self::Sampled => usual * 2,
+        }
+    }
 }
 
 impl Story {
@@ -117,10 +145,10 @@ impl Story {
         let mut random = Random::new(seed ^ 0x517e);
         let least = plants.iter().map(|plant| plant.least_services).max().unwrap_or(6);
         let size = least + random.below(4) + if random.chance(0.1) { 8 } else { 0 };
-        let land =
-            if plants.iter().any(|plant| plant.is_whole) { Land::empty(seed) } else { Land::healthy(seed, size) };
-        let rules = plants.iter().map(|plant| plant.rule).collect();
-        let mut story = Self { land, seed, planted: Vec::new(), alikes: Vec::new(), rules, kinds: Kinds::All };
+        let mut story = Self::empty(seed, plants.iter().map(|plant| plant.rule).collect());
+        if !plants.iter().any(|plant| plant.is_whole) {
+            story.land.populate(size);
+        }
         for plant in plants {
             if with_faults {
                 story.planted.push((plant.rule, (plant.fault)(&mut story.land)));
@@ -132,15 +160,38 @@ impl Story {
         story
     }
 
+    fn empty(seed: u64, rules: Vec<&'static str>) -> Self {
+        let (planted, alikes) = (Vec::new(), Vec::new());
+        Self { land: Land::empty(seed), seed, planted, alikes, rules, kinds: Kinds::All, load: Load::Usual }
+    }
+
+    /// A system that looks like a fault as a whole.
+    fn alike(seed: u64, rule: &'static str, (name, plan): (&'static str, Plan)) -> Self {
+        let mut story = Self::empty(seed, vec![rule]);
+        story.alikes.push((rule, name, plan(&mut story.land)));
+        story
+    }
+
+    /// The same under another load.
+    fn under(mut self, load: Load) -> Self {
+        for entry in
+            self.land.system.entries.iter_mut().filter(|entry| matches!(entry.source, Source::Client | Source::Lost))
+        {
+            entry.requests = load.requests(entry.requests).max(1);
+        }
+        Self { load, ..self }
+    }
+
     fn recording(&self) -> String {
         let spans = simulate::simulate(&self.land.system, self.seed);
         let style = style(self.seed, &self.rules);
         // Where nobody tells of the calls it makes, only clocks tell a call from what a browser does later.
         let is_skewed = style.is_skewed && self.kinds != Kinds::Servers;
-        let style = Style { kinds: self.kinds, is_skewed, ..style };
+        let style = Style { kinds: self.kinds, is_skewed, is_tail_sampled: self.load == Load::Sampled, ..style };
         let recording = emit::emit(&self.land.system, spans, &style, self.seed);
         if let Ok(folder) = std::env::var("SPANLINT_KEEP") {
-            let name = format!("{folder}/{}-{}.jsonl", self.seed, self.rules.first().unwrap_or(&"healthy"));
+            let rule = self.rules.first().unwrap_or(&"healthy");
+            let name = format!("{folder}/{}-{rule}-{:?}-{:?}.jsonl", self.seed, self.kinds, self.load);
             std::fs::write(name, &recording).expect("recordings can be kept");
         }
         recording
@@ -236,11 +287,18 @@ fn healthy_systems_and_look_alikes_alone_are_silent() {
     let plants = plants();
     let mut tally = Tally::default();
     for seed in 1_000 + seeds().start.div_ceil(4)..1_000 + seeds().end.div_ceil(4) {
-        for kinds in [Kinds::All, Kinds::Servers, Kinds::None] {
-            tally.take(&Story { kinds, ..Story::new(seed, &[], false) }, &format!("healthy, {kinds:?}"));
+        let load = Load::of(seed);
+        for kinds in [Kinds::All, Kinds::Servers, Kinds::Clients, Kinds::None] {
+            let story = Story { kinds, ..Story::new(seed, &[], false) }.under(load);
+            tally.take(&story, &format!("healthy, {kinds:?}, {load:?}"));
         }
         for chunk in packed(&in_turn(&plants, seed), seed) {
-            tally.take(&Story::new(seed, &chunk, false), "look-alikes");
+            tally.take(&Story::new(seed, &chunk, false).under(load), &format!("look-alikes, {load:?}"));
+        }
+        for plant in in_turn(&plants, seed) {
+            for &system in plant.systems {
+                tally.take(&Story::alike(seed, plant.rule, system), &format!("{} as a whole", system.0));
+            }
         }
     }
     tally.answer();

@@ -1,6 +1,8 @@
 //! What a system is made of, before anything happens in it: services with operations, what each operation does, and
 //! where requests come from. Places are indexes into the lists of [`System`].
 
+use super::mesh::Mesh;
+
 /// Nanoseconds in a millisecond.
 pub(super) const MS: u64 = 1_000_000;
 /// Nanoseconds in a second.
@@ -274,6 +276,8 @@ pub(super) struct Settings {
     pub(super) undeclared: Option<(usize, usize)>,
     /// Declared, beside what is called.
     pub(super) allowed: Vec<String>,
+    /// Rule and service that it says nothing of.
+    pub(super) ignored: Vec<(&'static str, String)>,
     /// An arrow and what it may cost.
     pub(super) budgets: Vec<(String, String)>,
 }
@@ -296,6 +300,8 @@ pub(super) struct System {
     pub(super) names_taken: usize,
     /// Calls inside are encrypted.
     pub(super) is_encrypted: bool,
+    /// Sidecars stand before all services.
+    pub(super) mesh: Option<Mesh>,
     /// Who passes a request on that came from outside says from where.
     pub(super) is_forwarding: bool,
     pub(super) settings: Settings,

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use spanlint_graph::facts::Entry;
 use spanlint_graph::snapshot::CallPattern;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
@@ -36,8 +37,9 @@ static META: RuleMeta = RuleMeta {
           holds where `min_parts` or more parts of `min_operations` or more operations remain. How evenly the callers use the \
           whole interface is reported beside it (SIUC, from 0 to 1).",
     fix: "Give each part a service of its own, or move it to the service whose data or callers it shares.",
-    limits: "The gateway and clients do not count as callers, since they call everything. Operations that touch nothing, and \
-             services that only administer one table per operation for clients, are left out.",
+    limits: "The gateway and clients do not count as callers, since they call everything. Operations that touch nothing or \
+             that only the clock starts are left out, and so are services that only administer one table per operation for \
+             clients.",
     references: &[
         "Perepletchikov, Ryan, Tari: The Impact of Service Cohesion on the Analyzability of Service-Oriented Software, IEEE \
          Transactions on Services Computing 3(2), 2010 (SIUC, SIDC)",
@@ -119,7 +121,12 @@ impl<'a> Interface<'a> {
                 operations.entry(&pattern.template).or_default().insert(Shared::Caller(caller));
             }
         }
-        operations.retain(|name, _| !name.is_empty());
+        // What only the clock starts is in nobody's interface.
+        let is_asked = |name: &str| {
+            let facts = topology::operation(graph, service, name).map(|index| &graph.operation(index).facts);
+            facts.is_none_or(|facts| facts.entries[Entry::Schedule as usize] < facts.requests)
+        };
+        operations.retain(|name, _| !name.is_empty() && is_asked(name));
         Self { service, operations }
     }
 
@@ -257,6 +264,13 @@ mod tests {
             ("bank", "/rates", RATES),
         ]);
         check(&traces, &[]);
+    }
+
+    #[test]
+    fn what_the_clock_starts_is_in_no_interface() {
+        let job = |name: &str| format!("20 traces\nschedule common {name}\n  {RATES}");
+        let asked = common(&[("news", "/send", MAIL), ("news", "/list", MAIL)]);
+        check(&[asked, job("nightly"), job("hourly")].join("\n\n"), &[]);
     }
 
     #[test]

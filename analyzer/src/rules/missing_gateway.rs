@@ -2,8 +2,10 @@
 //!
 //! The signal is how client requests spread over services. Refused: systems with a gateway, services whose declared role
 //! is to face a front end, clients that all ask for one name, functions of a platform, and entries that are only lost
-//! context.
+//! context. Undecided: requests that a few hosts of the private network pass on, which may be a gateway that sends no
+//! telemetry.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -18,6 +20,9 @@ use crate::roles::{GATEWAY_MIN_CLIENT_SHARE, Role};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
 use crate::topology;
 use crate::wording;
+
+/// So many hosts, and no more, may be the instances of one gateway.
+const MAX_GATEWAY_HOSTS: usize = 3;
 
 /// The rule.
 pub(super) struct MissingGateway;
@@ -37,8 +42,10 @@ static META: RuleMeta = RuleMeta {
     how: "Requests without a caller are counted by the service that takes them. The pattern holds where `min_services` or more \
           take some, none takes 80 % of all, and clients do not ask for one and the same host name in 80 % of all.",
     fix: "Put a gateway before them that does identity, limits and routing once, and let the services accept nobody else.",
-    limits: "A gateway that sends no telemetry shows only by the one host name that its clients ask for; else declare the services that face front ends on purpose as \
-             gateway or bff in `[roles]`. A service that others call without passing the context on looks as if it were \
+    limits: "A gateway that sends no telemetry shows by the one host name that its clients ask for. Where four in five \
+             requests were passed on by a host of the private network, or came from three of its addresses, there may be \
+             one, and the rule stays undecided; else declare the services that face front ends on purpose as gateway or bff \
+             in `[roles]`. A service that others call without passing the context on looks as if it were \
              called from outside; those are left out.",
     references: &[
         "Richardson: Microservices Patterns (2018), API gateway",
@@ -126,6 +133,22 @@ fn client_requests(graph: &CallGraph, service: NodeIndex) -> u64 {
     operations.iter().map(|operation| operation.facts.entries[Entry::Client as usize]).sum()
 }
 
+/// Requests that came by way of something which may be one gateway without telemetry: a host of the private network said
+/// for whom it asks, or only few of its addresses ask.
+fn passed_on(graph: &CallGraph, entries: &[ClientEntry<'_>]) -> u64 {
+    let facts = entries.iter().filter_map(|entry| graph.node(entry.service).service.as_ref());
+    let (mut forwarded, mut by_host) = (0, BTreeMap::new());
+    for facts in facts.map(|service| &service.facts) {
+        forwarded += facts.forwarded_requests;
+        for (host, requests) in facts.private_clients.sorted() {
+            *by_host.entry(host).or_insert(0) += requests;
+        }
+    }
+    let mut hosts: Vec<u64> = by_host.into_values().collect();
+    hosts.sort_unstable_by_key(|&requests| Reverse(requests));
+    forwarded + hosts.iter().take(MAX_GATEWAY_HOSTS).sum::<u64>()
+}
+
 fn judge(
     graph: &CallGraph,
     options: &Options<'_>,
@@ -142,6 +165,9 @@ fn judge(
         return Err(case.undecided(format!("{seen} with enough requests from outside, {needed} needed")));
     }
     options.required().requests(all).map_err(|missing| case.undecided(missing))?;
+    if passed_on(graph, entries) as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE {
+        return Err(case.undecided("a few hosts of the private network pass the requests on, maybe a gateway"));
+    }
     let case = Case::new(graph, options, supported.iter().map(|entry| entry.service));
     let names = wording::list(case.services());
     let share = most as f64 / all as f64;
@@ -219,6 +245,37 @@ mod tests {
     fn declared_front_ends_are_on_purpose() {
         check_with("missing-gateway", SPREAD, "[roles]\nbff = [\"a\", \"b\", \"c\"]", &[]);
         check_with("missing-gateway", SPREAD, "[roles]\ngateway = \"a\"", &[]);
+    }
+
+    /// The same requests, each of which tells where it came from.
+    fn from(address: &str) -> String {
+        ["a GET /", "b GET /", "c GET /"].iter().fold(SPREAD.to_owned(), |traces, line| {
+            traces.replace(&format!("{line}\n"), &format!("{line} {address}\n"))
+        })
+    }
+
+    #[test]
+    fn a_gateway_without_telemetry_may_stand_before_them() {
+        let maybe = "(a b c: a few hosts of the private network pass the requests on, maybe a gateway)";
+        check(&from("client.address=10.0.0.1"), &[maybe]);
+        check(&from("client.address=203.0.113.9 network.peer.address=10.0.0.1"), &[maybe]);
+        let open = "warning heuristic: a, b and c are called from outside, and none is the gateway";
+        check(&from("client.address=203.0.113.9 network.peer.address=203.0.113.9"), &[open]);
+        check(&from("client.address=127.0.0.1"), &[open]);
+    }
+
+    #[test]
+    fn many_private_clients_are_no_gateway() {
+        let rows = (1..=10).flat_map(|host| ["a", "b", "c"].map(|service| (host, service)));
+        let traces: Vec<String> = rows
+            .map(|(host, service)| {
+                format!("2 traces\n{service} GET / client.address=10.0.0.{host}\n  {service}2 GET /below")
+            })
+            .collect();
+        check(
+            &traces.join("\n\n"),
+            &["warning heuristic: a, b and c are called from outside, and none is the gateway"],
+        );
     }
 
     #[test]

@@ -31,6 +31,10 @@ impl Marks {
     pub const EDGE_PROXY: Self = Self(1 << 9);
     /// Sent by a function that a platform runs, and stands before.
     pub const FUNCTION: Self = Self(1 << 10);
+    /// The client's address is of a private network, its own host left aside.
+    pub const PRIVATE_CLIENT: Self = Self(1 << 11);
+    /// A host of a private network passed the request on for its client.
+    pub const FORWARDED: Self = Self(1 << 12);
 
     /// Whether all flags of `other` are set.
     pub fn has(self, other: Self) -> bool {

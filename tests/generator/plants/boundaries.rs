@@ -102,6 +102,25 @@ pub(super) const LIKE_HUB: &[(&str, Plan)] = &[
     ("a service that checks tokens for all", |land| asked_by_all(land, "auth")),
     ("a registry", |land| asked_by_all(land, "discovery")),
     ("settings for all", |land| asked_by_all(land, "config")),
+    ("many datastores and topics", |land| {
+        let [service, left, right] = land.services();
+        let mut steps: Vec<Step> = (0..5)
+            .map(|number| {
+                let cache = land.store("redis", &format!("cache-{number}.infra"));
+                land.access(cache, "GET", "entries", Key::Request)
+            })
+            .collect();
+        for _ in 0..3 {
+            let topic = land.topic();
+            steps.push(Step::Maybe(0.2, vec![Step::Publish(Publish { topic, creates: 0 })]));
+        }
+        let called = land.operation(service, steps);
+        for caller in [left, right] {
+            let call = land.call(called);
+            serve(land, caller, vec![call]);
+        }
+        Planted::of(land, &[service])
+    }),
 ];
 
 pub(super) fn god(land: &mut Land) -> Planted {

@@ -32,6 +32,9 @@ fn serve(land: &mut Land, service: usize, steps: Vec<Step>) {
 
 pub(super) fn many_queries(land: &mut Land) -> Planted {
     let service = if land.random.chance(0.7) { sql_service(land) } else { land.service() };
+    if land.random.chance(0.2) {
+        land.system.services[service].speech = Speech::Graphql;
+    }
     let key = land.random.pick(&[Key::Round, Key::Unknown]);
     let store = land.system.services[service].store;
     let child = |land: &mut Land, table: &str| {
@@ -104,6 +107,15 @@ pub(super) const LIKE_MANY_QUERIES: &[(&str, Plan)] = &[
         serve(land, service, vec![rounds((8, 12), vec![create])]);
         Planted::of(land, &[service])
     }),
+    ("resolvers that load together", |land| {
+        let service = sql_service(land);
+        land.system.services[service].speech = Speech::Graphql;
+        let store = land.system.services[service].store;
+        let access = land.plain_access(store, "SELECT", "entries", Key::Unknown);
+        let resolvers = rounds((8, 12), vec![Step::Internal("graphql.resolve entry".to_owned(), Vec::new())]);
+        serve(land, service, vec![resolvers, Step::Access(Access { batch: 12, ..access })]);
+        Planted::of(land, &[service])
+    }),
     ("one batch", |land| {
         querying(land, ("INSERT", Key::Unknown), |access| vec![Step::Access(Access { batch: 50, ..access })])
     }),
@@ -118,6 +130,9 @@ fn pair<const N: usize>(land: &mut Land) -> (usize, usize, [usize; N]) {
 
 pub(super) fn many_calls(land: &mut Land) -> Planted {
     let (from, to, [called]) = pair(land);
+    if land.random.chance(0.2) {
+        land.system.services[from].speech = Speech::Graphql;
+    }
     let times = land.random.pick(&[(7, 9), (10, 15), (22, 26)]);
     let at_once = land.random.chance(0.3);
     let call = land.call_of_round(called);

@@ -1,7 +1,7 @@
 //! Data: who stores where.
 
 use super::super::land::Land;
-use super::super::model::{Key, Publish, Step};
+use super::super::model::{Key, Publish, Step, Store};
 use super::chatter::{into_sql, sql_service};
 use super::{Plan, Planted};
 
@@ -121,6 +121,15 @@ pub(super) const LIKE_SHARED: &[(&str, Plan)] = &[
         }
         Planted::of(land, &services)
     }),
+    ("a queue for all", |land| {
+        let [taker, senders @ ..]: [usize; 4] = land.services();
+        let topic = land.topic();
+        for sender in senders {
+            serve(land, sender, vec![Step::Maybe(0.5, vec![Step::Publish(Publish { topic, creates: 0 })])]);
+        }
+        land.consumer(topic, taker, 1, Vec::new());
+        Planted::of(land, &[&[taker], senders.as_slice()].concat())
+    }),
     ("migrations", |land| {
         let owner = sql_service(land);
         let own = land.own(owner, "UPDATE", Key::Request);
@@ -191,6 +200,28 @@ pub(super) const LIKE_MONOLITH: &[(&str, Plan)] = &[("a cache for all", |land| {
     Planted::of(land, &services)
 })];
 
+/// A system whose services keep their data in stores that are changed by `change`.
+fn stored(land: &mut Land, change: fn(&mut Store)) -> Planted {
+    land.populate(8);
+    for store in land.system.stores.iter_mut().filter(|store| store.system != "redis") {
+        change(store);
+    }
+    Planted::of(land, &(1..land.system.services.len()).collect::<Vec<_>>())
+}
+
+pub(super) const SYSTEMS_LIKE_MONOLITH: &[(&str, Plan)] = &[
+    ("one server with a namespace for each", |land| {
+        stored(land, |store| "all.internal".clone_into(&mut store.address))
+    }),
+    ("one name on hosts that nobody tells", |land| {
+        let planted = stored(land, |store| {
+            store.address.clear();
+            "warehouse".clone_into(&mut store.namespace);
+        });
+        planted.noted(&["data-monolith", "shared-database"])
+    }),
+];
+
 pub(super) fn dual_write(land: &mut Land) -> Planted {
     let [from, to] = land.services();
     let topic = land.topic();
@@ -201,6 +232,16 @@ pub(super) fn dual_write(land: &mut Land) -> Planted {
 }
 
 pub(super) const LIKE_DUAL_WRITE: &[(&str, Plan)] = &[
+    ("a saga's own step", |land| {
+        let [first, step, last] = land.services();
+        let [wanted, done] = [(); 2].map(|()| land.topic());
+        serve(land, first, vec![Step::Publish(Publish { topic: wanted, creates: 0 })]);
+        land.system.entries.last_mut().expect("an entry").requests = 60;
+        land.system.operations.last_mut().expect("the gateway's").failing = 0.0;
+        land.consumer(wanted, step, 1, vec![Step::Publish(Publish { topic: done, creates: 0 })]);
+        land.consumer(done, last, 1, Vec::new());
+        Planted::of(land, &[step]).beside(land, &[last])
+    }),
     ("a write that rarely tells of itself", |land| {
         let [from, to] = land.services();
         let topic = land.topic();

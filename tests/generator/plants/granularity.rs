@@ -30,6 +30,11 @@ pub(super) const LIKE_NANO: &[(&str, Plan)] = &[
         land.front_times(operation, 120);
         Planted::of(land, &[from, worker])
     }),
+    ("apart on purpose, as the team declared", |land| {
+        let planted = nano(land);
+        land.system.settings.ignored.push(("nano-service", planted.services[0].clone()));
+        planted
+    }),
     ("two callers", |land| {
         let [left, right, small] = land.services();
         let called = land.storeless(small, Vec::new());
@@ -198,3 +203,16 @@ pub(super) fn monolith(land: &mut Land) -> Planted {
         .beside(land, &[services.as_slice(), &[gateway]].concat())
         .may(&["shared-database", "data-monolith", "cyclic-dependency", "hub-service", "ping-pong", "deep-call-chain"])
 }
+
+pub(super) const SYSTEMS_LIKE_MONOLITH: &[(&str, Plan)] = &[("a small demo", |land| {
+    let services = land.services::<4>();
+    let mut called: Vec<usize> = Vec::new();
+    for &service in services.iter().rev() {
+        let calls = called.iter().map(|&called| land.call(called)).collect();
+        called.push(land.operation(service, calls));
+    }
+    for &operation in &called {
+        land.front(operation);
+    }
+    Planted::of(land, &services)
+})];

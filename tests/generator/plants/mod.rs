@@ -51,6 +51,8 @@ pub(super) struct Plant {
     pub(super) rule: &'static str,
     pub(super) fault: Plan,
     pub(super) alikes: &'static [(&'static str, Plan)],
+    /// Look-alikes that are the shape of the system as a whole: each makes one of its own.
+    pub(super) systems: &'static [(&'static str, Plan)],
     /// At least so many healthy services stand around it.
     pub(super) least_services: usize,
     /// The fault is the shape of the system as a whole: no healthy system is built first.
@@ -62,7 +64,7 @@ pub(super) struct Plant {
 impl Plant {
     /// A fault of a corner, which others may stand beside.
     const fn local(rule: &'static str, fault: Plan, alikes: &'static [(&'static str, Plan)]) -> Self {
-        Self { rule, fault, alikes, least_services: 6, is_whole: false, stands_alone: false }
+        Self { rule, fault, alikes, systems: &[], least_services: 6, is_whole: false, stands_alone: false }
     }
 
     /// A fault that has a system to itself.
@@ -85,7 +87,11 @@ pub(super) static PLANTS: &[Plant] = &[
     Plant::local("excessive-fan-out", chatter::fan_out, chatter::LIKE_FAN_OUT),
     Plant::local("ping-pong", chatter::ping_pong, chatter::LIKE_PING_PONG),
     Plant::local("shared-database", data::shared, data::LIKE_SHARED),
-    Plant { least_services: 8, ..Plant::alone("data-monolith", data::monolith, data::LIKE_MONOLITH) },
+    Plant {
+        least_services: 8,
+        systems: data::SYSTEMS_LIKE_MONOLITH,
+        ..Plant::alone("data-monolith", data::monolith, data::LIKE_MONOLITH)
+    },
     Plant::local("dual-write", data::dual_write, data::LIKE_DUAL_WRITE),
     Plant::local("cyclic-dependency", boundaries::cycle, boundaries::LIKE_CYCLE),
     Plant::alone("hub-service", boundaries::hub, boundaries::LIKE_HUB),
@@ -97,13 +103,27 @@ pub(super) static PLANTS: &[Plant] = &[
     Plant::local("nano-service", granularity::nano, granularity::LIKE_NANO),
     Plant::local("pass-through-service", granularity::pass_through, granularity::LIKE_PASS_THROUGH),
     Plant::local("deep-call-chain", granularity::deep, granularity::LIKE_DEEP),
-    Plant { is_whole: true, ..Plant::alone("distributed-monolith", granularity::monolith, &[]) },
-    Plant::local("plaintext-traffic", security::plaintext, security::LIKE_PLAINTEXT),
+    Plant {
+        is_whole: true,
+        systems: granularity::SYSTEMS_LIKE_MONOLITH,
+        ..Plant::alone("distributed-monolith", granularity::monolith, &[])
+    },
+    Plant {
+        systems: security::SYSTEMS_LIKE_PLAINTEXT,
+        ..Plant::local("plaintext-traffic", security::plaintext, security::LIKE_PLAINTEXT)
+    },
     Plant::local("secret-in-telemetry", security::secret, security::LIKE_SECRET),
-    Plant::alone("unauthenticated-endpoint", security::unauthenticated, security::LIKE_UNAUTHENTICATED),
+    Plant {
+        systems: security::SYSTEMS_LIKE_UNAUTHENTICATED,
+        ..Plant::alone("unauthenticated-endpoint", security::unauthenticated, &[])
+    },
     Plant::local("exposed-internal-service", security::exposed, security::LIKE_EXPOSED),
     Plant::local("gateway-bypass", security::bypass, security::LIKE_BYPASS),
-    Plant { is_whole: true, ..Plant::alone("missing-gateway", security::no_gateway, &[]) },
+    Plant {
+        is_whole: true,
+        systems: security::SYSTEMS_LIKE_NO_GATEWAY,
+        ..Plant::alone("missing-gateway", security::no_gateway, &[])
+    },
     Plant::local("retry-storm", resilience::retries, resilience::LIKE_RETRIES),
     Plant::local("abandoned-work", resilience::abandoned, resilience::LIKE_ABANDONED),
     Plant::alone("missing-timeout", resilience::no_timeout, resilience::LIKE_NO_TIMEOUT),

@@ -1,6 +1,7 @@
 //! Security: what goes in the clear, what is told, and who comes past the door.
 
 use super::super::land::Land;
+use super::super::mesh::Mesh;
 use super::super::model::{Address, Attributes, Call, Key, Protocol, Source, Speech, Step};
 use super::{Plan, Planted};
 
@@ -41,6 +42,13 @@ pub(super) const LIKE_PLAINTEXT: &[(&str, Plan)] = &[
         Planted::of(land, &[service])
     }),
 ];
+
+pub(super) const SYSTEMS_LIKE_PLAINTEXT: &[(&str, Plan)] = &[("a mesh that encrypts", |land| {
+    land.system.is_encrypted = false;
+    land.system.mesh = Some(Mesh::Envoy);
+    land.populate(6);
+    Planted::of(land, &(0..land.system.services.len()).collect::<Vec<_>>())
+})];
 
 /// A service whose operation has these attributes.
 fn telling(land: &mut Land, attributes: Attributes) -> Planted {
@@ -87,7 +95,8 @@ pub(super) const LIKE_SECRET: &[(&str, Plan)] = &[
     }),
 ];
 
-pub(super) fn unauthenticated(land: &mut Land) -> Planted {
+/// Every operation of the gateway so far is for those who say who they are.
+fn identify_all(land: &mut Land) {
     for operation in &mut land.system.operations {
         if operation.service == land.system.gateway
             && matches!(&operation.protocol, Protocol::Http { route, .. } if route.contains("{id}"))
@@ -95,6 +104,10 @@ pub(super) fn unauthenticated(land: &mut Land) -> Planted {
             operation.attributes.push(("enduser.id", "customer".into()));
         }
     }
+}
+
+pub(super) fn unauthenticated(land: &mut Land) -> Planted {
+    identify_all(land);
     let service = land.service();
     let operation = land.operation(service, Vec::new());
     land.front_times(operation, 140);
@@ -102,7 +115,28 @@ pub(super) fn unauthenticated(land: &mut Land) -> Planted {
     Planted::of(land, &[gateway]).beside(land, &[service])
 }
 
-pub(super) const LIKE_UNAUTHENTICATED: &[(&str, Plan)] = &[];
+pub(super) const SYSTEMS_LIKE_UNAUTHENTICATED: &[(&str, Plan)] = &[
+    ("public content", |land| {
+        land.populate(6);
+        identify_all(land);
+        let service = land.service();
+        for route in ["/static/{id}", "/public/news/{id}", "/login", "/.well-known/security.txt", "/robots.txt", "/"] {
+            let called = land.operation(service, Vec::new());
+            let call = land.call(called);
+            let protocol = Protocol::Http { method: "GET", route: route.to_owned() };
+            let open = land.bare(land.system.gateway, protocol, vec![call]);
+            land.entry(open, 120, Source::Client);
+        }
+        Planted::of(land, &[land.system.gateway, service])
+    }),
+    ("nobody is known to the telemetry", |land| {
+        land.populate(6);
+        let service = land.service();
+        let operation = land.operation(service, Vec::new());
+        land.front_times(operation, 140);
+        Planted::of(land, &[land.system.gateway, service])
+    }),
+];
 
 pub(super) fn exposed(land: &mut Land) -> Planted {
     let [from, inner] = land.services();
@@ -135,7 +169,7 @@ pub(super) const LIKE_EXPOSED: &[(&str, Plan)] = &[
         let hook = Protocol::Http { method: "POST", route: "/webhooks/payments".to_owned() };
         let hook = land.bare(inner, hook, vec![own]);
         land.entry(hook, 9, Source::Client);
-        Planted::of(land, &[from, inner])
+        Planted::of(land, &[from, inner]).may(&["gateway-bypass"])
     }),
 ];
 
@@ -148,16 +182,25 @@ pub(super) fn bypass(land: &mut Land) -> Planted {
     Planted::of(land, &[service]).beside(land, &[gateway]).may(&["exposed-internal-service"])
 }
 
-pub(super) const LIKE_BYPASS: &[(&str, Plan)] = &[("probes and schedules", |land| {
-    let service = land.service();
-    let operation = serve(land, service, Vec::new());
-    let call = Step::Call(Call { key: Key::Request, ..land.plain_call(operation) });
-    land.job(service, vec![call], 20);
-    let route = Protocol::Http { method: "GET", route: "/metrics".to_owned() };
-    let route = land.bare(service, route, Vec::new());
-    land.entry(route, 40, Source::Probe);
-    Planted::of(land, &[service])
-})];
+pub(super) const LIKE_BYPASS: &[(&str, Plan)] = &[
+    ("lost context", |land| {
+        let service = land.service();
+        let operation = land.operation(service, Vec::new());
+        let call = Call { loses_context: true, ..land.plain_call(operation) };
+        land.front_steps(vec![Step::Call(call)], 40);
+        Planted::of(land, &[service]).may(&["unpropagated-context"])
+    }),
+    ("probes and schedules", |land| {
+        let service = land.service();
+        let operation = serve(land, service, Vec::new());
+        let call = Step::Call(Call { key: Key::Request, ..land.plain_call(operation) });
+        land.job(service, vec![call], 20);
+        let route = Protocol::Http { method: "GET", route: "/metrics".to_owned() };
+        let route = land.bare(service, route, Vec::new());
+        land.entry(route, 40, Source::Probe);
+        Planted::of(land, &[service])
+    }),
+];
 
 pub(super) fn no_gateway(land: &mut Land) -> Planted {
     let services = land.services::<8>();
@@ -179,3 +222,9 @@ pub(super) fn no_gateway(land: &mut Land) -> Planted {
     land.system.entries.retain(|entry| land.system.operations[entry.operation].service != gateway);
     Planted::of(land, &services[..4])
 }
+
+pub(super) const SYSTEMS_LIKE_NO_GATEWAY: &[(&str, Plan)] = &[("a gateway without telemetry", |land| {
+    land.populate(8);
+    land.system.services[land.system.gateway].is_mute = true;
+    Planted::of(land, &(1..land.system.services.len()).collect::<Vec<_>>())
+})];

@@ -90,8 +90,9 @@ pub(super) fn broken(land: &mut Land) -> Planted {
 
 pub(super) const LIKE_BROKEN: &[(&str, Plan)] = &[("a few lost parents", |land| {
     let service = land.service();
-    let operation = serve(land, service, Vec::new());
-    land.entry(operation, 2, Source::Lost);
+    let operation = land.operation(service, Vec::new());
+    land.front_times(operation, 100);
+    land.entry(operation, 3, Source::Lost);
     Planted::of(land, &[service])
 })];
 

@@ -114,6 +114,7 @@ impl Simulation<'_> {
             is_error: false,
             attributes,
             links,
+            is_sidecar: false,
         });
         (trace, id)
     }

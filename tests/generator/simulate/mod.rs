@@ -30,6 +30,8 @@ pub(super) struct Span {
     pub(super) is_error: bool,
     pub(super) attributes: Attributes,
     pub(super) links: Vec<(u128, u64)>,
+    /// Sent by the sidecar of the service, not by itself.
+    pub(super) is_sidecar: bool,
 }
 
 struct Message {
@@ -206,6 +208,7 @@ impl<'s> Simulation<'s> {
             is_error: failed,
             attributes,
             links: Vec::new(),
+            is_sidecar: false,
         };
         if let Some((links, attributes)) = messages {
             span.links = links;
@@ -257,7 +260,7 @@ impl<'s> Simulation<'s> {
         let service = &self.system.services[operation.service];
         match &operation.protocol {
             Protocol::Http { method, route } => {
-                self.describe_http(operation, (method, route), key, sender, refused, span)
+                self.describe_http(operation, (method, route), key, sender, refused, span);
             }
             Protocol::Graphql { .. } => {
                 self.describe_http(operation, ("POST", "/graphql"), key, sender, refused, span);
@@ -276,6 +279,7 @@ impl<'s> Simulation<'s> {
                     ("server.address", text(service.name.clone())),
                     ("server.port", Value::Number(50051)),
                     ("client.address", text(sender.forwarded.clone().unwrap_or_else(|| sender.address.clone()))),
+                    ("network.peer.address", text(sender.address.clone())),
                 ]);
             }
             Protocol::Job { name } => {
@@ -430,6 +434,7 @@ impl<'s> Simulation<'s> {
             is_error,
             attributes,
             links,
+            is_sidecar: false,
         });
     }
 }

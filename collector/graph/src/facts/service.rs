@@ -38,6 +38,10 @@ pub struct ServiceFacts {
     pub public_clients: Bounded<Name, u64, MAX_LABELS>,
     /// By number of such requests in the trace.
     pub public: Exemplars,
+    /// Requests without a parent that a host of the private network passed on.
+    pub forwarded_requests: u64,
+    /// The private addresses that other requests without a parent came from (hashes) → requests.
+    pub private_clients: Bounded<Name, u64, MAX_LABELS>,
     /// `service.instance.id`s.
     pub instances: Bounded<Name, Seen, MAX_LABELS>,
     /// `service.version`s.
@@ -62,6 +66,8 @@ fold_fields!(ServiceFacts {
     public_requests,
     public_clients,
     public,
+    forwarded_requests,
+    private_clients,
     instances,
     versions,
     owners,

@@ -176,10 +176,10 @@ impl SpanVisitor for BatchBuilder {
         let shape = &remembered.shape;
         let call = shape.call.as_ref();
         let varying = call.map(|call| Varying::of(call.kind, shape.kind, &inputs)).unwrap_or_default();
-        let (client, is_public) = varying::client(shape.kind, &known);
+        let (client, of_client) = varying::client(shape.kind, &known);
         let mut marks = shape.marks;
         marks.set(self.sender.marks, true);
-        marks.set(Marks::PUBLIC_CLIENT, is_public);
+        marks.set(of_client, true);
         marks.set(Marks::PAGE, varying.is_page);
         let shown::Read { detail, name, secrets } =
             self.shown.read(view, sequence, (&self.sender.secrets, &remembered.shared), names);

@@ -110,6 +110,19 @@ fn clients_are_told_apart() {
     check(&[("client.address", "shop.example")], "shop.example", false);
     check(&[], "", false);
     assert!(read(SpanKind::Client, "GET", &[("client.address", "8.8.8.8")]).span().client.is_empty());
+    let check = |pairs: &[(&str, &str)], is_private: bool, is_forwarded: bool| {
+        let marks = read(SpanKind::Server, "GET /", pairs).span().marks;
+        assert_eq!(
+            (marks.has(Marks::PRIVATE_CLIENT), marks.has(Marks::FORWARDED)),
+            (is_private, is_forwarded),
+            "{pairs:?}"
+        );
+    };
+    check(&[("client.address", "8.8.8.8"), ("network.peer.address", "10.0.0.1")], false, true);
+    check(&[("http.client_ip", "8.8.8.8"), ("net.sock.peer.addr", "10.0.0.1")], false, true);
+    check(&[("client.address", "10.0.0.1"), ("network.peer.address", "10.0.0.1")], true, false);
+    check(&[("client.address", "8.8.8.8"), ("network.peer.address", "8.8.8.8")], false, false);
+    check(&[("client.address", "127.0.0.1")], false, false);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::attributes::{Field, Known};
 use super::inputs::Inputs;
 use super::sql::Statement;
 use super::url;
+use crate::marks::Marks;
 use crate::name::Name;
 use crate::span::{EdgeKind, SpanKind};
 
@@ -88,21 +89,32 @@ fn request_parameters(path: &str, query: &str) -> Option<u64> {
     Some(kept.fold(xxh3_64(path.as_bytes()), |hash, part| xxh3_64_with_seed(part.as_bytes(), hash)))
 }
 
-/// A hash of the client of a request as its server saw it, and whether its address is public.
-pub(super) fn client(kind: SpanKind, known: &Known<'_>) -> (Name, bool) {
+/// A hash of the client of a request as its server saw it, and what its address tells.
+pub(super) fn client(kind: SpanKind, known: &Known<'_>) -> (Name, Marks) {
     // On the span of a server, `net.peer.*` is the client's.
     let fields =
         [Field::ClientAddress, Field::ForwardedFor, Field::ClientSocketAddress, Field::PeerAddress, Field::PeerName];
+    let mut marks = Marks::default();
     let Some(field) = fields.into_iter().find(|&field| kind == SpanKind::Server && known.has(field)) else {
-        return (Name::EMPTY, false);
+        return (Name::EMPTY, marks);
     };
-    let host = url::split_host(first_of(known.text(field))).0;
-    (Name::of(host), host.parse::<IpAddr>().is_ok_and(is_public))
+    let host = |field| url::split_host(first_of(known.text(field))).0;
+    let is = |host: &str, holds: fn(IpAddr) -> bool| host.parse().is_ok_and(holds);
+    let (client, socket) = (host(field), host(Field::PeerAddress));
+    marks.set(Marks::PUBLIC_CLIENT, is(client, is_public));
+    marks.set(Marks::PRIVATE_CLIENT, is(client, is_private));
+    marks.set(Marks::FORWARDED, client != socket && is(socket, is_private));
+    (Name::of(client), marks)
 }
 
 /// The first of the addresses that proxies added to a header; headers are recorded as lists.
 fn first_of(header: &str) -> &str {
     header.trim_start_matches(['[', '"', ' ']).split([',', '"', ']', ' ']).next().unwrap_or_default()
+}
+
+/// Whether an address is of a private network, and not of the host itself.
+fn is_private(address: IpAddr) -> bool {
+    !is_public(address) && !address.to_canonical().is_loopback() && !address.is_unspecified()
 }
 
 /// Whether an address is of the outside world: not loopback, private, link-local, shared or unspecified. Ranges for

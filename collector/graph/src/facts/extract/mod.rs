@@ -189,11 +189,8 @@ impl EnvironmentFacts {
                 add_time(facts, reading.trace, span, own);
                 serial::add_runs(facts, reading.trace, span, own);
             }
-            if entry == Entry::Client && span.marks.has(Marks::PUBLIC_CLIENT) {
-                let service = self.services.entry(span.shape.service);
-                service.public_requests += 1;
-                *service.public_clients.entry(span.client) += 1;
-                service.public.offer(1, reading.trace);
+            if entry == Entry::Client {
+                add_client(self.services.entry(span.shape.service), reading.trace, span);
             }
             self.add_dual_writes(reading, index, own);
             self.add_repetition(reading, index, own, &mut of_trace);
@@ -242,6 +239,20 @@ fn add_labels(service: &mut ServiceFacts, resource: &Resource, seen: Seen) {
     ];
     for (known, name) in labels.into_iter().filter(|(_, name)| !name.is_empty()) {
         known.entry(name).fold(&seen);
+    }
+}
+
+/// Where a request that has no caller came from.
+fn add_client(service: &mut ServiceFacts, trace: Candidate, span: &Span) {
+    if span.marks.has(Marks::PUBLIC_CLIENT) {
+        service.public_requests += 1;
+        *service.public_clients.entry(span.client) += 1;
+        service.public.offer(1, trace);
+    }
+    if span.marks.has(Marks::FORWARDED) {
+        service.forwarded_requests += 1;
+    } else if span.marks.has(Marks::PRIVATE_CLIENT) {
+        *service.private_clients.entry(span.client) += 1;
     }
 }
 
