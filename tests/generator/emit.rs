@@ -60,7 +60,9 @@ impl Style {
 pub(super) fn emit(system: &System, spans: Vec<Span>, style: &Style, seed: u64) -> String {
     let mut random = Random::new(seed ^ 0x0e31);
     let mut spans = translate(restrict(spans, style.kinds), &style.languages, seed);
-    if let Some(mesh) = system.mesh {
+    // Without hosts nobody could tell before which service a sidecar stands.
+    let mesh = system.mesh.filter(|_| style.place != Place::Bare);
+    if let Some(mesh) = mesh {
         spans = enmesh(spans, system, mesh, seed);
     }
     let mut by_chance = HashSet::new();
@@ -82,7 +84,7 @@ pub(super) fn emit(system: &System, spans: Vec<Span>, style: &Style, seed: u64) 
         for (place, ((service, instance, version, is_sidecar), spans)) in resources.into_iter().enumerate() {
             lines.push_str(if place > 0 { "," } else { "" });
             lines.push_str(r#"{"resource":{"attributes":"#);
-            let mesh = system.mesh.filter(|_| is_sidecar);
+            let mesh = mesh.filter(|_| is_sidecar);
             attributes(&resource(system, service, (instance, version, mesh), style), &mut lines);
             let (language, generation) = (Style::of(&style.languages, service), Style::of(&style.generations, service));
             let scope = language.scope(spans[0].kind);
@@ -113,7 +115,7 @@ fn sample(spans: &mut Vec<Span>) -> HashSet<u128> {
     let slow = durations.get(durations.len() * 19 / 20).copied().unwrap_or_default();
     let kept = |trace: u128| {
         let (is_error, start, end) = lasts[&trace];
-        (is_error || end - start >= slow, trace % 2 == 0)
+        (is_error || end - start >= slow, trace.is_multiple_of(2))
     };
     spans.retain(|span| matches!(kept(span.trace), (true, _) | (_, true)));
     lasts.keys().copied().filter(|&trace| kept(trace) == (false, true)).collect()

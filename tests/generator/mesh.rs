@@ -24,8 +24,11 @@ pub(super) fn enmesh(mut spans: Vec<Span>, system: &System, mesh: Mesh, seed: u6
     for taken in spans.iter_mut().filter(|span| span.kind == SERVER) {
         let Some(made) = calls.get(&taken.parent).filter(|made| made.service != taken.service) else { continue };
         let callee = &system.services[taken.service];
+        if callee.is_proxy || system.services[made.service].is_proxy {
+            continue;
+        }
         let authority = format!("{}.{}.svc.cluster.local:8080", callee.name, callee.namespace);
-        let attributes = told(made, &authority, mesh);
+        let attributes = told(made, taken, &authority, mesh);
         let (network, slack) = (taken.start.saturating_sub(made.start), made.end.saturating_sub(taken.end));
         let side = |id, of: &Span, parent, kind, margin: u64| Span {
             id,
@@ -50,12 +53,19 @@ pub(super) fn enmesh(mut spans: Vec<Span>, system: &System, mesh: Mesh, seed: u6
     spans
 }
 
-fn told(made: &Span, authority: &str, mesh: Mesh) -> Attributes {
-    let status = made.attributes.iter().find(|(key, _)| *key == "http.response.status_code");
-    let status = status.map_or(Value::Number(200), |(_, status)| status.clone());
+/// A sidecar sees bytes: a method and a path.
+fn told(made: &Span, taken: &Span, authority: &str, mesh: Mesh) -> Attributes {
+    let of =
+        |span: &Span, key: &str| span.attributes.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone());
+    let path = match (of(taken, "url.path"), of(taken, "rpc.method")) {
+        (Some(Value::Text(path)), _) => path,
+        (_, Some(Value::Text(method))) => format!("/{method}"),
+        _ => "/".to_owned(),
+    };
+    let status = of(made, "http.response.status_code").unwrap_or(Value::Number(200));
     let mut attributes: Attributes = vec![
-        ("http.request.method", "POST".into()),
-        ("url.full", format!("http://{authority}/").into()),
+        ("http.request.method", of(taken, "http.request.method").unwrap_or_else(|| "POST".into())),
+        ("url.full", format!("http://{authority}{path}").into()),
         ("http.response.status_code", status),
     ];
     match mesh {

@@ -1,7 +1,8 @@
 //! A service that many others call and that itself calls many: every change and every failure goes through it.
 //!
 //! The signal is the number of other services on both sides, against fixed limits and against the rest of the system.
-//! Refused: what is a centre by its role (gateway, auth, discovery, configuration, broker), and edges with too few calls.
+//! Refused: what is a centre by its role (gateway, auth, discovery, configuration, broker, what starts all of its work by
+//! itself), and edges with too few calls.
 
 use spanlint_graph::facts::Entry;
 use spanlint_graph::snapshot::Operation;
@@ -16,7 +17,8 @@ use crate::topology;
 use crate::wording;
 
 /// Roles that make a centre by design.
-const CENTRES: &[Role] = &[Role::Gateway, Role::Bff, Role::Auth, Role::Config, Role::Discovery, Role::Broker];
+const CENTRES: &[Role] =
+    &[Role::Gateway, Role::Bff, Role::Auth, Role::Config, Role::Discovery, Role::Broker, Role::Schedule];
 /// The largest services that may be hubs at all, where 2 % of the system is fewer.
 const MIN_RANK: usize = 3;
 /// The share of the system that may be hubs.
@@ -44,8 +46,8 @@ static META: RuleMeta = RuleMeta {
           lie above the 90th percentile of the others and are among the three largest (or the largest 2 %).",
     fix: "Split it along its callers' tasks, let callers ask the services behind it directly, or replace its calls by events \
           that those who need them follow.",
-    limits: "Gateways, back ends for front ends, auth, configuration, discovery and brokers are centres by their role and are \
-             exempt; those that the graph does not show are declared in `[roles]`. Gateways, clients, datastores and topics \
+    limits: "Gateways, back ends for front ends, auth, configuration, discovery, brokers and what starts all of its requests \
+             by itself are centres by their role and are exempt; those that the graph does not show are declared in `[roles]`. Gateways, clients, datastores and topics \
              count as nobody's neighbour.",
     references: &[
         "Garcia, Popescu, Edwards, Medvidovic: Identifying Architectural Bad Smells, CSMR 2009",
@@ -248,6 +250,14 @@ mod tests {
         for role in ["gateway", "auth", "config", "discovery", "broker", "bff"] {
             check_with("hub-service", &system(HUB), &format!("[roles]\n{role} = \"shop\""), &[]);
         }
+    }
+
+    #[test]
+    fn what_starts_by_itself_is_in_nobodys_way() {
+        let night = ["c", "d", "e", "f", "a", "b"].map(|service| format!("    {service} GET /{service}\n"));
+        let traces =
+            format!("{}\n\n40 traces\nschedule night report\n{}", system(""), night.concat().replace("    ", "  "));
+        check(&traces, &[]);
     }
 
     #[test]

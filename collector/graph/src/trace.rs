@@ -132,8 +132,8 @@ impl Trace {
     }
 
     /// The trace as it would be without a service mesh: what a sidecar sends belongs to the service that it stands
-    /// before, the one it passes requests to or, going out, the one it takes calls from. A proxy that stands elsewhere
-    /// is a service of its own, as a gateway is.
+    /// before, the one it passes requests to or, going out, the one it takes calls from, and says what that says of the
+    /// same request. A proxy that stands elsewhere is a service of its own, as a gateway is.
     pub(crate) fn without_proxies<'a>(part: Cow<'a, Self>, tree: &Tree, vocabulary: &Vocabulary) -> Cow<'a, Self> {
         let spans = &part.spans;
         let is_proxy = |index: usize| spans[index].marks.has(Marks::PROXY);
@@ -142,6 +142,8 @@ impl Trace {
         }
         let takes = |index: usize| matches!(spans[index].shape.kind, SpanKind::Server | SpanKind::Consumer);
         let mut services: Vec<ServiceKey> = spans.iter().map(|span| span.shape.service).collect();
+        let mut twins: Vec<Option<usize>> = vec![None; spans.len()];
+        let mut torn_from = BTreeMap::new();
         for &index in tree.order.iter().filter(|&&index| is_proxy(index)) {
             let service = spans[index].shape.service;
             let passes = |&child: &usize| !takes(child) && spans[child].shape.service == service;
@@ -152,16 +154,27 @@ impl Trace {
             let stands_before = |app: &usize| stand_together(&spans[index], &spans[*app], vocabulary);
             // What a sidecar that takes a request passes on is the same request.
             let same = || tree.parent[index].filter(|&parent| spans[parent].shape.service == service && !takes(index));
+            let is_torn = || tree.is_orphan[index] || takes(index) && tree.children(index).next().is_none();
             if let Some(app) = below.or(above).filter(stands_before) {
                 services[index] = spans[app].shape.service;
+                twins[index] = Some(app).filter(|&app| spans[app].shape.kind == spans[index].shape.kind);
             } else if let Some(parent) = same() {
                 services[index] = services[parent];
+            } else if is_torn() {
+                // The span of the request itself was lost; others of its service may be there.
+                let of_app = || (0..spans.len()).find(|other| !is_proxy(*other) && stands_before(other));
+                let app = torn_from.entry(spans[index].shape.resource).or_insert_with(of_app);
+                services[index] = app.map_or(service, |app: usize| spans[app].shape.service);
             }
         }
         let mut trace = part.into_owned();
-        for (span, service) in trace.spans.iter_mut().zip(services) {
-            if span.shape.service != service {
-                Arc::make_mut(&mut span.shape).service = service;
+        for index in 0..trace.spans.len() {
+            if let Some(app) = twins[index]
+                && let Ok([span, app]) = trace.spans.get_disjoint_mut([index, app])
+            {
+                span.speak_for(app);
+            } else if trace.spans[index].shape.service != services[index] {
+                Arc::make_mut(&mut trace.spans[index].shape).service = services[index];
             }
         }
         Cow::Owned(trace)
@@ -174,6 +187,19 @@ impl Trace {
             span.parent_id = SpanId::NONE;
         }
         span
+    }
+}
+
+impl Span {
+    /// Says what the application's span of the same request says; a sidecar knows neither routes nor parameters.
+    fn speak_for(&mut self, app: &Self) {
+        self.shape = Arc::clone(&app.shape);
+        self.marks.set(app.marks, true);
+        (self.parameters, self.is_resend) = (app.parameters, app.is_resend);
+        if self.shape.kind == SpanKind::Server {
+            // Whoever called has gone when a sidecar ends before its application.
+            self.end_ns = self.end_ns.max(app.end_ns);
+        }
     }
 }
 

@@ -348,6 +348,30 @@ fn a_sidecar_is_the_service_it_stands_before() {
 }
 
 #[test]
+fn a_sidecar_says_what_its_application_says() {
+    let graph = notation::graph(
+        "a server \"GET /a\" 0+99 http.request.method=GET http.route=/a
+  a client \"GET\" 1+60 http.request.method=GET url.full=http://b/items/7 server.address=b
+    a.default client \"b:80/*\" 2+58 component=proxy http.request.method=GET url.full=http://b:80/
+      b.default server \"b:80/*\" 3+56 component=proxy http.request.method=GET url.full=http://b:80/
+        b server \"GET /items/{id}\" 4+80 http.request.method=GET http.route=/items/{id}",
+    );
+    let operations: Vec<&str> = graph.operations.iter().map(|operation| operation.name.as_str()).collect();
+    assert_eq!(operations, ["GET /a", "GET /items/{id}"]);
+}
+
+#[test]
+fn a_sidecar_whose_request_was_lost_stays_with_its_service() {
+    check(
+        "a server \"x\" 0+99
+  a client \"y\" 1+90 server.address=b
+    b.default server \"ingress\" 3+70 component=proxy
+  b internal \"work\" 5+10",
+        &["client -> a other 1", "a -> b other 2"],
+    );
+}
+
+#[test]
 fn many_producers_and_consumers_of_one_topic_stay_bounded() {
     let message = |kind: &str, each: u32| {
         format!("{kind}{each} {kind} \"m\" 0+1 messaging.system=kafka messaging.destination.name=t\n\n")
