@@ -60,9 +60,7 @@ impl Style {
 pub(super) fn emit(system: &System, spans: Vec<Span>, style: &Style, seed: u64) -> String {
     let mut random = Random::new(seed ^ 0x0e31);
     let mut spans = translate(restrict(spans, style.kinds), &style.languages, seed);
-    // Without hosts nobody could tell before which service a sidecar stands.
-    let mesh = system.mesh.filter(|_| style.place != Place::Bare);
-    if let Some(mesh) = mesh {
+    if let Some(mesh) = system.mesh {
         spans = enmesh(spans, system, mesh, seed);
     }
     let mut by_chance = HashSet::new();
@@ -84,7 +82,7 @@ pub(super) fn emit(system: &System, spans: Vec<Span>, style: &Style, seed: u64) 
         for (place, ((service, instance, version, is_sidecar), spans)) in resources.into_iter().enumerate() {
             lines.push_str(if place > 0 { "," } else { "" });
             lines.push_str(r#"{"resource":{"attributes":"#);
-            let mesh = mesh.filter(|_| is_sidecar);
+            let mesh = system.mesh.filter(|_| is_sidecar);
             attributes(&resource(system, service, (instance, version, mesh), style), &mut lines);
             let (language, generation) = (Style::of(&style.languages, service), Style::of(&style.generations, service));
             let scope = language.scope(spans[0].kind);

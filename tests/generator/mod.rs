@@ -192,7 +192,11 @@ impl Story {
         let style = style(self.seed, &self.rules);
         // Where nobody tells of the calls it makes, only clocks tell a call from what a browser does later.
         let is_skewed = style.is_skewed && self.kinds != Kinds::Servers;
-        let style = Style { kinds: self.kinds, is_skewed, is_tail_sampled: self.load == Load::Sampled, ..style };
+        // Without hosts nobody could tell before which service a sidecar stands.
+        let has_hosts = style.place != Place::Bare || self.land.system.mesh.is_none();
+        let place = if has_hosts { style.place } else { Place::Kubernetes };
+        let is_tail_sampled = self.load == Load::Sampled;
+        let style = Style { kinds: self.kinds, is_skewed, place, is_tail_sampled, ..style };
         let recording = emit::emit(&self.land.system, spans, &style, self.seed);
         if let Ok(folder) = std::env::var("SPANLINT_KEEP") {
             let rule = self.rules.first().unwrap_or(&"healthy");

@@ -20,11 +20,10 @@ fn edge(land: &mut Land, change: fn(&mut Call)) -> [usize; 2] {
 }
 
 pub(super) fn hard_coded(land: &mut Land) -> Planted {
-    let [from, to] = land.services();
+    let [from, to, named] = land.services();
     let called = land.operation(to, Vec::new());
     let call = Call { address: Address::Ip, ..land.plain_call(called) };
     serve(land, from, vec![Step::Call(call)]);
-    let named = land.service();
     let call = land.call(called);
     serve(land, named, vec![call]);
     Planted::of(land, &[from, to]).beside(land, &[named])
@@ -32,11 +31,10 @@ pub(super) fn hard_coded(land: &mut Land) -> Planted {
 
 pub(super) const LIKE_HARD_CODED: &[(&str, Plan)] = &[
     ("addresses of pods, which change", |land| {
-        let [from, to] = land.services();
+        let [from, to, named] = land.services();
         let called = land.operation(to, Vec::new());
         let call = Call { address: Address::Pod, ..land.plain_call(called) };
         serve(land, from, vec![Step::Call(call)]);
-        let named = land.service();
         let call = land.call(called);
         serve(land, named, vec![call]);
         Planted::of(land, &[from, to])
