@@ -3,10 +3,10 @@
 //! The signal is the share of requests that make exactly one call and touch nothing else, with next to no time of their
 //! own. Refused: gateways and back ends for front ends; services that translate between protocols.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use spanlint_graph::facts::{Fold, Histogram};
-use spanlint_graph::snapshot::Operation;
+use spanlint_graph::snapshot::{Edge, Operation};
 use spanlint_graph::span::{EdgeKind, Outcome};
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
@@ -167,9 +167,19 @@ fn is_proxy(graph: &CallGraph, service: NodeIndex) -> bool {
 /// Whether a service speaks another protocol to those it calls than to those that call it.
 fn translates(graph: &CallGraph, service: NodeIndex) -> bool {
     let calls = graph.edges.iter().filter(|edge| !edge.is_derived && edge.kind != EdgeKind::Other);
-    let outside: BTreeSet<EdgeKind> = calls.clone().filter(|edge| edge.to == service).map(|edge| edge.kind).collect();
-    let inside: BTreeSet<EdgeKind> = calls.filter(|edge| edge.from == service).map(|edge| edge.kind).collect();
+    let outside = kinds(calls.clone().filter(|edge| edge.to == service));
+    let inside = kinds(calls.filter(|edge| edge.from == service));
     !outside.is_empty() && !inside.is_empty() && outside.is_disjoint(&inside)
+}
+
+/// The kinds of these calls; of a trace that was torn apart may be left what is called otherwise.
+fn kinds<'a>(edges: impl Iterator<Item = &'a Edge>) -> BTreeSet<EdgeKind> {
+    let mut calls: BTreeMap<EdgeKind, u64> = BTreeMap::new();
+    for edge in edges {
+        *calls.entry(edge.kind).or_default() += edge.facts.calls;
+    }
+    let all: u64 = calls.values().sum();
+    calls.into_iter().filter(|(_, calls)| *calls > all / MAX_SPARED).map(|(kind, _)| kind).collect()
 }
 
 #[cfg(test)]
@@ -227,6 +237,20 @@ mod tests {
             operation.facts.outcomes[Outcome::Rejected.index()] += rejected;
             crate::testing::check_graph("pass-through-service", &graph, "", expected);
         }
+    }
+
+    #[test]
+    fn one_that_translates_does_something() {
+        let mut graph = crate::testing::graph(&traffic(40));
+        let relay = graph.indexed_nodes().find(|(_, node)| node.name == "relay").unwrap().0;
+        let inside = graph.edges.iter_mut().find(|edge| edge.from == relay).unwrap();
+        inside.kind = EdgeKind::Rpc;
+        // What a torn trace left of one call.
+        let mut torn = inside.clone();
+        (torn.kind, torn.facts.calls) = (EdgeKind::Http, 1);
+        graph.edges.push(torn);
+        graph.edges.sort_by_key(|edge| (edge.from, edge.to));
+        crate::testing::check_graph("pass-through-service", &graph, "", &[]);
     }
 
     #[test]

@@ -162,9 +162,12 @@ impl Trace {
                 services[index] = services[parent];
             } else if is_torn() {
                 // The span of the request itself was lost; others of its service may be there.
-                let of_app = || (0..spans.len()).find(|other| !is_proxy(*other) && stands_before(other));
-                let app = torn_from.entry(spans[index].shape.resource).or_insert_with(of_app);
-                services[index] = app.map_or(service, |app: usize| spans[app].shape.service);
+                let apps = || (0..spans.len()).filter(|&other| !is_proxy(other)).filter(stands_before);
+                let only = || {
+                    let mut services = apps().map(|app| spans[app].shape.service);
+                    services.next().filter(|&first| services.all(|other| other == first))
+                };
+                services[index] = torn_from.entry(spans[index].shape.resource).or_insert_with(only).unwrap_or(service);
             }
         }
         let mut trace = part.into_owned();
