@@ -184,7 +184,7 @@ fn kinds<'a>(edges: impl Iterator<Item = &'a Edge>) -> BTreeSet<EdgeKind> {
 
 #[cfg(test)]
 mod tests {
-    use spanlint_graph::span::Outcome;
+    use spanlint_graph::span::{EdgeKind, Outcome};
 
     use crate::testing::check_with;
 
