@@ -2,7 +2,6 @@
 //! its spans: asked for before memory is spent, given back when it is free again.
 //!
 //! Nobody waits here: a request that waits would hold what it has. Whoever gets nothing is told to come again.
-
 //!
 //! The last part of it is for small requests alone: whoever sends much is told to come again before whoever sends little.
 
