@@ -208,7 +208,8 @@ impl Story {
 
     /// Whether a fault was found, or not enough seen of it.
     fn is_answered(&self, judged: &Judged, rule: &str, planted: &Planted) -> bool {
-        let is_open = |services: &[String]| services.is_empty() || planted.touches(services);
+        let is_open =
+            |services: &[String]| services.is_empty() || planted.services.is_empty() || planted.touches(services);
         let is_undecided =
             || judged.undecided.iter().any(|(undecided, services, _)| undecided == rule && is_open(services));
         judged.findings.iter().any(|said| planted.is_said_by(rule, said)) || self.load.is_thin() && is_undecided()

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use spanlint_graph::facts::Entry;
 use spanlint_graph::snapshot::Operation;
 use spanlint_graph::{CallGraph, NodeIndex};
 
@@ -118,10 +117,7 @@ impl Limits {
 
 /// The names of operations that somebody asked for, words with digits made alike.
 fn operations(operations: &[Operation]) -> BTreeSet<String> {
-    let of = |operation: &Operation, entry: Entry| operation.facts.entries[entry as usize];
-    let by_itself = |operation: &Operation| of(operation, Entry::Schedule) + of(operation, Entry::Untold);
-    let is_offered =
-        |operation: &&Operation| operation.facts.requests > by_itself(operation) && !operation.name.is_empty();
+    let is_offered = |operation: &&Operation| operation.facts.is_asked_for() && !operation.name.is_empty();
     operations.iter().filter(is_offered).map(|operation| without_ids(&operation.name)).collect()
 }
 

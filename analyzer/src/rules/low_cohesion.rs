@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spanlint_graph::facts::Entry;
 use spanlint_graph::snapshot::CallPattern;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
@@ -121,12 +120,11 @@ impl<'a> Interface<'a> {
                 operations.entry(&pattern.template).or_default().insert(Shared::Caller(caller));
             }
         }
-        // What only the clock starts is in nobody's interface.
-        let is_asked = |name: &str| {
-            let facts = topology::operation(graph, service, name).map(|index| &graph.operation(index).facts);
-            facts.is_none_or(|facts| facts.entries[Entry::Schedule as usize] < facts.requests)
+        let is_asked_for = |name: &str| {
+            let operation = topology::operation(graph, service, name).map(|index| graph.operation(index));
+            operation.is_none_or(|operation| operation.facts.is_asked_for())
         };
-        operations.retain(|name, _| !name.is_empty() && is_asked(name));
+        operations.retain(|name, _| !name.is_empty() && is_asked_for(name));
         Self { service, operations }
     }
 

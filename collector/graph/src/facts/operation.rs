@@ -121,6 +121,12 @@ pub struct OperationFacts {
 }
 
 impl OperationFacts {
+    /// Whether somebody asked for it: not all of its requests were started by the clock or are calls on their own.
+    pub fn is_asked_for(&self) -> bool {
+        let by_itself = [Entry::Schedule, Entry::Untold].map(|entry| self.entries[entry as usize]);
+        self.requests > by_itself.iter().sum()
+    }
+
     /// Requests that failed.
     pub fn failures(&self) -> u64 {
         failures(&self.outcomes)
