@@ -36,9 +36,9 @@ static META: RuleMeta = RuleMeta {
           holds where `min_parts` or more parts of `min_operations` or more operations remain. How evenly the callers use the \
           whole interface is reported beside it (SIUC, from 0 to 1).",
     fix: "Give each part a service of its own, or move it to the service whose data or callers it shares.",
-    limits: "The gateway and clients do not count as callers, since they call everything. Operations that touch nothing or \
-             that only the clock starts are left out, and so are services that only administer one table per operation for \
-             clients.",
+    limits: "The gateway and clients do not count as callers, since they call everything. Operations that touch nothing, \
+             that only the clock starts or that are calls on their own are left out, and so are services that only \
+             administer one table per operation for clients.",
     references: &[
         "Perepletchikov, Ryan, Tari: The Impact of Service Cohesion on the Analyzability of Service-Oriented Software, IEEE \
          Transactions on Services Computing 3(2), 2010 (SIUC, SIDC)",
