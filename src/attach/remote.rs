@@ -152,7 +152,13 @@ impl Remote {
         }
         let request = request.body(Empty::new()).expect("an address and headers make a request");
         let answer = self.client.request(request).await;
-        let answer = answer.map_err(|error| anyhow!("{} does not answer: {}", self.base, first_cause(&error)))?;
+        let answer = answer.map_err(|error| {
+            let cause = first_cause(&error);
+            // Whoever shows no certificate where one is wanted is hung up on, often before the reason arrives.
+            let is_refused = !error.is_connect() && self.base.scheme_str() == Some("https");
+            let hint = if is_refused { " (it may want another certificate)" } else { "" };
+            anyhow!("{} does not answer: {cause}{hint}", self.base)
+        })?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
