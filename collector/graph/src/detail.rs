@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// Name, status message and attributes of a span: scrubbed, masked, packed.
 ///
-/// Packed are length-prefixed (LEB128) UTF-8 texts. What all spans of one shape show alike stands in a [`Frame`], which
+/// Packed are length-prefixed (LEB128) UTF-8 texts. What all spans of one shape show alike stands in a frame, which
 /// they share; a span has what is left for itself.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Detail {
