@@ -18,7 +18,7 @@ use spanlint_graph::span::SpanId;
 use spanlint_graph::{Name, Span, Trace, TraceId};
 
 use self::settled::SettledTraces;
-use crate::size::{TRACE_BYTES, allocated, owned_bytes};
+use crate::size::{owned_bytes, room_bytes};
 
 /// The most spans that wait for their trace to settle.
 pub const MAX_PENDING_SPANS: usize = 300_000;
@@ -179,7 +179,7 @@ impl Assembler {
         let late = late.into_values().filter(|spans| !spans.is_empty());
         out.extend(late.map(|spans| {
             let owned: usize = spans.iter().map(|span| bytes_each + owned_bytes(span)).sum();
-            let bytes = TRACE_BYTES + allocated(spans.capacity() * size_of::<Span>()) + owned;
+            let bytes = room_bytes(&spans) + owned;
             Assembled::Late(Weighed { trace: Trace::new(spans), bytes })
         }));
         out
@@ -280,13 +280,12 @@ impl Assembler {
             }
         });
         let (spans_before, bytes_before) = (pending.spans.len(), pending.bytes);
-        let room = |pending: &Pending| allocated(pending.spans.capacity() * size_of::<Span>());
-        let room_before = if bytes_before == 0 { 0 } else { TRACE_BYTES + room(pending) };
+        let room_before = if bytes_before == 0 { 0 } else { room_bytes(&pending.spans) };
         for (owned, span) in run.take(self.limits.trace_spans.saturating_sub(spans_before).max(1)) {
             pending.bytes += owned;
             pending.spans.push(span);
         }
-        pending.bytes += TRACE_BYTES + room(pending) - room_before;
+        pending.bytes += room_bytes(&pending.spans) - room_before;
         self.spans += pending.spans.len() - spans_before;
         self.bytes += pending.bytes - bytes_before;
         pending.last_seen = now;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use spanlint_graph::hash::{HashMap, HashSet};
 use spanlint_graph::{LogLine, TraceId};
 
-use crate::size::{TRACE_BYTES, allocated, detail_bytes};
+use crate::size::{detail_bytes, room_bytes};
 
 /// The most bytes of log lines that are kept.
 pub const MAX_LOG_BYTES: usize = 16 << 20;
@@ -41,7 +41,7 @@ struct TraceLines {
 impl TraceLines {
     /// What it takes beside what its lines own; nothing while it has none.
     fn room_bytes(&self) -> usize {
-        if self.lines.is_empty() { 0 } else { TRACE_BYTES + allocated(self.lines.capacity() * size_of::<LogLine>()) }
+        if self.lines.is_empty() { 0 } else { room_bytes(&self.lines) }
     }
 }
 

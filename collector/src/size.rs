@@ -12,7 +12,12 @@ use spanlint_graph::{Name, Span, SpanBatch, TraceId, Vocabulary};
 use crate::logs::line_bytes;
 
 /// What a trace takes beside its spans, pending or stored: its entry in a map, its place in a queue.
-pub(crate) const TRACE_BYTES: usize = entry_bytes::<TraceId, [u64; 10]>() + size_of::<[u64; 6]>();
+const TRACE_BYTES: usize = entry_bytes::<TraceId, [u64; 10]>() + size_of::<[u64; 6]>();
+
+/// What a trace takes with room for its `parts`, beside what these own.
+pub(crate) fn room_bytes<T>(parts: &Vec<T>) -> usize {
+    TRACE_BYTES + allocated(parts.capacity() * size_of::<T>())
+}
 
 /// What the allocator takes for `bytes`: its sizes are an eighth apart, and 16 bytes at least.
 pub(crate) const fn allocated(bytes: usize) -> usize {

@@ -47,8 +47,8 @@ static META: RuleMeta = RuleMeta {
     fix: "Split it along its callers' tasks, let callers ask the services behind it directly, or replace its calls by events \
           that those who need them follow.",
     limits: "Gateways, back ends for front ends, auth, configuration, discovery, brokers and what starts all of its requests \
-             by itself are centres by their role and are exempt; those that the graph does not show are declared in `[roles]`. Gateways, clients, datastores and topics \
-             count as nobody's neighbour.",
+             by itself are centres by their role and are exempt; those that the graph does not show are declared in \
+             `[roles]`. Gateways, clients, datastores and topics count as nobody's neighbour.",
     references: &[
         "Garcia, Popescu, Edwards, Medvidovic: Identifying Architectural Bad Smells, CSMR 2009",
         "Bogner, Wagner, Zimmermann: Automatically measuring the maintainability of service- and microservice-based systems, \

@@ -45,8 +45,8 @@ static META: RuleMeta = RuleMeta {
     limits: "A gateway that sends no telemetry shows by the one host name that its clients ask for. Where four in five \
              requests were passed on by a host of the private network, or came from three of its addresses, there may be \
              one, and the rule stays undecided; else declare the services that face front ends on purpose as gateway or bff \
-             in `[roles]`. A service that others call without passing the context on looks as if it were \
-             called from outside; those are left out.",
+             in `[roles]`. A service that others call without passing the context on looks as if it were called from \
+             outside; those are left out.",
     references: &[
         "Richardson: Microservices Patterns (2018), API gateway",
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018 (No API Gateway)",
@@ -95,7 +95,8 @@ struct ClientEntry<'a> {
     edge: &'a Edge,
 }
 
-/// Services that clients call; functions are called by their platform. Where client addresses tell that some requests are public, the others are not from outside.
+/// Services that clients call; functions are called by their platform. Where client addresses tell that some requests are
+/// public, the others are not from outside.
 fn entries(graph: &CallGraph) -> Vec<ClientEntry<'_>> {
     let is_client = |node| graph.node(node).kind == NodeKind::Client;
     let is_function = |node| graph.node(node).service.as_ref().is_some_and(|service| service.facts.function_spans > 0);

@@ -62,50 +62,26 @@ impl<'a> JsonReader<'a> {
     /// the object is, for whoever sent something else.
     pub(super) fn object(&mut self, expected: &str, mut member: impl FnMut(&mut Self, &str) -> Read<()>) -> Read<()> {
         self.open(b'{', expected)?;
-        if self.peek()? == b'}' {
-            self.close();
-            return Ok(());
-        }
-        loop {
-            if self.peek()? != b'"' {
-                return self.refuse("expected the name of a member in quotation marks");
+        self.items(b'}', |reader| {
+            if reader.peek()? != b'"' {
+                return reader.refuse("expected the name of a member in quotation marks");
             }
-            let name = self.string()?;
-            if self.peek()? != b':' {
-                return self.refuse("expected `:`");
+            let name = reader.string()?;
+            if reader.peek()? != b':' {
+                return reader.refuse("expected `:`");
             }
-            self.at += 1;
-            member(self, &name)?;
-            match self.peek()? {
-                b',' => self.at += 1,
-                b'}' => break,
-                _ => return self.refuse("expected `,` or `}`"),
-            }
-        }
-        self.close();
-        Ok(())
+            reader.at += 1;
+            member(reader, &name)
+        })
     }
 
     /// Calls `element` before each element of an array; it must read or skip it. Null is an empty array.
-    pub(super) fn array(&mut self, expected: &str, mut element: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
+    pub(super) fn array(&mut self, expected: &str, element: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
         if self.null()? {
             return Ok(());
         }
         self.open(b'[', expected)?;
-        if self.peek()? == b']' {
-            self.close();
-            return Ok(());
-        }
-        loop {
-            element(self)?;
-            match self.peek()? {
-                b',' => self.at += 1,
-                b']' => break,
-                _ => return self.refuse("expected `,` or `]`"),
-            }
-        }
-        self.close();
-        Ok(())
+        self.items(b']', element)
     }
 
     /// Passes over `text` if it stands here, to the byte: the quick way through what encoders always write alike.
@@ -284,9 +260,22 @@ impl<'a> JsonReader<'a> {
         Ok(())
     }
 
-    fn close(&mut self) {
+    /// Calls `item` before each item of what was opened, up to the bracket that closes it.
+    #[inline]
+    fn items(&mut self, bracket: u8, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
+        if self.peek()? != bracket {
+            loop {
+                item(self)?;
+                match self.peek()? {
+                    b',' => self.at += 1,
+                    byte if byte == bracket => break,
+                    _ => return self.refuse(&format!("expected `,` or `{}`", char::from(bracket))),
+                }
+            }
+        }
         self.depth -= 1;
         self.at += 1;
+        Ok(())
     }
 
     fn word(&mut self, word: &str) -> Read<()> {

@@ -16,8 +16,8 @@ pub(super) fn readers() -> NonZero<usize> {
     NonZero::new(processors.clamp(2, MAX_READERS)).expect("two or more")
 }
 
-/// Calls `work` with every number below `count` in so many threads, and `consume` with the results in their order. Once `consume` returns,
-/// no further work is begun.
+/// Calls `work` with every number below `count` in so many threads, and `consume` with the results in their order. Once
+/// `consume` returns, no further work is begun.
 pub(super) fn in_order<R: Send, O>(
     threads: NonZero<usize>,
     count: usize,

@@ -29,20 +29,16 @@ impl Receiver {
         request: Admitted,
         compression: String,
     ) -> Result<PartialSuccess, Problem> {
-        let (arrived, is_compressed) = (request.bytes.len(), compression::is_compressed(&compression));
-        let (limits, reading) = (self.limits, Arc::clone(&self.reading));
-        let limit = limits.request_records;
-        let read = move || {
-            let mut request = compression::decompress(request, &compression, &limits)?;
+        let limit = self.limits.request_records;
+        let read = move |request: &mut Admitted, reading: &Arc<Reading>| {
             // Decoding is for nothing if there is no room for what comes of it.
             request.grant.check(request.bytes.len() * SPANS_FACTOR).map_err(admission)?;
-            let mut meter = Meter::new(&reading, &mut request.grant, limit);
+            let mut meter = Meter::new(reading, &mut request.grant, limit);
             let decoded = decode(signal, encoding, &request.bytes, &mut meter)
                 .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
-            let metered = meter.finish();
-            Ok((request, metered, decoded))
+            Ok((meter.finish(), decoded))
         };
-        let (request, Metered { kept, spans }, decoded) = self.turns.take(arrived, is_compressed, read).await?;
+        let (request, (Metered { kept, spans }, decoded)) = self.in_turn(request, compression, read).await?;
         let mut open = OpenSpans::new(&self.counters, spans);
         let (batch, grant) = match kept {
             Ok(_) if decoded.other_records() > limit => Err(too_many(decoded.other_records(), limit)),
@@ -56,6 +52,23 @@ impl Receiver {
         self.counters.other_records.add(decoded.other_records());
         self.counters.over_limit.add(decoded.over_limit);
         Ok(partial)
+    }
+
+    /// A request as it was before it was compressed, with what `read` makes of it in its turn.
+    pub(super) async fn in_turn<T: Send + 'static>(
+        &self,
+        request: Admitted,
+        compression: String,
+        read: impl FnOnce(&mut Admitted, &Arc<Reading>) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<(Admitted, T), Problem> {
+        let (arrived, is_compressed) = (request.bytes.len(), compression::is_compressed(&compression));
+        let (limits, reading) = (self.limits, Arc::clone(&self.reading));
+        let decode = move || {
+            let mut request = compression::decompress(request, &compression, &limits)?;
+            let read = read(&mut request, &reading)?;
+            Ok((request, read))
+        };
+        self.turns.take(arrived, is_compressed, decode).await
     }
 
     /// The copy of a request for whoever records.

@@ -9,12 +9,13 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, post};
 use http::{StatusCode, header};
+use spanlint_graph::Reading;
 
 use super::body::{Admitted, admission};
 use super::counters::{OpenRequest, OpenSpans};
 use super::meter::{Meter, Metered};
 use super::problem::Problem;
-use super::{Receiver, body, compression, http as otlp_http};
+use super::{Receiver, body, http as otlp_http};
 use crate::decode::{DecodeError, zipkin_json};
 use crate::durable::Content;
 
@@ -55,22 +56,20 @@ async fn take(receiver: &Receiver, request: Request) -> Result<(), Problem> {
 
 impl Receiver {
     async fn export_zipkin(&self, request: Admitted, compression: String) -> Result<(), Problem> {
-        let (arrived, is_compressed) = (request.bytes.len(), compression::is_compressed(&compression));
-        let (limits, reading) = (self.limits, Arc::clone(&self.reading));
-        let read = move || {
-            let mut request = compression::decompress(request, &compression, &limits)?;
+        let limit = self.limits.request_records;
+        let read = move |request: &mut Admitted, reading: &Arc<Reading>| {
             let pieces = request.bytes.len() * PIECES_FACTOR;
             request.grant.grow(pieces).map_err(admission)?;
-            let mut meter = Meter::new(&reading, &mut request.grant, limits.request_records);
+            let mut meter = Meter::new(reading, &mut request.grant, limit);
             let decoded = zipkin_json::decode(&request.bytes, &mut meter).map_err(|error| match error {
                 DecodeError::ZipkinV1 => Problem::malformed(error.to_string()),
                 error => Problem::malformed(format!("not spans of Zipkin v2: {error}")),
             })?;
             let metered = meter.finish();
             request.grant.shrink(pieces);
-            Ok((request, metered, decoded))
+            Ok((metered, decoded))
         };
-        let (request, Metered { kept, spans }, decoded) = self.turns.take(arrived, is_compressed, read).await?;
+        let (request, (Metered { kept, spans }, decoded)) = self.in_turn(request, compression, read).await?;
         let mut open = OpenSpans::new(&self.counters, spans);
         let (batch, grant) = kept.inspect_err(|problem| open.refuse(problem))?;
         let refused = batch.refused;

@@ -72,6 +72,13 @@ struct Sender {
     forwarded: Option<String>,
 }
 
+impl Sender {
+    /// Whose address the server takes for that of its client.
+    fn client(&self) -> &str {
+        self.forwarded.as_ref().unwrap_or(&self.address)
+    }
+}
+
 pub(super) struct Simulation<'s> {
     system: &'s System,
     random: Random,
@@ -278,7 +285,7 @@ impl<'s> Simulation<'s> {
                     ("rpc.response.status_code", text(status)),
                     ("server.address", text(service.name.clone())),
                     ("server.port", Value::Number(50051)),
-                    ("client.address", text(sender.forwarded.clone().unwrap_or_else(|| sender.address.clone()))),
+                    ("client.address", text(sender.client())),
                     ("network.peer.address", text(sender.address.clone())),
                 ]);
             }
@@ -320,7 +327,7 @@ impl<'s> Simulation<'s> {
             ("http.response.status_code", Value::Number(status)),
             ("server.address", text(self.system.services[operation.service].name.clone())),
             ("server.port", Value::Number(8080)),
-            ("client.address", text(sender.forwarded.clone().unwrap_or_else(|| sender.address.clone()))),
+            ("client.address", text(sender.client())),
             ("network.peer.address", text(sender.address.clone())),
             ("network.peer.port", Value::Number(sender.port as i64)),
         ]);

@@ -78,7 +78,13 @@ impl Typical {
 
     /// In order of the classes.
     fn iter(&self) -> impl Iterator<Item = (u8, Candidate)> {
-        (0..=MAX_CLASS).filter(|class| self.classes >> class & 1 != 0).zip(self.traces.iter().copied())
+        let mut rest = self.classes;
+        let classes = std::iter::from_fn(move || {
+            let class = rest.trailing_zeros();
+            rest &= rest.checked_sub(1)?;
+            Some(class as u8)
+        });
+        classes.zip(self.traces.iter().copied())
     }
 }
 

@@ -132,12 +132,7 @@ impl Memory {
             return Arc::new(database::statement(system, text));
         }
         let hash = xxh3_64(text.as_bytes()) ^ xxh3_64(system.as_bytes()).rotate_left(32);
-        if let Some(statement) = self.statements.get(&hash) {
-            return Arc::clone(statement);
-        }
-        let statement = Arc::new(database::statement(system, text));
-        self.statements.insert(hash, Arc::clone(&statement));
-        statement
+        Arc::clone(self.statements.get_or_insert_with(hash, || Arc::new(database::statement(system, text))))
     }
 
     /// What a span has in common with others, whose names `names` knows afterwards.

@@ -99,11 +99,11 @@ pub(super) fn client(kind: SpanKind, known: &Known<'_>) -> (Name, Marks) {
         return (Name::EMPTY, marks);
     };
     let host = |field| url::split_host(first_of(known.text(field))).0;
-    let is = |host: &str, holds: fn(IpAddr) -> bool| host.parse().is_ok_and(holds);
     let (client, socket) = (host(field), host(Field::PeerAddress));
-    marks.set(Marks::PUBLIC_CLIENT, is(client, is_public));
-    marks.set(Marks::PRIVATE_CLIENT, is(client, is_private));
-    marks.set(Marks::FORWARDED, client != socket && is(socket, is_private));
+    let address: Option<IpAddr> = client.parse().ok();
+    marks.set(Marks::PUBLIC_CLIENT, address.is_some_and(is_public));
+    marks.set(Marks::PRIVATE_CLIENT, address.is_some_and(is_private));
+    marks.set(Marks::FORWARDED, client != socket && socket.parse().is_ok_and(is_private));
     (Name::of(client), marks)
 }
 

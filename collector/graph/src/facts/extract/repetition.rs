@@ -64,11 +64,11 @@ impl EnvironmentFacts {
                 self.add_edge_of_request(reading, request, calls, &edge, of_trace);
             }
         }
-        self.add_relay(reading, request, span, &fan_out);
+        let is_relay = fan_out.is_relay(span);
         if fan_out.remote >= MIN_FAN_OUT {
             fan_out.remote -= scattered(reading, own);
         }
-        self.add_fan_out(reading, request, span, &fan_out);
+        self.add_fan_out(reading, request, span, &fan_out, is_relay);
     }
 
     fn add_edge_of_request(
@@ -202,20 +202,13 @@ impl EnvironmentFacts {
         }
     }
 
-    /// A request that its own call opens shows nothing of what its service does beside that.
-    fn add_relay(&mut self, reading: &Reading<'_>, request: usize, span: &Span, fan_out: &FanOut) {
-        let is_seen = !matches!(span.shape.kind, SpanKind::Client | SpanKind::Producer);
-        let others = fan_out.messages + fan_out.statements + fan_out.unknown;
-        let facts = self.operations.entry(reading.operation(request));
-        facts.relays += u64::from(is_seen && fan_out.remote == 1 && others == 0);
-    }
-
-    fn add_fan_out(&mut self, reading: &Reading<'_>, request: usize, span: &Span, fan_out: &FanOut) {
+    fn add_fan_out(&mut self, reading: &Reading<'_>, request: usize, span: &Span, fan_out: &FanOut, is_relay: bool) {
         let is_message = reading.calls.requests[request].entry == Entry::Message;
         let taken = if is_message { u64::from(span.batch.max(1)) } else { 1 };
         let facts = self.operations.entry(reading.operation(request));
         let remote = fan_out.remote.div_ceil(taken);
         let children = (fan_out.remote + fan_out.messages).div_ceil(taken);
+        facts.relays += u64::from(is_relay);
         facts.fan_out.record(remote);
         facts.child_calls.record(children);
         facts.fanned.offer(children, reading.trace);
@@ -277,6 +270,13 @@ impl FanOut {
             NodeKey::Unknown => self.unknown += kept,
             _ => self.remote += kept,
         }
+    }
+
+    /// Whether the request that `span` opens makes one call and nothing else. One that its own call opens shows nothing of
+    /// what its service does beside that.
+    fn is_relay(&self, span: &Span) -> bool {
+        let is_seen = !matches!(span.shape.kind, SpanKind::Client | SpanKind::Producer);
+        is_seen && self.remote == 1 && self.messages + self.statements + self.unknown == 0
     }
 }
 
