@@ -1,10 +1,13 @@
-//! Datastores as rules see them: which hold data that somebody owns, whether two names mean one, and who counts as one
-//! user.
+//! Datastores as rules see them: which hold data that somebody owns, whether two names mean one, which uses claim the data,
+//! and who counts as one user.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spanlint_graph::snapshot::DatastoreInfo;
+use spanlint_graph::snapshot::{DatastoreInfo, TableUsage};
 use spanlint_graph::{CallGraph, NodeIndex};
+
+use crate::context::Options;
+use crate::roles::Role;
 
 /// Caches, queues and object stores: sharing them is what they are for, or a matter of its own.
 const EXEMPT_SYSTEMS: &[&str] = &[
@@ -58,6 +61,12 @@ const DEFAULT_NAMES: &[&str] = &[
     "test",
 ];
 
+/// Words in an address that say that it is a copy for readers.
+const REPLICA_WORDS: &[&str] =
+    &["follower", "read", "reader", "readonly", "replica", "replicas", "ro", "secondary", "slave", "standby"];
+/// What the name of a table that is made for others to read begins or ends with.
+const READ_MODEL_AFFIXES: &[&str] = &["mv", "projection", "read", "readmodel", "view", "vw"];
+
 /// Whether it keeps data that has an owner: no cache, queue or object store, and not in memory.
 pub(crate) fn holds_data(info: &DatastoreInfo) -> bool {
     !is_cache(info) && !is_in_memory(info)
@@ -95,6 +104,45 @@ pub(crate) fn unknown_identity(info: &DatastoreInfo) -> Option<String> {
         "" => format!("neither the address nor the name of the {system} database is recorded"),
         _ => format!("{name} is a name that many {system} databases have, and nothing else tells them apart"),
     })
+}
+
+/// Whether a use is a job's, which migrates or analyses. A service that serves requests may have a job beside them.
+pub(crate) fn is_of_job(graph: &CallGraph, options: &Options<'_>, usage: &TableUsage) -> bool {
+    options.roles().has_any(graph, usage.service, &[Role::Schedule])
+        || usage.facts.scheduled >= usage.facts.reads + usage.facts.writes
+}
+
+/// Whether the datastore of these uses is a copy for readers: nobody writes here, and its address says so, or somebody
+/// writes the same tables of the same name at another address.
+pub(crate) fn is_replica(graph: &CallGraph, datastore: NodeIndex, usages: &[&TableUsage]) -> bool {
+    let Some(info) = &graph.node(datastore).datastore else { return false };
+    if usages.iter().any(|usage| usage.facts.writes > 0) {
+        return false;
+    }
+    let host = info.address.to_lowercase();
+    let says_so = host.split(['.', '-', ':', '_', '/']).any(|word| REPLICA_WORDS.contains(&word));
+    let is_written_elsewhere = |usage: &TableUsage| {
+        let other = graph.node(usage.datastore).datastore.as_ref();
+        let is_original = other
+            .is_some_and(|other| (&other.system, &other.namespace) == (&info.system, &info.namespace) && other != info);
+        is_original && usage.facts.writes > 0 && usages.iter().any(|own| own.table == usage.table)
+    };
+    says_so || graph.usages.iter().any(is_written_elsewhere)
+}
+
+/// Whether a use among `all` of a datastore only reads a table that is made for others to read: one that another service
+/// uses, too, or a view of what another one writes.
+pub(crate) fn reads_read_model(usage: &TableUsage, all: &[&TableUsage]) -> bool {
+    let is_made = |other: &TableUsage| other.table == usage.table || other.facts.writes > 0;
+    let is_of_others = || all.iter().any(|other| other.service != usage.service && is_made(other));
+    usage.facts.writes == 0 && is_read_model(&usage.table) && is_of_others()
+}
+
+fn is_read_model(table: &str) -> bool {
+    let table = table.rsplit('.').next().unwrap_or_default().to_lowercase();
+    let mut words = table.split('_');
+    let (first, last) = (words.next().unwrap_or_default(), words.next_back().unwrap_or_default());
+    READ_MODEL_AFFIXES.contains(&first) || READ_MODEL_AFFIXES.contains(&last) || table.ends_with("_read_model")
 }
 
 /// How many deployables these services are: services with a process in common are one.

@@ -5,14 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spanlint_graph::snapshot::TableUsage;
+use spanlint_graph::snapshot::{DatastoreInfo, TableUsage};
 use spanlint_graph::{CallGraph, NodeIndex, TraceId};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::datastore;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
-use crate::roles::Role;
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
 use crate::support::Doubt;
 use crate::wording;
@@ -38,7 +37,9 @@ static META: RuleMeta = RuleMeta {
     fix: "Give each service the tables that it alone writes as a database of its own, one service at a time, starting with \
           those whose tables nobody else touches.",
     limits: "Caches, queues, object stores, databases in memory and scheduled jobs are exempt, and so are default names where \
-             no host is recorded. Two services in one process count as one.",
+             no host is recorded, replicas that nobody writes, and services that read only views or read models of others. \
+             Where the spans do not name the database of a server the rule is undecided; tables that are in no database, as in \
+             DynamoDB, are for shared-database. Two services in one process count as one.",
     references: &[
         "Richardson: Microservices Patterns (2018), Database per service",
         "Newman: Monolith to Microservices (2019), chapter 4",
@@ -82,6 +83,13 @@ fn is_large(users: usize, all: usize, options: &Options<'_>) -> bool {
     users as f64 >= min_services && users as f64 >= all as f64 * min_share
 }
 
+/// Why it cannot be told whether all users of this name use one database.
+fn unknown_namespace(info: &DatastoreInfo) -> Option<String> {
+    let is_unknown = info.namespace.is_empty();
+    let reason = || is_unknown.then(|| format!("the spans do not say which database of the {} server", info.system));
+    datastore::unknown_identity(info).or_else(reason)
+}
+
 /// A database that serves most.
 pub(super) struct Monolith<'a> {
     datastore: NodeIndex,
@@ -92,27 +100,37 @@ pub(super) struct Monolith<'a> {
 }
 
 impl<'a> Monolith<'a> {
-    /// Every database that serves a large share of the services which use databases.
+    /// Every database that serves a large share of the services which use databases. Jobs and readers of what is made for
+    /// them to read claim no part of one.
     pub(super) fn all(graph: &'a CallGraph, options: &Options<'_>) -> Vec<Self> {
-        let is_job = |service| options.roles().has_any(graph, service, &[Role::Schedule]);
         let holds_data = |datastore| graph.node(datastore).datastore.as_ref().is_some_and(datastore::holds_data);
-        let mut by_datastore: BTreeMap<NodeIndex, BTreeMap<NodeIndex, Vec<&TableUsage>>> = BTreeMap::new();
-        for usage in graph.usages.iter().filter(|usage| holds_data(usage.datastore) && !is_job(usage.service)) {
-            by_datastore.entry(usage.datastore).or_default().entry(usage.service).or_default().push(usage);
-        }
-        let services: BTreeSet<_> = by_datastore.values().flat_map(BTreeMap::keys).copied().collect();
+        let is_use = |usage: &&TableUsage| holds_data(usage.datastore) && !datastore::is_of_job(graph, options, usage);
+        let uses: Vec<_> = graph.usages.iter().filter(is_use).collect();
+        let services: BTreeSet<_> = uses.iter().map(|usage| usage.service).collect();
         let all = datastore::deployables(graph, services);
-        let is_large = |users: &BTreeMap<NodeIndex, Vec<&TableUsage>>| {
-            is_large(datastore::deployables(graph, users.keys().copied()), all, options)
-        };
-        let large = by_datastore.into_iter().filter(|(_, users)| is_large(users));
-        large.map(|(datastore, users)| Self { datastore, users, all }).collect()
+        let of_datastore = uses.chunk_by(|left, right| left.datastore == right.datastore);
+        of_datastore.filter_map(|uses| Self::of(graph, options, uses, all)).collect()
+    }
+
+    /// The database of `uses`, if enough services of `all` claim a part of it.
+    fn of(graph: &CallGraph, options: &Options<'_>, uses: &[&'a TableUsage], all: usize) -> Option<Self> {
+        let datastore = uses.first()?.datastore;
+        let info = graph.node(datastore).datastore.as_ref()?;
+        if datastore::is_table_system(info) || datastore::is_replica(graph, datastore, uses) {
+            return None;
+        }
+        let mut users: BTreeMap<NodeIndex, Vec<&TableUsage>> = BTreeMap::new();
+        for usage in uses.iter().copied().filter(|usage| !datastore::reads_read_model(usage, uses)) {
+            users.entry(usage.service).or_default().push(usage);
+        }
+        let deployables = datastore::deployables(graph, users.keys().copied());
+        is_large(deployables, all, options).then_some(Self { datastore, users, all })
     }
 
     /// Whether enough is known of it for another rule to build on it.
     pub(super) fn is_sure(&self, graph: &CallGraph) -> bool {
         let info = graph.node(self.datastore).datastore.as_ref();
-        info.is_some_and(|info| datastore::unknown_identity(info).is_none() && !info.address.is_empty())
+        info.is_some_and(|info| unknown_namespace(info).is_none() && !info.address.is_empty())
     }
 
     /// How many services use it.
@@ -124,7 +142,7 @@ impl<'a> Monolith<'a> {
         let case = Case::new(graph, options, self.users.keys().copied());
         let node = graph.node(self.datastore);
         let info = node.datastore.as_ref().expect("only datastores are used by statements");
-        if let Some(reason) = datastore::unknown_identity(info) {
+        if let Some(reason) = unknown_namespace(info) {
             return Err(case.undecided(reason));
         }
         self.support(graph, options).map_err(|missing| case.undecided(missing))?;
@@ -237,6 +255,49 @@ mod tests {
     fn caches_and_memory_are_exempt() {
         check(&system(["redis cache:6379 0"; 5]), &[]);
         check(&system(["sqlite - :memory:"; 5]), &[]);
+    }
+
+    #[test]
+    fn a_server_whose_databases_nobody_names_is_undecided() {
+        check(
+            &system(["postgresql db:5432 -"; 5]),
+            &["(a b c d e: the spans do not say which database of the postgresql server)"],
+        );
+    }
+
+    #[test]
+    fn tables_that_are_in_no_database_make_none() {
+        check(&system(["dynamodb dynamodb.eu-west-1.amazonaws.com:443 -"; 5]), &[]);
+    }
+
+    #[test]
+    fn those_who_read_what_is_made_for_them_claim_nothing() {
+        let owner_and_readers = |table: &str| {
+            let text = system([SHOP; 5]);
+            ["b", "c", "d", "e"].iter().fold(text, |text, name| {
+                text.replace(&format!("sql {SHOP} INSERT {name}"), &format!("sql {SHOP} SELECT {table}"))
+            })
+        };
+        check(&owner_and_readers("order_view"), &[]);
+        check(&owner_and_readers("orders"), &["error strong: 5 of 5 services with a database use the same one, shop"]);
+    }
+
+    #[test]
+    fn replicas_are_for_reading() {
+        let replica = "postgresql db-replica:5432 shop";
+        let text = system([SHOP, replica, replica, replica, replica]);
+        check(
+            &["b", "c", "d", "e"].iter().fold(text, |text, name| text.replace(&format!("INSERT {name}"), "SELECT a")),
+            &[],
+        );
+    }
+
+    #[test]
+    fn jobs_beside_services_claim_nothing() {
+        let jobs = ["a", "b", "c", "d", "e"]
+            .map(|name| format!("30 traces\nschedule {name} nightly\n  sql {SHOP} SELECT stock"))
+            .join("\n\n");
+        check(&format!("{}\n\n{jobs}", system([OWN, "mysql x:1 b", "mysql x:1 c", "mysql x:1 d", "mysql x:1 e"])), &[]);
     }
 
     #[test]

@@ -15,7 +15,6 @@ use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::datastore;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
-use crate::roles::Role;
 use crate::rule::{Category, Rule, RuleMeta, Status};
 use crate::support::Doubt;
 use crate::topology;
@@ -23,12 +22,6 @@ use crate::wording;
 
 /// The most tables that a message tells the users of.
 const MAX_TABLES_TOLD: usize = 4;
-
-/// Words in an address that say that it is a copy for readers.
-const REPLICA_WORDS: &[&str] =
-    &["follower", "read", "reader", "readonly", "replica", "replicas", "ro", "secondary", "slave", "standby"];
-/// What the name of a table that is made for others to read begins or ends with.
-const READ_MODEL_AFFIXES: &[&str] = &["mv", "projection", "read", "readmodel", "view", "vw"];
 
 /// The rule.
 pub(super) struct SharedDatabase;
@@ -116,12 +109,7 @@ impl<'a> Store<'a> {
         if !datastore::holds_data(info) {
             return None;
         }
-        // A service that serves requests may have a job beside them, which migrates or analyses.
-        let is_job = |usage: &TableUsage| {
-            options.roles().has_any(graph, usage.service, &[Role::Schedule])
-                || usage.facts.scheduled >= usage.facts.reads + usage.facts.writes
-        };
-        let counted = usages.iter().filter(|usage| !is_job(usage)).collect();
+        let counted = usages.iter().filter(|usage| !datastore::is_of_job(graph, options, usage)).collect();
         let store = Self { graph, node, info, usages: counted };
         (store.deployables(&store.usages) > 1).then_some(store)
     }
@@ -130,7 +118,8 @@ impl<'a> Store<'a> {
         if let Some(reason) = datastore::unknown_identity(self.info) {
             return Err(self.undecided(&self.usages, reason, options));
         }
-        let owned: Vec<_> = self.usages.iter().copied().filter(|usage| !self.reads_read_model(usage)).collect();
+        let owned: Vec<_> =
+            self.usages.iter().copied().filter(|usage| !datastore::reads_read_model(usage, &self.usages)).collect();
         let by_ownership = self.shared(&owned, options)?;
         let is_read_model = by_ownership.is_none();
         let shared = match by_ownership {
@@ -139,30 +128,17 @@ impl<'a> Store<'a> {
         };
         let Some(shared) = shared else { return Ok(None) };
         let severity = match shared.sharing {
-            _ if is_read_model || self.info.address.is_empty() || self.is_replica() => Severity::Note,
+            _ if is_read_model
+                || self.info.address.is_empty()
+                || datastore::is_replica(self.graph, self.node, &self.usages) =>
+            {
+                Severity::Note
+            }
             Sharing::Tables => Severity::Error,
             Sharing::Namespace => Severity::Warning,
             Sharing::Server => Severity::Note,
         };
         self.finding(&shared, severity, options).map(Some)
-    }
-
-    /// Whether it is a copy for readers: nobody writes here, and its address says so, or somebody writes the same tables of
-    /// the same name at another address.
-    fn is_replica(&self) -> bool {
-        if self.usages.iter().any(|usage| usage.facts.writes > 0) {
-            return false;
-        }
-        let host = self.info.address.to_lowercase();
-        let says_so = host.split(['.', '-', ':', '_', '/']).any(|word| REPLICA_WORDS.contains(&word));
-        let is_written_elsewhere = |usage: &TableUsage| {
-            let other = self.graph.node(usage.datastore).datastore.as_ref();
-            let is_original = other.is_some_and(|other| {
-                (&other.system, &other.namespace) == (&self.info.system, &self.info.namespace) && other != self.info
-            });
-            is_original && usage.facts.writes > 0 && self.usages.iter().any(|own| own.table == usage.table)
-        };
-        says_so || self.graph.usages.iter().any(is_written_elsewhere)
     }
 
     /// What is shared by at least two deployables with enough support among `usages`; undecided where support is short.
@@ -223,14 +199,6 @@ impl<'a> Store<'a> {
         let sum = of_service.map(|usage| usage.facts.traces).sum();
         topology::edge(self.graph, service, self.node, EdgeKind::Database)
             .map_or(sum, |edge| edge.facts.traces.min(sum))
-    }
-
-    /// Whether it only reads a table that is made for others to read: one that another service uses, too, or a view of
-    /// what another one writes.
-    fn reads_read_model(&self, usage: &TableUsage) -> bool {
-        let is_made = |other: &TableUsage| other.table == usage.table || other.facts.writes > 0;
-        let is_of_others = || self.usages.iter().any(|other| other.service != usage.service && is_made(other));
-        usage.facts.writes == 0 && is_read_model(&usage.table) && is_of_others()
     }
 
     fn deployables(&self, usages: &[&TableUsage]) -> usize {
@@ -377,13 +345,6 @@ fn proof(usages: &[&TableUsage]) -> Vec<TraceId> {
         }
     }
     most.into_values().filter_map(|usage| usage.facts.exemplars.typical(1)).collect()
-}
-
-fn is_read_model(table: &str) -> bool {
-    let table = table.rsplit('.').next().unwrap_or_default().to_lowercase();
-    let mut words = table.split('_');
-    let (first, last) = (words.next().unwrap_or_default(), words.next_back().unwrap_or_default());
-    READ_MODEL_AFFIXES.contains(&first) || READ_MODEL_AFFIXES.contains(&last) || table.ends_with("_read_model")
 }
 
 #[cfg(test)]
