@@ -95,12 +95,15 @@ impl Pattern {
         self.glob.is_match(&service.name) || self.glob.is_match(qualified)
     }
 
-    /// Whether it matches a node: services and externals by name or id, others, which are often named like their service,
-    /// by id alone.
+    /// Whether it matches a node: services and externals by name or id, externals also without their port, others, which
+    /// are often named like their service, by id alone.
     pub fn is_node(&self, node: &Node) -> bool {
         let has_name = match (&node.service, node.kind) {
             (Some(service), _) => self.is_service(service) || self.glob.is_match(&node.name),
-            (None, NodeKind::External) => self.glob.is_match(&node.name),
+            (None, NodeKind::External) => {
+                let host = node.name.rsplit_once(':').map_or(node.name.as_str(), |(host, _)| host);
+                self.glob.is_match(&node.name) || self.glob.is_match(host)
+            }
             _ => false,
         };
         has_name || self.glob.is_match(&node.id)

@@ -11,7 +11,7 @@ use crate::architecture;
 use crate::architecture::Budget;
 use crate::case::{Case, Draft};
 use crate::context::Options;
-use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, Rule, RuleMeta, Status};
 use crate::wording;
 
@@ -115,9 +115,8 @@ fn latency(
     let judge = || {
         let facts = &edge.facts;
         let affected = edge.latency().count_from((allowed * 1e6) as u64);
-        let required = options.required();
-        let support = required.edge(facts.calls, facts.traces).and_then(|()| required.proven(affected, facts.calls));
-        let support = support.map_err(|missing| case.undecided(missing))?;
+        // The percentile itself says how many calls must be over, so that no share of them is asked for beside it.
+        options.required().edge(facts.calls, facts.traces).map_err(|missing| case.undecided(missing))?;
         let (from, to) = (&graph.node(edge.from).name, &graph.node(edge.to).name);
         let [shown, limit] = [measured, allowed].map(wording::number);
         case.finding(Draft {
@@ -131,7 +130,7 @@ fn latency(
             fix: format!("Find out what {to} waits for in the cited traces, or agree with {from} on a new budget."),
             subject: subject(graph, edge),
             evidence: vec![Evidence::of("latency_ms_p95", measured, "ms").against(allowed)],
-            support,
+            support: Support::of(affected, facts.calls),
             traces: facts.slow.proof((allowed * 1e6) as u64),
             ..case.draft()
         })
@@ -176,6 +175,11 @@ mod tests {
         let calls = "warning strong: calls from cart to stock take 49.8 ms at p95, 40 ms allowed";
         check(traces, "latency_ms_p95 = 40", &[calls]);
         check(traces, "latency_ms_p95 = 60", &[]);
+        check(
+            "3 traces\ncart GET /\n  stock GET /s 50ms\n\n42 traces\ncart GET /\n  stock GET /s 5ms",
+            "latency_ms_p95 = 40",
+            &[calls],
+        );
         check(
             &traces.replace("10", "9"),
             "latency_ms_p95 = 40",

@@ -14,6 +14,7 @@ use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::roles::Role;
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::rules::ping_pong::are_called_back;
 use crate::topology;
 use crate::wording;
 
@@ -38,8 +39,9 @@ static META: RuleMeta = RuleMeta {
     fix: "Cut the cheapest edge: pass the needed data along with the first call, publish an event instead of calling back, \
           or move what both sides need into a service of its own.",
     limits: "Edges with few calls are left out, and so are calls to services with the role auth, config or discovery, declared \
-             in `[roles]` or shown by the graph. Circles of messages alone are a note, as nobody waits in them; a circle of \
-             calls and messages is none.",
+             in `[roles]` or shown by the graph, and ways back whose names all say that they check who somebody is or \
+             take a webhook. Circles of messages alone are a note, as nobody waits in them; a circle of calls and messages is \
+             none.",
     references: &[
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018",
         "Al-Mutawa, Dietrich, Marsland, McCartin: On the Shape of Circular Dependencies in Java Programs, ASWEC 2014",
@@ -62,7 +64,10 @@ impl Rule for CyclicDependency {
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let is_asked_by_all =
             |index| options.roles().has_any(graph, index, &[Role::Auth, Role::Config, Role::Discovery]);
-        let calls = |edge: &&Edge| topology::is_synchronous_call(graph, edge) && !is_asked_by_all(edge.to);
+        let is_called_back = |edge: &Edge| edge.facts.revisits > 0 && are_called_back(graph, edge.from, edge.to);
+        let calls = |edge: &&Edge| {
+            topology::is_synchronous_call(graph, edge) && !is_asked_by_all(edge.to) && !is_called_back(edge)
+        };
         let messages = |edge: &&Edge| edge.is_derived && topology::joins_services(graph, edge);
 
         let mut verdict = Verdict::default();
@@ -323,6 +328,16 @@ mod tests {
     #[test]
     fn calls_in_one_direction_are_no_circle() {
         check("10 traces\na GET /\n  b GET /b\n    c GET /c\n  c GET /c", &[]);
+    }
+
+    #[test]
+    fn what_is_called_back_on_purpose_closes_no_circle() {
+        check(&WALKED.replace("/back", "/webhooks/paid"), &[]);
+        check(&WALKED.replace("/back", "/token/verify"), &[]);
+        check(
+            &WALKED.replace("/back", "/webhooks/paid\n    order GET /back"),
+            &["warning proven: order and pay call each other in a circle"],
+        );
     }
 
     #[test]

@@ -94,13 +94,18 @@ fn in_calling_order(graph: &CallGraph, left: NodeIndex, right: NodeIndex) -> (No
 /// Whether coming back is what one of the two is for, or what was asked for.
 fn is_meant(graph: &CallGraph, options: &Options<'_>, first: NodeIndex, other: NodeIndex) -> bool {
     let asked_by_all = [Role::Auth, Role::Config, Role::Discovery, Role::Gateway];
+    let has_role = |node| options.roles().has_any(graph, node, &asked_by_all);
+    has_role(first) || has_role(other) || are_called_back(graph, other, first)
+}
+
+/// Whether all that one service asks of another is meant to be called back: it checks who somebody is, or takes a webhook.
+pub(super) fn are_called_back(graph: &CallGraph, from: NodeIndex, to: NodeIndex) -> bool {
     let is_called_back = |pattern: &CallPattern| {
         let template = pattern.template.to_lowercase();
         CALL_BACK_WORDS.iter().any(|word| template.contains(word))
     };
-    let mut back = topology::patterns_of(graph, other).iter().filter(|pattern| pattern.callee == first).peekable();
-    let has_role = |node| options.roles().has_any(graph, node, &asked_by_all);
-    has_role(first) || has_role(other) || back.peek().is_some() && back.all(is_called_back)
+    let mut calls = topology::patterns_of(graph, from).iter().filter(|pattern| pattern.callee == to).peekable();
+    calls.peek().is_some() && calls.all(is_called_back)
 }
 
 fn judge(

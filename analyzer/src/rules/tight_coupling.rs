@@ -102,16 +102,18 @@ impl<'a> Pair<'a> {
         (from, to): (NodeIndex, NodeIndex),
         is_mutual: bool,
     ) -> Option<Self> {
-        let edges = topology::edges_between(graph, from, to).iter();
-        let edge =
-            edges.filter(|edge| topology::is_synchronous_call(graph, edge)).max_by_key(|edge| edge.facts.calls)?;
+        // Of a mutual pair, the direction that joins more traces tells how often the two are seen together.
+        let back = if is_mutual { topology::edges_between(graph, to, from) } else { &[] };
+        let edges = back.iter().chain(topology::edges_between(graph, from, to));
+        let calls = edges.filter(|edge| topology::is_synchronous_call(graph, edge));
+        let edge = calls.max_by_key(|edge| (edge.facts.traces, edge.facts.calls))?;
         let traces = |node| graph.node(node).service.as_ref().map_or(0, |service| service.facts.traces);
         let share = |node| if traces(node) == 0 { 0.0 } else { edge.facts.traces as f64 / traces(node) as f64 };
         let pair = Self {
             edge,
             is_mutual,
-            of_caller: share(from).min(1.0),
-            of_callee: share(to).min(1.0),
+            of_caller: share(edge.from).min(1.0),
+            of_callee: share(edge.to).min(1.0),
             calls: edge.facts.median_per_request().0,
         };
         let min_share = options.number("min_share");
@@ -223,6 +225,16 @@ mod tests {
             ),
             FIRES,
         );
+    }
+
+    #[test]
+    fn a_pair_that_rarely_calls_back_fires_whatever_its_names() {
+        let traces = format!(
+            "12 traces\nweb GET /\n  cart GET /c\n    price GET /p\n      cart GET /back\n\n\
+             28 traces\nweb GET /\n  cart GET /c\n    price GET /p\n    x GET /x{OTHERS}"
+        );
+        check(&traces, FIRES);
+        check(&traces.replace("cart", "z"), &["warning strong: z and price are hardly ever used apart"]);
     }
 
     #[test]

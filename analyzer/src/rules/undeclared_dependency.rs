@@ -123,6 +123,19 @@ mod tests {
     }
 
     #[test]
+    fn the_port_of_a_host_need_not_be_told() {
+        let check = |allowed: &str, expected: &[&str]| {
+            let traces = "shop GET /\n  host api.pay.example:8443 POST /pay\n  host api.map.example:8443 GET /map";
+            check_with("undeclared-dependency", traces, &format!("[architecture]\nallowed = [{allowed}]"), expected);
+        };
+        check("\"shop -> *.example\"", &[]);
+        check(
+            "\"shop -> api.pay.example\"",
+            &["warning proven: shop uses api.map.example:8443, which is not declared"],
+        );
+    }
+
+    #[test]
     fn a_service_that_is_not_listed_is_a_stranger() {
         check("services = [\"shop\", \"cart\"]", &["warning proven: shop uses stock, which is not declared"]);
         check("services = [\"shop\", \"cart\", \"st*\"]", &[]);
