@@ -2,7 +2,8 @@
 //! has to be found, and nothing else. Written from the catalogue of rules, not from the rules' code; a rule that does
 //! not exist yet is skipped and named. `SPANLINT_SEEDS=200 cargo test --test main generator` is the long mode, which
 //! also plants every fault under every seed (`100..200` are the later half of them);
-//! `SPANLINT_RULE=name` plants the faults of one rule only, each system's recording is kept with `SPANLINT_KEEP=folder`.
+//! `SPANLINT_RULE=name` plants the faults of one rule only, each system's recording is kept with `SPANLINT_KEEP=folder`,
+//! with its configuration.
 
 mod dialect;
 mod emit;
@@ -200,8 +201,9 @@ impl Story {
         let recording = emit::emit(&self.land.system, spans, &style, self.seed);
         if let Ok(folder) = std::env::var("SPANLINT_KEEP") {
             let rule = self.rules.first().unwrap_or(&"healthy");
-            let name = format!("{folder}/{}-{rule}-{:?}-{:?}.jsonl", self.seed, self.kinds, self.load);
-            std::fs::write(name, &recording).expect("recordings can be kept");
+            let name = format!("{folder}/{}-{rule}-{:?}-{:?}", self.seed, self.kinds, self.load);
+            std::fs::write(format!("{name}.jsonl"), &recording).expect("recordings can be kept");
+            std::fs::write(format!("{name}.toml"), self.land.config()).expect("configurations can be kept");
         }
         recording
     }
@@ -277,8 +279,12 @@ impl Tally {
             *fired += u64::from(story.is_answered(&judged, rule, planted));
             *all += 1;
         }
-        let wrong = story.wrong(&judged);
-        self.wrong.extend(wrong.iter().map(|text| format!("seed {} {kind} {rules:?}: {text}", story.seed)));
+        for text in story.wrong(&judged) {
+            let text = format!("seed {} {kind} {rules:?}: {text}", story.seed);
+            // The long mode takes an hour: what is wrong is told at once.
+            say(&text);
+            self.wrong.push(text);
+        }
     }
 
     fn answer(self) {

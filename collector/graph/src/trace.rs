@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::name::Name;
 use crate::resolve::node_id;
-use crate::span::{Marks, NodeKey, ServiceKey, Span, SpanId, SpanKind, TraceId, Vocabulary};
+use crate::span::{Marks, NodeKey, Resource, ServiceKey, Span, SpanId, SpanKind, TraceId, Vocabulary};
 use crate::waterfall::{Row, Waterfall};
 
 /// How many spans of one id are looked at for a parent. Client and server may share one; more is rubbish, which must not
@@ -151,7 +151,8 @@ impl Trace {
             let below = || app_below(index).or_else(|| tree.children(index).filter(passes).find_map(app_below));
             let below = if takes(index) { below() } else { None };
             let above = tree.parent[index].filter(|&parent| !takes(index) && !is_proxy(parent));
-            let stands_before = |app: &usize| stand_together(&spans[index], &spans[*app], vocabulary);
+            let nearness = |app: usize| nearness(&spans[index], &spans[app], vocabulary);
+            let stands_before = |app: &usize| nearness(*app).is_some();
             // What a sidecar that takes a request passes on is the same request.
             let same = || tree.parent[index].filter(|&parent| spans[parent].shape.service == service && !takes(index));
             let is_torn = || tree.is_orphan[index] || takes(index) && tree.children(index).next().is_none();
@@ -162,9 +163,11 @@ impl Trace {
                 services[index] = services[parent];
             } else if is_torn() {
                 // The span of the request itself was lost; others of its service may be there.
-                let apps = || (0..spans.len()).filter(|&other| !is_proxy(other)).filter(stands_before);
+                let apps = || (0..spans.len()).filter(|&other| !is_proxy(other));
                 let only = || {
-                    let mut services = apps().map(|app| spans[app].shape.service);
+                    let nearest = apps().filter_map(nearness).max()?;
+                    let mut services =
+                        apps().filter(|&app| nearness(app) == Some(nearest)).map(|app| spans[app].shape.service);
                     services.next().filter(|&first| services.all(|other| other == first))
                 };
                 services[index] = torn_from.entry(spans[index].shape.resource).or_insert_with(only).unwrap_or(service);
@@ -194,15 +197,13 @@ impl Trace {
 }
 
 impl Span {
-    /// Says what the application's span of the same request says; a sidecar knows neither routes nor parameters.
+    /// Says what the application's span of the same request says; a sidecar knows neither routes nor parameters, and the
+    /// time that it takes is the network's.
     fn speak_for(&mut self, app: &Self) {
         self.shape = Arc::clone(&app.shape);
         self.marks.set(app.marks, true);
         (self.parameters, self.is_resend) = (app.parameters, app.is_resend);
-        if self.shape.kind == SpanKind::Server {
-            // Whoever called has gone when a sidecar ends before its application.
-            self.end_ns = self.end_ns.max(app.end_ns);
-        }
+        (self.start_ns, self.end_ns) = (app.start_ns, app.end_ns);
     }
 }
 
@@ -238,14 +239,32 @@ fn sort(spans: &mut [Span]) {
     }
 }
 
-/// Whether a proxy is the sidecar of a service: on the same host or pod, or called after it (`cart.default`,
-/// `cart-envoy`).
-fn stand_together(proxy: &Span, app: &Span, vocabulary: &Vocabulary) -> bool {
-    let host = |span: &Span| vocabulary.resource(span.shape.resource).host;
-    let name = |span: &Span| vocabulary.names.text(span.shape.service.name);
-    let rest = name(proxy).strip_prefix(name(app));
+/// What says that a proxy is the sidecar of a service, the surest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Nearness {
+    /// They are on the same host or pod.
+    Host,
+    /// It is called after the service (`cart.default`, `cart-envoy`), whose name has so many bytes.
+    Name(usize),
+    /// They call themselves one instance.
+    Instance,
+}
+
+/// How surely a proxy is the sidecar of a service; none where nothing says so.
+fn nearness(proxy: &Span, app: &Span, vocabulary: &Vocabulary) -> Option<Nearness> {
+    let resource = |span: &Span| vocabulary.resource(span.shape.resource);
+    let (proxy, app) = (resource(proxy), resource(app));
+    let name = |resource: &Resource| vocabulary.names.text(resource.service.name);
+    let rest = name(&proxy).strip_prefix(name(&app));
+    let is_same = |left: Name, right: Name| !left.is_empty() && left == right;
     let is_called_after = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']));
-    is_called_after || !host(proxy).is_empty() && host(proxy) == host(app)
+    if is_same(proxy.instance, app.instance) {
+        Some(Nearness::Instance)
+    } else if is_called_after {
+        Some(Nearness::Name(name(&app).len()))
+    } else {
+        is_same(proxy.host, app.host).then_some(Nearness::Host)
+    }
 }
 
 /// Who is whose parent, by index into the spans of a trace.

@@ -321,3 +321,19 @@ fn who_is_sent_on_asks_one_question() {
     let repetitions: Vec<_> = pattern(&graph, "GET").facts.repetitions.keys().map(|each| each.distinct).collect();
     assert_eq!(repetitions, [1]);
 }
+
+#[test]
+fn the_time_of_sidecars_is_the_networks() {
+    let graph = graph(
+        "a server \"x\" 0+99
+  a client \"GET\" 10+60 server.address=b
+    a.default client \"b/*\" 20+40 component=proxy
+      b.default server \"b/*\" 30+20 component=proxy
+        b server \"y\" 38+4",
+    );
+    let time = |ms: u64| bucket_middle(bucket(ms * 1_000_000));
+    let called = edge(&graph, "a", "b");
+    assert_eq!(only(&operation(&graph, "y").facts.self_time), time(4));
+    assert_eq!(only(&called.facts.caller_latency), time(60));
+    assert_eq!(only(&called.facts.overhead), time(56));
+}

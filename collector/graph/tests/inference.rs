@@ -372,6 +372,28 @@ fn a_sidecar_whose_request_was_lost_stays_with_its_service() {
 }
 
 #[test]
+fn a_torn_sidecar_is_of_the_service_that_is_nearest_to_it() {
+    for sidecar in
+        ["a.default client \"egress\" 2+8 host=node parent=99", "proxy client \"egress\" 2+8 instance=a-0 parent=99"]
+    {
+        check(
+            &format!(
+                "a server \"x\" 0+99 host=node instance=a-0
+a-api server \"y\" 0+99 host=node
+a.default-api server \"z\" 0+99 host=node
+{sidecar} host=node component=proxy server.address=b"
+            ),
+            &[
+                "client -> a other 1",
+                "client -> a-api other 1",
+                "client -> a.default-api other 1",
+                "a -> external:b other 1",
+            ],
+        );
+    }
+}
+
+#[test]
 fn many_producers_and_consumers_of_one_topic_stay_bounded() {
     let message = |kind: &str, each: u32| {
         format!("{kind}{each} {kind} \"m\" 0+1 messaging.system=kafka messaging.destination.name=t\n\n")
