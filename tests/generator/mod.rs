@@ -180,10 +180,15 @@ impl Story {
 
     /// The same under another load.
     fn under(mut self, load: Load) -> Self {
-        for entry in
-            self.land.system.entries.iter_mut().filter(|entry| matches!(entry.source, Source::Client | Source::Lost))
-        {
-            entry.requests = load.requests(entry.requests).max(1);
+        for entry in &mut self.land.system.entries {
+            // What runs by itself and what clients do at one time are there under any load, but sampled like all else.
+            let is_lighter = matches!(entry.source, Source::Client | Source::Lost) && entry.within.is_none();
+            let is_load = match load {
+                Load::Low => is_lighter,
+                Load::High => matches!(entry.source, Source::Client | Source::Lost),
+                Load::Usual | Load::Sampled => true,
+            };
+            entry.requests = if is_load { load.requests(entry.requests).max(1) } else { entry.requests };
         }
         Self { load, ..self }
     }

@@ -12,6 +12,7 @@ use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::support::wilson_lower_bound;
 use crate::{topology, wording};
 
 /// The rule.
@@ -29,8 +30,9 @@ static META: RuleMeta = RuleMeta {
                  recommendations, for as long as the outage lasts.",
     why: "Each call to a callee that is down costs the caller's user the full wait, and the callee a chance to recover.",
     how: "Calls are counted in slices of ten seconds. The pattern holds where for `min_outage_s` at least `min_failed_percent` \
-          of the calls of every slice fail, `min_calls` in all, while the caller keeps `min_rate_percent` of its rate before \
-          and a failed call takes `min_price_percent` or more of the time of a usual one.",
+          of the calls of every slice fail, `min_calls` in all and so many of these that it is no chance, while the caller \
+          keeps `min_rate_percent` of its rate before and a failed call takes `min_price_percent` or more of the time of a \
+          usual one.",
     fix: "Put a circuit breaker before the call: after a few failures it answers at once, and lets one call through now and \
           then to see whether the callee is back.",
     limits: "An outage must have been seen; where nothing ever failed for a minute there is nothing to judge.",
@@ -92,39 +94,42 @@ struct Outage {
 impl Outage {
     /// The longest outage, where the caller does not care.
     fn of(edge: &Edge, options: &Options<'_>) -> Option<Self> {
-        let slices: Vec<(u64, &SliceFacts)> = edge.facts.slices.iter().collect();
+        // Where calls are few, slices without any lie between those of an outage.
+        let slices: Vec<(u64, &SliceFacts)> = edge.facts.slices.iter().filter(|(_, facts)| facts.calls > 0).collect();
         let fails = |facts: &SliceFacts| {
-            facts.calls > 0
-                && facts.failures as f64 * 100.0 >= facts.calls as f64 * options.number("min_failed_percent")
+            facts.failures as f64 * 100.0 >= facts.calls as f64 * options.number("min_failed_percent")
         };
-        let runs = slices.chunk_by(|left, right| fails(left.1) == fails(right.1) && left.0 + 1 == right.0);
-        let longest = runs.filter(|run| fails(run[0].1)).max_by_key(|run| run.len())?;
-        let needed = (options.number("min_outage_s") * 1e9 / SLICE_NS as f64).ceil() as usize;
-        if longest.len() < needed {
+        let length = |run: &[(u64, &SliceFacts)]| run[run.len() - 1].0 - run[0].0 + 1;
+        let runs = slices.chunk_by(|left, right| fails(left.1) == fails(right.1));
+        let longest = runs.filter(|run| fails(run[0].1)).max_by_key(|run| length(run))?;
+        let needed = (options.number("min_outage_s") * 1e9 / SLICE_NS as f64).ceil() as u64;
+        if length(longest) < needed {
             return None;
         }
-        let (mut during, mut usual, mut usual_slices) = (SliceFacts::default(), SliceFacts::default(), 0_u64);
+        let (mut during, mut usual) = (SliceFacts::default(), SliceFacts::default());
+        let mut failing_slices = 0;
         for (slice, facts) in &slices {
             use spanlint_graph::Fold;
             if (longest[0].0..=longest[longest.len() - 1].0).contains(slice) {
                 during.fold(facts);
-            } else if !fails(facts) {
+            } else if fails(facts) {
+                failing_slices += 1;
+            } else {
                 usual.fold(facts);
-                usual_slices += 1;
             }
         }
+        let usual_slices = length(&slices) - length(longest) - failing_slices;
         // Without a usual rate and price nothing can be kept, and how long a stream lasts is no price.
         if usual_slices == 0 || usual.busy_ns == 0 {
             return None;
         }
-        // The first and the last slice are hardly ever whole.
-        let usual_rate = usual.calls as f64 / usual_slices.max(1) as f64;
-        let rate = during.calls as f64 / longest.len() as f64;
+        let usual_rate = usual.calls as f64 / usual_slices as f64;
+        let rate = during.calls as f64 / length(longest) as f64;
         let time = |ns: u64, calls: u64| ns as f64 / calls.max(1) as f64;
         let succeeded = usual.calls - usual.failures;
         let usual_ns = time(usual.busy_ns - usual.failed_ns.min(usual.busy_ns), succeeded);
         let outage = Self {
-            slices: longest.len() as u64,
+            slices: length(longest),
             rate_percent: if usual_rate > 0.0 { rate * 100.0 / usual_rate } else { 100.0 },
             price_percent: if usual_ns > 0.0 {
                 time(during.failed_ns, during.failures) * 100.0 / usual_ns
@@ -133,15 +138,30 @@ impl Outage {
             },
             during,
         };
-        let is_careless = outage.during.calls >= options.whole("min_calls")
-            && outage.rate_percent >= options.number("min_rate_percent")
+        let is_careless = outage.rate_percent >= options.number("min_rate_percent")
             && outage.price_percent >= options.number("min_price_percent");
-        is_careless.then_some(outage)
+        let is_pattern = is_careless && (outage.is_sure(options) || outage.during.calls >= options.whole("min_calls"));
+        is_pattern.then_some(outage)
+    }
+
+    /// Whether it is no accident that most calls failed.
+    fn is_sure(&self, options: &Options<'_>) -> bool {
+        let failed_low = wilson_lower_bound(self.during.failures, self.during.calls);
+        failed_low * 100.0 >= options.number("min_failed_percent")
     }
 
     fn judge(&self, graph: &CallGraph, options: &Options<'_>, edge: &Edge) -> Result<Finding, Undecided> {
         let case = Case::new(graph, options, [edge.from, edge.to]);
         options.required().duration(graph).map_err(|missing| case.undecided(missing))?;
+        let (calls, needed) = (self.during.calls, options.whole("min_calls"));
+        if calls < needed {
+            let seen = wording::count(calls, "call");
+            return Err(case.undecided(format!("{seen} during an outage seen, {needed} needed")));
+        }
+        if !self.is_sure(options) {
+            let (failures, seen) = (self.during.failures, wording::count(calls, "call"));
+            return Err(case.undecided(format!("{failures} of {seen} failed for a time, which may be chance")));
+        }
         let (from, to) = (graph.node(edge.from), graph.node(edge.to));
         let (caller, callee) = (&from.name, &to.name);
         let seconds = self.slices * SLICE_NS / 1_000_000_000;
@@ -211,7 +231,25 @@ mod tests {
     #[test]
     fn a_few_failures_are_no_outage() {
         check(&[(10, 4, 30); 12], &[]);
-        check(&[[(3, 0, 0); 6], [(3, 3, 30); 6]].concat(), &[]);
+        check(
+            &[[(4, 0, 0); 6], [(4, 2, 30); 6]].concat(),
+            &["(cart stock: 12 of 24 calls failed for a time, which may be chance)"],
+        );
+        check(&[[(3, 0, 0); 6], [(3, 2, 30); 6]].concat(), &[]);
+    }
+
+    #[test]
+    fn few_calls_are_undecided() {
+        let few = "(cart stock: 18 calls during an outage seen, 20 needed)";
+        check(&[[(3, 0, 0); 6], [(3, 3, 30); 6]].concat(), &[few]);
+    }
+
+    #[test]
+    fn a_time_without_calls_ends_no_outage() {
+        check(
+            &[&[(9, 0, 0), (0, 0, 0)][..], &[(9, 9, 30), (0, 0, 0), (0, 0, 0), (9, 9, 30), (0, 0, 0), (9, 9, 30)]].concat(),
+            &[FINDING],
+        );
     }
 
     #[test]

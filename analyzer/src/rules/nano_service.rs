@@ -85,8 +85,12 @@ impl<'a> Nano<'a> {
         if graph.edges.iter().any(|edge| edge.from == service) {
             return None;
         }
-        let mut callers = graph.edges.iter().filter(|edge| edge.to == service);
-        let (edge, None) = (callers.next()?, callers.next()) else { return None };
+        // Of a trace that was torn apart may be left what is called otherwise.
+        let calls = || graph.edges.iter().filter(|edge| edge.to == service);
+        let edge = calls().max_by_key(|edge| edge.facts.calls)?;
+        if calls().any(|other| other.from != edge.from) {
+            return None;
+        }
         let is_called = topology::is_synchronous_call(graph, edge) && edge.facts.overhead.count() > 0;
         let serves = [Role::Auth, Role::Config, Role::Discovery, Role::Gateway];
         if !is_called || options.roles().has_any(graph, service, &serves) {
@@ -138,7 +142,9 @@ impl<'a> Nano<'a> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::check_with;
+    use spanlint_graph::span::EdgeKind;
+
+    use crate::testing::{check_graph, check_with, graph};
 
     const FINDING: &str = "warning heuristic: tax does less than a call to it costs";
     const DATA: &str = "\n  sql postgresql db:5432 cart SELECT lines";
@@ -169,6 +175,16 @@ mod tests {
         ] {
             check(&format!("100 traces\ncart GET /cart{DATA}\n  tax GET /tax 17ms{more}"), &[]);
         }
+    }
+
+    #[test]
+    fn what_a_torn_trace_left_of_a_call_is_no_second_caller() {
+        let mut graph = graph(&format!("100 traces\ncart GET /cart{DATA}\n  tax GET /tax 7ms"));
+        let mut torn = graph.edges.iter().find(|edge| edge.kind == EdgeKind::Http).unwrap().clone();
+        (torn.kind, torn.facts.calls) = (EdgeKind::Rpc, 1);
+        graph.edges.push(torn);
+        graph.edges.sort_by_key(|edge| (edge.from, edge.to, edge.kind));
+        check_graph("nano-service", &graph, "", &[FINDING]);
     }
 
     #[test]

@@ -105,9 +105,9 @@ impl<'a> Relay<'a> {
             let facts = &operation.facts;
             facts.outcomes[Outcome::Rejected.index()] + facts.failures()
         });
-        let spared = turned_away.sum::<u64>().min(requests / MAX_SPARED);
+        let spared = turned_away.sum::<u64>().min(requests.div_ceil(MAX_SPARED));
         let judged = (requests - spared).max(relays);
-        let is_relay = requests > 0
+        let is_relay = relays > 0
             && relays as f64 * 100.0 >= judged as f64 * options.number("min_relay_percent")
             && self_percent as f64 <= options.number("max_self_percent");
         let gathers = options.roles().has_any(graph, service, &[Role::Gateway, Role::Bff]);
@@ -261,6 +261,12 @@ mod tests {
     #[test]
     fn few_requests_are_undecided() {
         check_with("pass-through-service", &traffic(29), "", &["(relay: 29 requests seen, 30 needed)"]);
+        let mut graph = crate::testing::graph(&traffic(18));
+        let operation = graph.operations.iter_mut().find(|operation| operation.name == "GET /relay").unwrap();
+        operation.facts.requests += 1;
+        operation.facts.outcomes[Outcome::Rejected.index()] += 1;
+        let few = "(relay: 19 requests seen, 30 needed)";
+        crate::testing::check_graph("pass-through-service", &graph, "", &[few]);
     }
 
     fn traffic(requests: u32) -> String {

@@ -8,8 +8,9 @@ use spanlint_graph::{CallGraph, NodeKind};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
-use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::support::Doubt;
 use crate::{topology, wording};
 
 /// The rule.
@@ -75,8 +76,10 @@ struct Storm<'a> {
     percent: f64,
     /// Requests with many attempts at one thing.
     persistent: u64,
-    /// Whether there are many of either.
-    is_frequent: bool,
+    /// Whether the share is that of a storm.
+    is_much: bool,
+    /// Whether so many requests have so many attempts.
+    is_long: bool,
 }
 
 impl<'a> Storm<'a> {
@@ -84,15 +87,36 @@ impl<'a> Storm<'a> {
         let facts = &edge.facts;
         let percent = facts.retries as f64 * 100.0 / facts.calls.max(1) as f64;
         let persistent = facts.attempts.count_from(options.whole("min_attempts"));
-        let is_much = facts.calls >= options.whole("min_calls") && percent >= options.number("min_retry_percent");
+        let is_much = percent >= options.number("min_retry_percent");
         let is_long = persistent >= options.whole("min_traces");
         let is_called = graph.node(edge.from).kind == NodeKind::Service && facts.attempts.count() > 0;
-        (is_called && (is_much || is_long || facts.layered_retries > 0)).then_some(Self {
-            edge,
-            percent,
-            persistent,
-            is_frequent: is_much || is_long,
-        })
+        let is_storm = is_much || is_long || facts.layered_retries > 0;
+        (is_called && is_storm).then_some(Self { edge, percent, persistent, is_much, is_long })
+    }
+
+    /// The support of the pattern that holds. The share of calls and the number of requests are the rule's own; layers
+    /// alone must be no accident.
+    fn support(&self, options: &Options<'_>) -> Result<Support, String> {
+        let facts = &self.edge.facts;
+        let affected = facts.attempts.count();
+        let requests = facts.requests.max(affected);
+        if self.is_long {
+            return options.required().sighting(affected, requests);
+        }
+        if facts.layered_retries > 0 {
+            let layered = options.required().proven(facts.layered_retries, requests);
+            if layered.is_ok() || !self.is_much {
+                return layered;
+            }
+        }
+        let needed = options.whole("min_calls");
+        if facts.calls < needed {
+            return Err(format!("{} seen, {needed} needed", wording::count(facts.calls, "call")));
+        }
+        if options.coverage().sampling.is_biased() {
+            return Err(format!("{}, which makes failures look frequent", Doubt::Sampling.as_str()));
+        }
+        options.required().sighting(affected, requests)
     }
 
     fn judge(&self, graph: &CallGraph, options: &Options<'_>) -> Result<Finding, Undecided> {
@@ -101,14 +125,7 @@ impl<'a> Storm<'a> {
         let (caller, callee) = (&from.name, &to.name);
         let case = Case::new(graph, options, [self.edge.from, self.edge.to]);
         let affected = facts.attempts.count();
-        let requests = facts.requests.max(affected);
-        // The share of calls and the number of requests are the rule's own; layers alone must be no accident.
-        let support = if self.is_frequent {
-            options.required().sighting(affected, requests)
-        } else {
-            options.required().proven(facts.layered_retries, requests)
-        };
-        let support = support.map_err(|missing| case.undecided(missing))?;
+        let support = self.support(options).map_err(|missing| case.undecided(missing))?;
         let attempts = facts.attempts.quantile(0.5);
         let is_layered = facts.layered_retries > 0;
         let amplification = facts.calls as f64 / (facts.calls - facts.retries).max(1) as f64;
@@ -174,7 +191,7 @@ fn attempts_over_layers(graph: &CallGraph, options: &Options<'_>, edge: &Edge) -
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::analysis;
+    use crate::testing::{analysis, check_with};
 
     fn check(traces: &str, expected: &[&str]) {
         crate::testing::check("retry-storm", traces, expected);
@@ -192,8 +209,16 @@ mod tests {
     }
 
     #[test]
-    fn few_calls_are_none() {
-        check("4 traces\ncart GET /cart\n  retry stock GET /s", &[]);
+    fn few_calls_are_undecided() {
+        check("4 traces\ncart GET /cart\n  retry stock GET /s", &["(cart stock: 8 calls seen, 50 needed)"]);
+        check("retry stock GET /s\n\n10 traces\ncart GET /cart\n  stock GET /s", &[]);
+    }
+
+    #[test]
+    fn a_share_of_traces_that_were_kept_for_their_failures_is_undecided() {
+        let traces = "5 traces\ncart GET /cart\n  retry stock GET /s\n\n40 traces\ncart GET /cart\n  stock GET /s";
+        let reason = "(cart stock: traces were kept by how they ended or how long they took, which makes failures look frequent)";
+        check_with("retry-storm", traces, "[sampling]\nkind = \"tail\"", &[reason]);
     }
 
     #[test]

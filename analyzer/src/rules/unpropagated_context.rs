@@ -14,8 +14,9 @@ use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
 use crate::{topology, wording};
 
-/// The share of an edge's calls that arrive without their trace from which on it is no accident.
-const MIN_UNPAIRED_SHARE: f64 = 0.5;
+/// How many requests without a caller a callee may have for each call without its trace, and the other way round, if
+/// there are to be as many of both.
+const MAX_RATIO: u64 = 2;
 
 /// The id of the node of the outside world.
 const CLIENT: &str = "client";
@@ -36,7 +37,8 @@ static META: RuleMeta = RuleMeta {
     why: "Without the context, a slow or failed call cannot be followed to its cause, and every number about requests through \
           both services is missing.",
     how: "On an edge whose callee sends spans, calls without a span of the callee below them are counted, and requests of the \
-          callee without a caller. The pattern holds where both reach `min_calls` and half of the edge's calls are such.",
+          callee without a caller. The pattern holds where both reach `min_calls`, and half of the edge's calls are such or \
+          neither is more than twice the other.",
     fix: "Let the caller inject the W3C `traceparent` header into the call, and the callee extract it; look for a client, a \
           proxy or a queue in between that drops it.",
     limits: "The callee must be known by its name; behind an address that no service has as its name, nothing can be told.",
@@ -59,19 +61,22 @@ impl Rule for UnpropagatedContext {
         let mut verdict = Verdict::default();
         for edge in graph.edges.iter().filter(|edge| topology::is_synchronous_call(graph, edge)) {
             let lost = edge.facts.calls.saturating_sub(edge.facts.traced_calls);
-            let is_many =
-                lost >= options.whole("min_calls") && lost as f64 >= edge.facts.calls as f64 * MIN_UNPAIRED_SHARE;
-            if !is_many {
-                continue;
-            }
             let roots = roots(topology::operations_of(graph, edge.to));
-            if roots < options.whole("min_calls") {
-                continue;
+            if is_lost_context(edge.facts.calls, lost, roots, options.whole("min_calls")) {
+                verdict.take(judge(graph, options, edge, lost, roots));
             }
-            verdict.take(judge(graph, options, edge, lost, roots));
         }
         verdict
     }
+}
+
+/// Whether `lost` of so many calls are what the callee takes for `roots` requests without a caller. Where half of the
+/// calls are lost, that there are enough of both is enough: the callee may sample for itself, and have clients of its
+/// own. Where fewer are, their spans may not have come, unless there are about as many of both.
+fn is_lost_context(calls: u64, lost: u64, roots: u64, enough: u64) -> bool {
+    let (is_explained, is_cause) = (roots * MAX_RATIO >= lost, lost * MAX_RATIO >= roots);
+    let is_most = lost * 2 >= calls && (is_explained || lost.min(roots) >= enough);
+    lost > 0 && (is_most || is_explained && is_cause)
 }
 
 /// Requests of a service that seem to have no caller in the system.
@@ -83,6 +88,11 @@ fn judge(graph: &CallGraph, options: &Options<'_>, edge: &Edge, lost: u64, roots
     let case = Case::new(graph, options, [edge.from, edge.to]);
     let facts = &edge.facts;
     let support = options.required().proven(lost, facts.calls).map_err(|missing| case.undecided(missing))?;
+    let (seen, needed) = (lost.min(roots), options.whole("min_calls"));
+    if seen < needed {
+        let seen = wording::count(seen, "call");
+        return Err(case.undecided(format!("{seen} without their trace seen, {needed} needed")));
+    }
     let (from, to) = (graph.node(edge.from), graph.node(edge.to));
     let (caller, callee) = (&from.name, &to.name);
     case.finding(Draft {
@@ -122,8 +132,26 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_calls_is_lost_where_as_many_traces_begin() {
+        let healthy = "180 traces\nweb GET /\n  cart GET /cart";
+        let lost = format!("20 traces\nweb GET /\n  host cart GET /cart\n\n{healthy}");
+        check(
+            &format!("{lost}\n\n25 traces\ncart GET /cart"),
+            &["warning proven: calls of web arrive at cart without their trace"],
+        );
+        check(&format!("{lost}\n\n41 traces\ncart GET /cart"), &[]);
+        check(&format!("{lost}\n\n9 traces\ncart GET /cart"), &[]);
+    }
+
+    #[test]
+    fn few_calls_are_undecided() {
+        let few = "9 traces\nweb GET /\n  host cart GET /cart\n\n9 traces\ncart GET /cart";
+        check(few, &["(cart web: 9 calls without their trace seen, 20 needed)"]);
+    }
+
+    #[test]
     fn either_alone_is_healthy() {
-        check("20 traces\nweb GET /\n  host cart GET /cart\n\n19 traces\ncart GET /cart", &[]);
+        check("20 traces\nweb GET /\n  host cart GET /cart\n\n9 traces\ncart GET /cart", &[]);
         check("20 traces\nweb GET /\n  cart GET /cart\n\n20 traces\ncart GET /cart", &[]);
         check("20 traces\nweb GET /\n  host api.example GET /cart\n\n20 traces\ncart GET /cart", &[]);
     }

@@ -140,9 +140,6 @@ impl<'a> Cut<'a> {
         }
         let calls = self.calls_by_group(graph, options, service);
         let all: u64 = calls.values().sum();
-        if all < options.whole("min_calls") {
-            return None;
-        }
         let (foreign, most) = calls.iter().filter(|(group, _)| **group != own).max_by_key(|(_, calls)| **calls)?;
         let to_own = calls.get(own).copied().unwrap_or_default();
         let share = *most as f64 / all as f64;
@@ -214,6 +211,10 @@ impl Suspicion<'_> {
             strangers.iter().flat_map(|&callee| topology::edges_between(graph, self.service, callee)).collect();
         let traces = edges.iter().map(|edge| edge.facts.traces).max().unwrap_or_default();
         options.required().edge(self.most, traces).map_err(|missing| case.undecided(missing))?;
+        let needed = options.whole("min_calls");
+        if self.all < needed {
+            return Err(case.undecided(format!("{} seen, {needed} needed", wording::count(self.all, "call"))));
+        }
         let (node, noun) = (graph.node(self.service), cut.source.noun());
         let (name, own, foreign) = (&node.name, self.own, self.foreign);
         let names: Vec<_> = strangers.iter().map(|&callee| graph.node(callee).name.as_str()).collect();
@@ -273,8 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn few_calls_say_nothing() {
-        check(&format!("{AROUND}\n\n9 traces\nc GET /\n  4 x x GET /x"), &[]);
+    fn few_calls_are_undecided() {
+        let few = format!("{AROUND}\n\n9 traces\nc GET /\n  4 x x GET /x");
+        check(&few, &["(c x: 36 calls seen, 100 needed)"]);
     }
 
     #[test]

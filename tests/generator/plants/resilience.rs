@@ -206,7 +206,8 @@ pub(super) fn pool(land: &mut Land) -> Planted {
         access.work_us = (60_000, 90_000);
         access.queues = true;
     });
-    Planted::of(land, &[service]).may(&["slow-query"])
+    // Under a high load the queries of the full pool wait for half a minute, and nothing ends them.
+    Planted::of(land, &[service]).may(&["slow-query", "missing-timeout"])
 }
 
 pub(super) const LIKE_POOL: &[(&str, Plan)] = &[
