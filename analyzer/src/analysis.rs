@@ -93,7 +93,7 @@ fn absorb(findings: &mut Vec<Finding>, config: &Config) {
         findings.iter().map(|finding| findings.iter().position(|cause| explains(cause, finding))).collect();
     for (index, &cause) in causes.iter().enumerate() {
         if let Some(mut cause) = cause {
-            // Rules absorb along a hierarchy without circles, so the way up ends.
+            // Rules absorb along a hierarchy without circles, and their own kind only where it is smaller: the way up ends.
             while let Some(next) = causes[cause] {
                 cause = next;
             }
@@ -113,7 +113,7 @@ fn absorb(findings: &mut Vec<Finding>, config: &Config) {
 }
 
 /// Whether `cause` names the rule of `finding` as explained, and has all of its subject: its edges, else its datastore
-/// and operations.
+/// and operations. Of two findings of one rule only the greater subject explains the other.
 fn explains(cause: &Finding, finding: &Finding) -> bool {
     let (outer, inner) = (&cause.subject, &finding.subject);
     let has_operations = || inner.operations.iter().all(|operation| outer.operations.contains(operation));
@@ -126,12 +126,18 @@ fn explains(cause: &Finding, finding: &Finding) -> bool {
             inner.edges.iter().all(|edge| outer.edges.contains(edge))
         }
     };
-    cause.rule.absorbs.contains(&finding.rule.name) && is_within()
+    let is_greater = || cause.rule.name != finding.rule.name || inner.edges.len() < outer.edges.len();
+    cause.rule.absorbs.contains(&finding.rule.name) && is_greater() && is_within()
 }
 
-/// Whether `cause` stands for the rule of what is undecided, on the same services.
+/// Whether `cause` stands for the rule of what is undecided, on the same services; for its own on a part of them.
 fn settles(cause: &Finding, undecided: &Undecided) -> bool {
-    cause.rule.absorbs.contains(&undecided.rule) && cause.services == undecided.services
+    let are_covered = || {
+        let (outer, inner) = (&cause.services, &undecided.services);
+        let is_part = inner.len() < outer.len() && inner.iter().all(|service| outer.contains(service));
+        outer == inner || cause.rule.name == undecided.rule && !inner.is_empty() && is_part
+    };
+    cause.rule.absorbs.contains(&undecided.rule) && are_covered()
 }
 
 /// Severity, what mending would save, rule, services, title.

@@ -120,7 +120,13 @@ fn page_at(rule: &RuleMeta, level: usize) -> String {
     }
     if !rule.absorbs.is_empty() {
         line(&format!("\n{section} Explains\n"));
-        line(&format!("On the same subject it stands for {}.", rule.absorbs.join(", ")));
+        let others: Vec<&str> = rule.absorbs.iter().copied().filter(|absorbed| *absorbed != rule.name).collect();
+        if !others.is_empty() {
+            line(&format!("On the same subject it stands for {}.", others.join(", ")));
+        }
+        if others.len() < rule.absorbs.len() {
+            line("It stands for findings of its own kind on a part of its subject.");
+        }
     }
     line(&format!("\n{section} References\n"));
     for reference in rule.references {

@@ -113,7 +113,8 @@ pub struct RuleMeta {
     pub instrumentation_score: &'static [&'static str],
     /// Its thresholds.
     pub options: &'static [OptionMeta],
-    /// Rules that it explains on the same subject: one cause, one finding.
+    /// Rules that it explains on the same subject: one cause, one finding. Of its own rule it may explain what is a part
+    /// of its subject.
     pub absorbs: &'static [&'static str],
 }
 

@@ -1,5 +1,7 @@
 //! The shape of the service graph: which edges are calls between services, and who reaches whom.
 
+use std::collections::{BTreeSet, VecDeque};
+
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 use spanlint_graph::snapshot::{CallPattern, Edge, Operation};
@@ -15,6 +17,11 @@ pub(crate) fn joins_services(graph: &CallGraph, edge: &Edge) -> bool {
 /// Whether it is a call from one service to another that its caller waits for.
 pub(crate) fn is_synchronous_call(graph: &CallGraph, edge: &Edge) -> bool {
     !edge.is_derived && edge.is_synchronous() && joins_services(graph, edge)
+}
+
+/// The ids of its ends, as subjects of findings name them.
+pub(crate) fn ids(graph: &CallGraph, edge: &Edge) -> (String, String) {
+    (graph.node(edge.from).id.clone(), graph.node(edge.to).id.clone())
 }
 
 /// Whether it is a call from a service to an external host.
@@ -106,6 +113,29 @@ pub(crate) fn edges_from(graph: &CallGraph, from: NodeIndex) -> &[Edge] {
     let first = graph.edges.partition_point(|edge| edge.from < from);
     let count = graph.edges[first..].partition_point(|edge| edge.from == from);
     &graph.edges[first..first + count]
+}
+
+/// The edges on the synchronous ways to an edge, as far as each is part of something; the nearest first.
+pub(crate) fn edges_above<'a>(
+    graph: &'a CallGraph,
+    calls: &Calls,
+    edge: &Edge,
+    is_part: impl Fn(&Edge) -> bool,
+) -> Vec<&'a Edge> {
+    let mut above = Vec::new();
+    let mut seen = BTreeSet::from([edge.to, edge.from]);
+    let mut open = VecDeque::from([edge.from]);
+    while let Some(callee) = open.pop_front() {
+        for &caller in calls.callers(callee) {
+            let parts = edges_between(graph, caller, callee).iter().filter(|edge| !edge.is_derived && is_part(edge));
+            let known = above.len();
+            above.extend(parts);
+            if above.len() > known && seen.insert(caller) {
+                open.push_back(caller);
+            }
+        }
+    }
+    above
 }
 
 /// Which nodes a way leads to from `source`, over any number of `edges`; by index.

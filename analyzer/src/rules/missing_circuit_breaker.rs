@@ -3,6 +3,8 @@
 //! The signal is a minute in which most calls fail while the caller neither asks less nor fails faster. A breaker that is
 //! open shows as both.
 
+use std::ops::RangeInclusive;
+
 use spanlint_graph::CallGraph;
 use spanlint_graph::facts::SliceFacts;
 use spanlint_graph::facts::latest::SLICE_NS;
@@ -32,7 +34,7 @@ static META: RuleMeta = RuleMeta {
     how: "Calls are counted in slices of ten seconds. The pattern holds where for `min_outage_s` at least `min_failed_percent` \
           of the calls of every slice fail, `min_calls` in all and so many of these that it is no chance, while the caller \
           keeps `min_rate_percent` of its rate before and a failed call takes `min_price_percent` or more of the time of a \
-          usual one.",
+          usual one. A caller that fails for as long as its callee is down is part of the same.",
     fix: "Put a circuit breaker before the call: after a few failures it answers at once, and lets one call through now and \
           then to see whether the callee is back.",
     limits: "An outage must have been seen; where nothing ever failed for a minute there is nothing to judge.",
@@ -60,7 +62,7 @@ static META: RuleMeta = RuleMeta {
             help: "Share of the usual time, in percent, that a failed call takes where nothing makes it fail fast.",
         },
     ],
-    absorbs: &[],
+    absorbs: &["missing-circuit-breaker"],
 };
 
 impl Rule for MissingCircuitBreaker {
@@ -83,7 +85,7 @@ impl Rule for MissingCircuitBreaker {
 
 /// A time in which most calls failed, and what is usual.
 struct Outage {
-    slices: u64,
+    slices: RangeInclusive<u64>,
     during: SliceFacts,
     /// Calls of a slice during the outage as a share of those of other slices, in percent.
     rate_percent: f64,
@@ -129,7 +131,7 @@ impl Outage {
         let succeeded = usual.calls - usual.failures;
         let usual_ns = time(usual.busy_ns - usual.failed_ns.min(usual.busy_ns), succeeded);
         let outage = Self {
-            slices: length(longest),
+            slices: longest[0].0..=longest[longest.len() - 1].0,
             rate_percent: if usual_rate > 0.0 { rate * 100.0 / usual_rate } else { 100.0 },
             price_percent: if usual_ns > 0.0 {
                 time(during.failed_ns, during.failures) * 100.0 / usual_ns
@@ -144,6 +146,23 @@ impl Outage {
         is_pattern.then_some(outage)
     }
 
+    fn length(&self) -> u64 {
+        self.slices.end() - self.slices.start() + 1
+    }
+
+    /// Whether another was for the most part while this one was.
+    fn covers(&self, other: &Self) -> bool {
+        let from = self.slices.start().max(other.slices.start());
+        let to = self.slices.end().min(other.slices.end());
+        (to + 1).saturating_sub(*from) * 2 > other.length()
+    }
+
+    /// The edges whose callee was down only because this edge's was.
+    fn edges_above<'g>(&self, graph: &'g CallGraph, options: &Options<'_>, edge: &Edge) -> Vec<&'g Edge> {
+        let is_part = |edge: &Edge| Self::of(edge, options).is_some_and(|above| self.covers(&above));
+        topology::edges_above(graph, options.calls(), edge, is_part)
+    }
+
     /// Whether it is no accident that most calls failed.
     fn is_sure(&self, options: &Options<'_>) -> bool {
         let failed_low = wilson_lower_bound(self.during.failures, self.during.calls);
@@ -151,7 +170,9 @@ impl Outage {
     }
 
     fn judge(&self, graph: &CallGraph, options: &Options<'_>, edge: &Edge) -> Result<Finding, Undecided> {
-        let case = Case::new(graph, options, [edge.from, edge.to]);
+        let above = self.edges_above(graph, options, edge);
+        let callers = above.iter().map(|edge| edge.from);
+        let case = Case::new(graph, options, callers.chain([edge.from, edge.to]));
         options.required().duration(graph).map_err(|missing| case.undecided(missing))?;
         let (calls, needed) = (self.during.calls, options.whole("min_calls"));
         if calls < needed {
@@ -164,7 +185,7 @@ impl Outage {
         }
         let (from, to) = (graph.node(edge.from), graph.node(edge.to));
         let (caller, callee) = (&from.name, &to.name);
-        let seconds = self.slices * SLICE_NS / 1_000_000_000;
+        let seconds = self.length() * SLICE_NS / 1_000_000_000;
         let price_ms = wording::milliseconds(self.during.failed_ns / self.during.failures.max(1));
         case.finding(Draft {
             title: format!("{caller} goes on asking {callee} while it is down"),
@@ -177,7 +198,10 @@ impl Outage {
                 wording::number(price_ms),
             ),
             fix: format!("Put a circuit breaker into {caller} before its calls to {callee}, and say what it does without."),
-            subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
+            subject: Subject {
+                edges: [edge].into_iter().chain(above).map(|edge| topology::ids(graph, edge)).collect(),
+                ..Subject::default()
+            },
             evidence: vec![
                 Evidence::of("outage_s", seconds as f64, "s").against(options.number("min_outage_s")),
                 Evidence::of("failed_percent", self.during.failures as f64 * 100.0 / self.during.calls as f64, "%")
@@ -200,10 +224,7 @@ mod tests {
     const FINDING: &str = "warning heuristic: cart goes on asking stock while it is down";
 
     /// Slices from left to right: (calls, failures, time of a failure in ms); a usual call takes 20 ms.
-    fn check(slices: &[(u64, u64, u64)], expected: &[&str]) {
-        let mut graph = graph("cart GET /cart\n  stock GET /stock fails");
-        graph.counts.seen.last_ns = graph.counts.seen.first_ns + 400_000_000_000;
-        let edge = graph.edges.iter_mut().find(|edge| edge.facts.requests > 0).unwrap();
+    fn set(edge: &mut Edge, slices: &[(u64, u64, u64)]) {
         edge.facts.slices = spanlint_graph::facts::Latest::default();
         for (place, &(calls, failures, ms)) in slices.iter().enumerate() {
             let slice = edge.facts.slices.entry(place as u64);
@@ -211,7 +232,37 @@ mod tests {
             let busy_ns = failed_ns + (calls - failures) * 20_000_000;
             *slice = SliceFacts { calls, failures, failed_ns, busy_ns };
         }
+    }
+
+    fn check(slices: &[(u64, u64, u64)], expected: &[&str]) {
+        check_each("cart GET /cart\n  stock GET /stock fails", &[slices], expected);
+    }
+
+    /// The slices of each call between services, the outermost first.
+    fn check_each(traces: &str, slices: &[&[(u64, u64, u64)]], expected: &[&str]) {
+        let mut graph = graph(traces);
+        graph.counts.seen.last_ns = graph.counts.seen.first_ns + 400_000_000_000;
+        let mut edges: Vec<_> = graph.edges.iter_mut().filter(|edge| edge.facts.requests > 0).collect();
+        edges.sort_by_key(|edge| std::cmp::Reverse(edge.facts.slow.worst().map(|worst| worst.0)));
+        for (edge, slices) in edges.into_iter().zip(slices) {
+            set(edge, slices);
+        }
         check_graph("missing-circuit-breaker", &graph, "", expected);
+    }
+
+    #[test]
+    fn an_outage_that_passes_through_is_one_finding() {
+        let traces = "web GET /\n  cart GET /cart fails\n    stock GET /stock fails";
+        let down = [[(10, 0, 0); 9], [(10, 10, 30); 9]].concat();
+        check_each(traces, &[&down, &down], &[FINDING]);
+        let earlier = [[(10, 10, 30); 9], [(10, 0, 0); 9]].concat();
+        check_each(
+            traces,
+            &[&earlier, &down],
+            &[FINDING, "warning heuristic: web goes on asking cart while it is down"],
+        );
+        let few = [[(2, 0, 0); 9], [(2, 2, 30); 9]].concat();
+        check_each(traces, &[&few, &down], &[FINDING]);
     }
 
     #[test]
@@ -247,7 +298,8 @@ mod tests {
     #[test]
     fn a_time_without_calls_ends_no_outage() {
         check(
-            &[&[(9, 0, 0), (0, 0, 0)][..], &[(9, 9, 30), (0, 0, 0), (0, 0, 0), (9, 9, 30), (0, 0, 0), (9, 9, 30)]].concat(),
+            &[&[(9, 0, 0), (0, 0, 0)][..], &[(9, 9, 30), (0, 0, 0), (0, 0, 0), (9, 9, 30), (0, 0, 0), (9, 9, 30)]]
+                .concat(),
             &[FINDING],
         );
     }

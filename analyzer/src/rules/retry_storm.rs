@@ -30,7 +30,8 @@ static META: RuleMeta = RuleMeta {
           layers try three times each, one request of a user becomes nine.",
     how: "An attempt after a failure is a call of the same operation with the same parameters after one that failed. The \
           pattern holds where such attempts are `min_retry_percent` of `min_calls` calls or more, where `min_traces` traces \
-          have `min_attempts` attempts at one thing, or where attempts on an edge lie below attempts on another.",
+          have `min_attempts` attempts at one thing, or where attempts on an edge lie below attempts on another; then one \
+          finding is about both.",
     fix: "Try again in one layer only, a few times, with a growing and random pause, and within a budget: a small share of \
           the calls that succeed. Stop trying while a circuit breaker is open.",
     limits: "Attempts that no span shows, because the client library hides them, are not seen.",
@@ -50,7 +51,7 @@ static META: RuleMeta = RuleMeta {
         OptionMeta { name: "min_attempts", default: 4.0, help: "Attempts at one thing that are many." },
         OptionMeta { name: "min_traces", default: 5.0, help: "Requests with so many attempts that make the pattern." },
     ],
-    absorbs: &[],
+    absorbs: &["retry-storm"],
 };
 
 impl Rule for RetryStorm {
@@ -119,11 +120,20 @@ impl<'a> Storm<'a> {
         options.required().sighting(affected, requests)
     }
 
+    /// The edges whose attempts are for the most part what this one's failures led to.
+    fn edges_above<'g>(&self, graph: &'g CallGraph, options: &Options<'_>) -> Vec<&'g Edge> {
+        let layered = self.edge.facts.layered_retries;
+        let is_layered = |edge: &Edge| (1..=layered * 2).contains(&edge.facts.attempts.count());
+        topology::edges_above(graph, options.calls(), self.edge, is_layered)
+    }
+
     fn judge(&self, graph: &CallGraph, options: &Options<'_>) -> Result<Finding, Undecided> {
         let facts = &self.edge.facts;
         let (from, to) = (graph.node(self.edge.from), graph.node(self.edge.to));
         let (caller, callee) = (&from.name, &to.name);
-        let case = Case::new(graph, options, [self.edge.from, self.edge.to]);
+        let above = self.edges_above(graph, options);
+        let callers = above.iter().map(|edge| edge.from);
+        let case = Case::new(graph, options, callers.chain([self.edge.from, self.edge.to]));
         let affected = facts.attempts.count();
         let support = self.support(options).map_err(|missing| case.undecided(missing))?;
         let attempts = facts.attempts.quantile(0.5);
@@ -153,7 +163,10 @@ impl<'a> Storm<'a> {
                 "Let {caller} try again at most twice, with a growing random pause and within a budget of {callee}'s \
                  successful calls, and only in one layer of the way to {callee}."
             ),
-            subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
+            subject: Subject {
+                edges: [self.edge].into_iter().chain(above).map(|edge| topology::ids(graph, edge)).collect(),
+                ..Subject::default()
+            },
             evidence: [
                 Evidence::of("retry_percent", self.percent, "%").against(options.number("min_retry_percent")),
                 Evidence::of("requests_with_many_attempts", self.persistent as f64, "requests")
@@ -227,6 +240,7 @@ mod tests {
         check(layered, &["error proven: cart asks stock again while it is itself asked again"]);
         let analysis = analysis(layered, "");
         let storm = analysis.findings.iter().find(|finding| finding.title.starts_with("cart asks")).unwrap();
+        assert_eq!(storm.services, ["cart", "stock", "web"]);
         assert!(storm.message.ends_with("one request on top may become 4 calls of stock."), "{}", storm.message);
     }
 }
