@@ -26,18 +26,39 @@ const RENAMED: [(&str, &str, Option<Implied>); 11] = [
     ("jms.topic", "messaging.destination.name", Some(("messaging.system", "jms"))),
 ];
 
-impl Endpoint {
-    /// The resource that this side of a call is. An address tells hosts and instances apart, unless every host has it;
-    /// the port does not, since some spans of one instance have it and others have not.
-    pub(super) fn resource(&self) -> Vec<Attribute<'_>> {
-        let is_local = self.address.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-        let host = if is_local { "" } else { &*self.address };
-        let known = [("service.name", &*self.service), ("service.instance.id", host), ("host.name", host)];
-        known.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| attribute(key, text)).collect()
-    }
+/// What the keys of resources begin with, as exporters of OpenTelemetry write them among the tags of each span.
+const OF_RESOURCE: [&str; 8] =
+    ["service.", "deployment.environment", "telemetry.sdk.", "host.", "k8s.", "container.", "process.", "faas.name"];
+
+/// Whether a tag tells of the service, and not of the span.
+fn is_of_resource(key: &str) -> bool {
+    OF_RESOURCE.iter().any(|beginning| key.starts_with(beginning)) && !key.starts_with("service.peer.")
 }
 
-/// The attributes of a span: tags under their OpenTelemetry names, then all others, then the other side.
+/// The resource of a span: its own side of the call, and what its tags tell of that. An address tells hosts and instances
+/// apart, unless every host has it or the tags do so better; the port does not, since some spans of one instance have it
+/// and others have not.
+pub(super) fn resource(piece: &Piece) -> Vec<Attribute<'_>> {
+    let Endpoint { service, address, .. } = &piece.local;
+    let is_local = address.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    let host = if is_local { "" } else { &**address };
+    let named = (!service.is_empty()).then(|| attribute("service.name", service));
+    let mut attributes: Vec<Attribute<'_>> = named.into_iter().collect();
+    for (key, value) in piece.tags.iter().filter(|(key, _)| is_of_resource(key)) {
+        if !has(&attributes, key) {
+            attributes.push((key.into(), value.clone()));
+        }
+    }
+    for key in ["service.instance.id", "host.name"] {
+        if !host.is_empty() && !has(&attributes, key) {
+            attributes.push(attribute(key, host));
+        }
+    }
+    attributes
+}
+
+/// The attributes of a span: tags under their OpenTelemetry names, then all others but those of the resource, then the
+/// other side.
 pub(super) fn of(piece: &Piece) -> Vec<Attribute<'_>> {
     let mut attributes: Vec<Attribute<'_>> = Vec::with_capacity(piece.tags.len() + 4);
     let mut renamed = Vec::new();
@@ -55,7 +76,7 @@ pub(super) fn of(piece: &Piece) -> Vec<Attribute<'_>> {
             attributes.push(attribute(key, text));
         }
     }
-    let others = piece.tags.iter().filter(|(key, _)| !renamed.contains(&&**key));
+    let others = piece.tags.iter().filter(|(key, _)| !renamed.contains(&&**key) && !is_of_resource(key));
     attributes.extend(others.map(|(key, value)| (key.into(), value.clone())));
     peer(piece, &mut attributes);
     attributes

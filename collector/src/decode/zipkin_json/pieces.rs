@@ -17,11 +17,12 @@ impl Pieces {
     pub fn show(mut self, visitor: &mut impl SpanVisitor) -> Decoded {
         self.join();
         self.name_halves();
-        let mut shown: Option<Endpoint> = None;
-        for piece in self.list {
-            if shown.as_ref() != Some(&piece.local) {
-                visitor.resource(&piece.local.resource());
-                shown = Some(piece.local.clone());
+        let mut shown = None;
+        for piece in &self.list {
+            let resource = attributes::resource(piece);
+            if shown.as_ref() != Some(&resource) {
+                visitor.resource(&resource);
+                shown = Some(resource);
             }
             match piece.times() {
                 Some((start_ns, end_ns)) => piece.show(start_ns, end_ns, visitor),

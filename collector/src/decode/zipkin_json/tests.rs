@@ -160,6 +160,32 @@ fn the_local_endpoint_is_the_resource() {
 }
 
 #[test]
+fn tags_of_the_resource_are_told_of_the_service() {
+    let recording = decoded(
+        &json(
+            r#""id":"1","tags":{"service.version":"7","deployment.environment":"prod","service.peer.name":"pay",
+           "host.name":"box","service.name":"other"}"#,
+        )
+        .replace(r#"{"serviceName":"shop"}"#, r#"{"serviceName":"shop","ipv4":"10.0.0.7"}"#),
+    );
+    let told = |attributes: &[(String, Value<'static>)]| {
+        attributes.iter().map(|(key, value)| format!("{key}={}", value.to_text())).collect::<Vec<_>>()
+    };
+    let Shown::Resource(resource) = &recording.0[0] else { panic!("{recording:?}") };
+    assert_eq!(
+        told(resource),
+        [
+            "service.name=shop",
+            "service.version=7",
+            "deployment.environment=prod",
+            "host.name=box",
+            "service.instance.id=10.0.0.7"
+        ]
+    );
+    assert_eq!(told(&recording.spans().next().unwrap().attributes), ["service.peer.name=pay"]);
+}
+
+#[test]
 fn a_span_without_a_service_belongs_to_an_unknown_one() {
     let mut builder = BatchBuilder::default();
     let nameless = r#"{"traceId":"a","id":"1","timestamp":7,"localEndpoint":{"ipv4":"10.0.0.7"}}"#;
