@@ -1,7 +1,7 @@
 //! An interface that others rely on and that has no version.
 //!
-//! The signal is the name of operations: a version in the path (`/v1/`) or the package (`shop.v1.Cart`). Only where half
-//! of the services have one, or where the rule is configured, is its absence a fault.
+//! The signal is the name of operations: a version in the path (`/v1/`) or the package (`shop.v1.Cart`); and headers, where
+//! they are recorded. Only where half of the services have one, or where the rule is configured, is its absence a fault.
 
 use spanlint_graph::facts::Entry;
 use spanlint_graph::snapshot::Operation;
@@ -32,11 +32,12 @@ static META: RuleMeta = RuleMeta {
     summary: "A service that others rely on offers operations without a version.",
     looks_like: "A field of the answer was renamed, all tests were green, and the app in the store stopped working.",
     why: "Without a version an interface can only change for everybody at once, so it either never changes or breaks somebody.",
-    how: "A version is sought in the names of operations, in the path or the package. The pattern holds for services with \
+    how: "A version is sought in the names of operations, in the path or the package, and in recorded headers such as \
+          `api-version`. The pattern holds for services with \
           `min_operations` or more that clients call, or two or more services, and none of which has one; and only where \
           `min_share` of such services have versions. Setting a level for the rule makes it hold everywhere.",
     fix: "Put a version into the path or the package, and keep the old one until nobody uses it.",
-    limits: "A version in a header, a media type or a query is not seen. Interfaces with one consumer may change with it.",
+    limits: "A version in a media type, a query or a header that is not recorded is not seen. Interfaces with one consumer may change with it.",
     references: &[
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018 (API Versioning)",
         "Lauret: The Design of Web APIs (2019), chapter 9",
@@ -67,7 +68,7 @@ impl Rule for UnversionedApi {
             .map(|service| (service, offered(topology::operations_of(graph, service))))
             .filter(|(service, operations)| !operations.is_empty() && has_consumers(graph, options, *service))
             .collect();
-        let versioned = |operations: &[&Operation]| operations.iter().any(|operation| has_version(&operation.name));
+        let versioned = |operations: &[&Operation]| operations.iter().any(|operation| is_versioned(operation));
         let practising = offered.iter().filter(|(_, operations)| versioned(operations)).count();
         let share = practising as f64 / offered.len().max(1) as f64;
         let mut verdict = Verdict::default();
@@ -101,6 +102,11 @@ fn has_consumers(graph: &CallGraph, options: &Options<'_>, service: NodeIndex) -
     is_external || options.calls().callers(service).len() >= MIN_CONSUMERS
 }
 
+/// Whether its name has a version, or a header of most of its requests.
+fn is_versioned(operation: &Operation) -> bool {
+    operation.facts.versioned * 2 > operation.facts.requests || has_version(&operation.name)
+}
+
 /// Whether a word of the name is a version: `v1`, `v2beta1`, `2024-01-31`, `1.0`.
 fn has_version(name: &str) -> bool {
     let is_date = |word: &str| {
@@ -129,7 +135,7 @@ fn judge(
     case.finding(Draft {
         title: format!("{name} offers {count} without a version"),
         message: format!(
-            "None of the {count} of {name} has a version in its path or package, while {:.0} % of the services have.",
+            "None of the {count} of {name} has a version in its path, package or headers, while {:.0} % of the services have.",
             share * 100.0
         ),
         fix: format!(
@@ -179,6 +185,16 @@ mod tests {
     fn where_others_have_versions_none_is_a_note() {
         let traces = format!("{OLD}\n\nmobile GET /v1/a\n  cart GET /x");
         check(&traces, &["note heuristic: cart offers 3 operations without a version"]);
+    }
+
+    #[test]
+    fn a_header_may_tell_the_version() {
+        let told = |header: &str| {
+            let requests = ["x", "y", "z"].map(|name| format!("cart GET /{name} http.request.header.{header}=2"));
+            format!("web GET /v1/a\n\n{}", requests.join("\n\n"))
+        };
+        check(&told("api-version"), &[]);
+        check(&told("accept"), &["note heuristic: cart offers 3 operations without a version"]);
     }
 
     #[test]

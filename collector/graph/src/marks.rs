@@ -35,6 +35,8 @@ impl Marks {
     pub const PRIVATE_CLIENT: Self = Self(1 << 11);
     /// A host of a private network passed the request on for its client.
     pub const FORWARDED: Self = Self(1 << 12);
+    /// A header of the request tells which version of the interface is asked for.
+    pub const VERSIONED: Self = Self(1 << 13);
 
     /// Whether all flags of `other` are set.
     pub fn has(self, other: Self) -> bool {

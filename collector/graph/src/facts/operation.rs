@@ -86,6 +86,8 @@ pub struct OperationFacts {
     pub streams: u64,
     /// Requests that showed who was asking.
     pub identified: u64,
+    /// Requests with a header that told the version of the interface.
+    pub versioned: u64,
     /// How long requests took, in nanoseconds; streams are left out.
     pub latency: Histogram,
     /// By latency.
@@ -139,6 +141,7 @@ fold_fields!(OperationFacts {
     entries,
     streams,
     identified,
+    versioned,
     latency,
     exemplars,
     self_time,

@@ -18,9 +18,13 @@ const IDENTITY_HEADERS: [&str; 8] = [
     "x-forwarded-user",
 ];
 
+/// Request headers that tell which version of an interface is asked for.
+const VERSION_HEADERS: [&str; 5] = ["accept-version", "api-version", "x-api-version", "x-ms-version", "x-version"];
+
 /// What a span shows by having an attribute of this key that is not empty.
 pub(super) fn of_key(key: &str) -> Marks {
-    let is_header = |key: &str| IDENTITY_HEADERS.iter().any(|header| same_header(key, header));
+    let header = key.strip_prefix("http.request.header.");
+    let is_one_of = |headers: &[&str]| header.is_some_and(|key| headers.iter().any(|header| same_header(key, header)));
     let is_user = ["enduser.", "user."].iter().any(|prefix| {
         key.strip_prefix(prefix).is_some_and(|rest| {
             matches!(rest, "id" | "name" | "email" | "full_name" | "hash" | "role" | "roles" | "scope")
@@ -28,12 +32,13 @@ pub(super) fn of_key(key: &str) -> Marks {
     });
     let is_identity = is_user
         || matches!(key, "session.id" | "enduser.pseudo.id" | "tls.client.subject" | "tls.client.hash.sha256")
-        || key.strip_prefix("http.request.header.").is_some_and(is_header);
+        || is_one_of(&IDENTITY_HEADERS);
     let is_proxy = key == "upstream_cluster"
         || ["upstream_cluster.", "istio.", "linkerd.", "envoy."].iter().any(|prefix| key.starts_with(prefix));
     let mut marks = Marks::default();
     marks.set(Marks::IDENTITY, is_identity);
     marks.set(Marks::PROXY, is_proxy);
+    marks.set(Marks::VERSIONED, is_one_of(&VERSION_HEADERS));
     marks
 }
 

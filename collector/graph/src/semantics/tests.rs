@@ -66,6 +66,12 @@ fn identities_proxies_and_sampling_are_told() {
     check(&[("http.request.header.x_api_key", "[\"abcdef\"]")], Marks::IDENTITY, true);
     check(&[("http.request.header.authorization", "")], Marks::IDENTITY, false);
     check(&[("http.request.header.accept", "*/*"), ("user_agent.original", "curl")], Marks::IDENTITY, false);
+    check(&[("http.request.header.x_api_version", "[\"2\"]")], Marks::VERSIONED, true);
+    check(
+        &[("http.request.header.x-app-version", "7"), ("http.request.header.api-version", "")],
+        Marks::VERSIONED,
+        false,
+    );
     check(&[("component", "proxy")], Marks::PROXY, true);
     check(&[("upstream_cluster", "a"), ("node_id", "sidecar~10.0.0.1")], Marks::PROXY, true);
     check(&[("upstream_cluster", "a"), ("node_id", "router~10.0.0.1")], Marks::PROXY, false);

@@ -183,6 +183,7 @@ impl EnvironmentFacts {
             facts.outcomes[span.shape.outcome.index()] += 1;
             facts.entries[entry as usize] += 1;
             facts.identified += u64::from(span.marks.has(Marks::IDENTITY));
+            facts.versioned += u64::from(span.marks.has(Marks::VERSIONED));
             if span.marks.has(Marks::STREAM) {
                 facts.streams += 1;
             } else {
