@@ -26,17 +26,24 @@ static META: RuleMeta = RuleMeta {
                  average, alert or comparison can be made of them.",
     why: "A span's name is what requests are grouped by. Where every request has a name of its own there is nothing to group, \
           and stores that index names grow with every request.",
-    how: "Different names of a service's spans are counted. The pattern holds where there are more than `max_names` and more \
+    how: "Different names of a service's spans are counted. The pattern holds where there are `min_names` or more, and more \
           than `max_names` to a thousand spans.",
     fix: "Name spans by the route or the operation, `GET /orders/{id}`, and put the id into an attribute.",
     limits: "Above 256 different names the count is an estimate, with an error of about 6 %.",
     references: &["OpenTelemetry specification: Span, name", "Instrumentation score specification"],
     instrumentation_score: &["SPA-003"],
-    options: &[OptionMeta {
-        name: "max_names",
-        default: 200.0,
-        help: "Different names, in all and to a thousand spans, up to which names tell operations.",
-    }],
+    options: &[
+        OptionMeta {
+            name: "max_names",
+            default: 200.0,
+            help: "Different names to a thousand spans up to which names tell operations.",
+        },
+        OptionMeta {
+            name: "min_names",
+            default: 100.0,
+            help: "Different names that make the pattern: fewer may each be an operation that was rarely asked for.",
+        },
+    ],
     absorbs: &[],
 };
 
@@ -50,8 +57,7 @@ impl Rule for HighCardinalityName {
         for (index, node) in graph.indexed_nodes() {
             let Some(service) = &node.service else { continue };
             let names = service.facts.span_names.count();
-            let max = options.whole("max_names");
-            if names <= max || names * 1000 <= max * service.facts.spans {
+            if names < options.whole("min_names") || names * 1000 <= options.whole("max_names") * service.facts.spans {
                 continue;
             }
             verdict.take(judge(graph, options, index, service, names));
@@ -75,7 +81,7 @@ fn judge(
         message: format!("{} of {name} have {names} different names.", wording::count(spans, "span")),
         fix: format!("Let {name} name its spans by route or operation, and put what differs into attributes."),
         evidence: vec![
-            Evidence::of("names", names as f64, "names").against(options.number("max_names")),
+            Evidence::of("names", names as f64, "names").against(options.number("min_names")),
             Evidence::of("names_per_1000_spans", names as f64 * 1000.0 / spans.max(1) as f64, "names")
                 .against(options.number("max_names")),
         ],
@@ -97,10 +103,10 @@ mod tests {
     fn a_name_for_each_request_is_too_many() {
         check(
             "high-cardinality-name",
-            &requests(201, 1),
-            &["warning proven: the spans of cart have 201 different names"],
+            &requests(100, 1),
+            &["warning proven: the spans of cart have 100 different names"],
         );
-        check("high-cardinality-name", &requests(200, 1), &[]);
+        check("high-cardinality-name", &requests(99, 1), &[]);
     }
 
     #[test]
