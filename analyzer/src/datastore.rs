@@ -8,6 +8,7 @@ use spanlint_graph::{CallGraph, NodeIndex};
 
 use crate::context::Options;
 use crate::roles::Role;
+use crate::topology;
 
 /// Caches, queues and object stores: sharing them is what they are for, or a matter of its own.
 const EXEMPT_SYSTEMS: &[&str] = &[
@@ -145,13 +146,14 @@ fn is_read_model(table: &str) -> bool {
     READ_MODEL_AFFIXES.contains(&first) || READ_MODEL_AFFIXES.contains(&last) || table.ends_with("_read_model")
 }
 
-/// How many deployables these services are: services with a process in common are one.
+/// How many deployables these services are: services with a process in common are one, and those that nobody named may be.
 pub(crate) fn deployables(graph: &CallGraph, services: impl IntoIterator<Item = NodeIndex>) -> usize {
     let mut deployable_of: BTreeMap<&str, NodeIndex> = BTreeMap::new();
     let mut deployables = BTreeSet::new();
     for service in services {
         let instances = graph.node(service).service.iter().flat_map(|service| &service.instances);
-        let processes: Vec<_> = instances.map(|(id, _)| id.as_str()).filter(|id| is_process(id)).collect();
+        let processes = instances.map(|(id, _)| id.as_str()).filter(|id| is_process(id));
+        let processes: Vec<_> = processes.chain(topology::placeholder(graph, service)).collect();
         let known = processes.iter().find_map(|id| deployable_of.get(id)).copied();
         let deployable = known.unwrap_or(service);
         deployable_of.extend(processes.into_iter().map(|id| (id, deployable)));

@@ -152,6 +152,24 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_that_nobody_named_is_one_in_all_of_its_processes() {
+        let traces = "10 traces\nunknown_service@a GET /\n  cart GET /cart\n\n\
+                      10 traces\nunknown_service@b GET /\n  stock GET /stock\n    unknown_service@c GET /inner";
+        let roles = analysis(traces, "").background.roles;
+        let gateways: Vec<_> = roles.iter().map(|assigned| assigned.service.as_str()).collect();
+        assert_eq!(gateways, ["unknown_service (a)", "unknown_service (b)"]);
+    }
+
+    #[test]
+    fn calls_that_lost_their_trace_come_from_no_client() {
+        let traces = "20 traces\nfront GET /\n  cart GET /cart\n  host stock GET /stock\n\n\
+                      20 traces\nstock GET /stock";
+        let roles = analysis(traces, "").background.roles;
+        let gateways: Vec<_> = roles.iter().map(|assigned| assigned.service.as_str()).collect();
+        assert_eq!(gateways, ["front"]);
+    }
+
+    #[test]
     fn what_is_declared_adds_to_what_the_graph_shows() {
         check("", &["front: gateway"]);
         check("[roles]\nbff = \"front\"", &["front: bff", "front: gateway"]);

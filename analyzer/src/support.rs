@@ -11,6 +11,7 @@ use spanlint_graph::{CallGraph, NodeIndex};
 use crate::config::{Mode, SupportConfig};
 use crate::context::Options;
 use crate::finding::{Confidence, Support};
+use crate::topology;
 use crate::wording::count;
 
 /// The share of a service's spans without their parent above which what is said of it is less sure.
@@ -107,8 +108,9 @@ impl<'a> Required<'a> {
 
     /// For a rule about the whole system.
     pub fn system(self, graph: &CallGraph) -> Result<(), String> {
-        let (seen, needed) =
-            (graph.nodes.iter().filter(|node| node.service.is_some()).count(), self.config.min_services);
+        let services = graph.indexed_nodes().filter(|(_, node)| node.service.is_some());
+        let seen = topology::count_services(graph, services.map(|(index, _)| index));
+        let needed = self.config.min_services;
         if (seen as u64) < needed {
             return Err(format!("{} seen, {needed} needed", count(seen as u64, "service")));
         }

@@ -34,15 +34,18 @@ pub(crate) fn calls_external(graph: &CallGraph, edge: &Edge) -> bool {
 pub(crate) struct Calls {
     callers: Vec<Vec<NodeIndex>>,
     callees: Vec<Vec<NodeIndex>>,
+    /// Calls without a span of the callee.
+    untraced: Vec<u64>,
 }
 
 impl Calls {
     /// Those of `graph`.
     pub(crate) fn of(graph: &CallGraph) -> Self {
         let none = vec![Vec::new(); graph.nodes.len()];
-        let mut calls = Self { callers: none.clone(), callees: none };
+        let mut calls = Self { callers: none.clone(), callees: none, untraced: vec![0; graph.nodes.len()] };
         // Edges are sorted by their ends, so that those of one pair follow one another.
         for edge in graph.edges.iter().filter(|edge| is_synchronous_call(graph, edge)) {
+            calls.untraced[edge.to.0 as usize] += edge.facts.calls.saturating_sub(edge.facts.traced_calls);
             let callees = &mut calls.callees[edge.from.0 as usize];
             if callees.last() != Some(&edge.to) {
                 callees.push(edge.to);
@@ -60,6 +63,11 @@ impl Calls {
     /// The services that it calls, sorted.
     pub(crate) fn callees(&self, service: NodeIndex) -> &[NodeIndex] {
         &self.callees[service.0 as usize]
+    }
+
+    /// Whether so many calls of a service lack its own span that `entries` requests without a caller may be those calls.
+    pub(crate) fn lose_context(&self, service: NodeIndex, entries: u64) -> bool {
+        self.untraced[service.0 as usize] * 2 >= entries
     }
 
     /// Every (caller, callee), sorted.
@@ -101,6 +109,29 @@ pub(crate) fn services(graph: &CallGraph) -> impl Iterator<Item = NodeIndex> {
     graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Service).map(|(index, _)| index)
 }
 
+/// What the specification has SDKs write where nobody named the service.
+const PLACEHOLDER: &str = "unknown_service";
+
+/// What stands in for the name of a service that nobody named. Its processes are a node each, and those with one
+/// placeholder may be one service or several.
+pub(crate) fn placeholder(graph: &CallGraph, node: NodeIndex) -> Option<&str> {
+    let name = graph.node(node).service.as_ref()?.name.as_str();
+    let is_unnamed = name.is_empty() || name.starts_with(PLACEHOLDER);
+    is_unnamed.then(|| name.split(' ').next().unwrap_or_default())
+}
+
+/// How many services these are at least: nodes with one placeholder may be one.
+pub(crate) fn count_services(graph: &CallGraph, nodes: impl IntoIterator<Item = NodeIndex>) -> usize {
+    let (mut named, mut placeholders) = (BTreeSet::new(), BTreeSet::new());
+    for node in nodes {
+        match placeholder(graph, node) {
+            Some(placeholder) => _ = placeholders.insert(placeholder),
+            None => _ = named.insert(node),
+        }
+    }
+    named.len() + placeholders.len()
+}
+
 /// The edges from one node to another, of any protocol.
 pub(crate) fn edges_between(graph: &CallGraph, from: NodeIndex, to: NodeIndex) -> &[Edge] {
     let first = graph.edges.partition_point(|edge| (edge.from, edge.to) < (from, to));
@@ -138,18 +169,18 @@ pub(crate) fn edges_above<'a>(
     above
 }
 
-/// Which nodes a way leads to from `source`, over any number of `edges`; by index.
+/// Which nodes a way leads to from `sources`, over any number of `edges`; by index.
 pub(crate) fn reached<'a>(
     graph: &CallGraph,
     edges: impl IntoIterator<Item = &'a Edge>,
-    source: NodeIndex,
+    sources: Vec<NodeIndex>,
 ) -> Vec<bool> {
     let mut callees = vec![Vec::new(); graph.nodes.len()];
     for edge in edges {
         callees[edge.from.0 as usize].push(edge.to);
     }
     let mut reached = vec![false; graph.nodes.len()];
-    let mut open = vec![source];
+    let mut open = sources;
     while let Some(node) = open.pop() {
         if !std::mem::replace(&mut reached[node.0 as usize], true) {
             open.extend(&callees[node.0 as usize]);
@@ -164,13 +195,6 @@ pub(crate) fn edge(graph: &CallGraph, from: NodeIndex, to: NodeIndex, kind: Edge
     let first = graph.edges.partition_point(|edge| key(edge) < (from, to, kind));
     let mut same = graph.edges[first..].iter().take_while(|edge| key(edge) == (from, to, kind));
     same.find(|edge| !edge.is_derived)
-}
-
-/// Whether so many calls of a service lack its own span that `entries` requests without a caller may be those calls.
-pub(crate) fn loses_context(graph: &CallGraph, service: NodeIndex, entries: u64) -> bool {
-    let inner = graph.edges.iter().filter(|edge| edge.to == service && is_synchronous_call(graph, edge));
-    let untraced: u64 = inner.map(|edge| edge.facts.calls.saturating_sub(edge.facts.traced_calls)).sum();
-    untraced * 2 >= entries
 }
 
 /// What the operations of a service call.

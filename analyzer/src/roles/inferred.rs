@@ -5,6 +5,8 @@
 //! names and what they are asked for must say the same. A back end for a front end gathers for clients, a broker passes on
 //! without keeping, and both must be called so.
 
+use std::collections::BTreeMap;
+
 use spanlint_graph::facts::Entry;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
@@ -113,7 +115,7 @@ const BFFS: [&str; 2] = ["bff", "bffs"];
 /// Every role that the graph shows, with the reason.
 pub(super) fn roles(graph: &CallGraph, calls: &Calls) -> Vec<(NodeIndex, Role, String)> {
     let mut roles = Vec::new();
-    roles.extend(gateway(graph));
+    roles.extend(gateways(graph, calls));
     let neighbours = Neighbours::of(graph);
     for service in topology::services(graph) {
         let found = [
@@ -211,26 +213,44 @@ fn bff(graph: &CallGraph, neighbours: &Neighbours, service: NodeIndex) -> Option
     })
 }
 
+/// A service that clients ask, with all of its processes where nobody named it.
+#[derive(Default)]
+struct Front {
+    requests: u64,
+    nodes: Vec<NodeIndex>,
+}
+
 /// The service that takes [`GATEWAY_MIN_CLIENT_SHARE`] of all client requests and reaches [`GATEWAY_MIN_REACH`] of the
-/// other services. Messages count as a way.
-fn gateway(graph: &CallGraph) -> Option<(NodeIndex, Role, String)> {
-    let mut client_requests = vec![0; graph.nodes.len()];
-    for operation in &graph.operations {
-        client_requests[operation.node.0 as usize] += operation.facts.entries[Entry::Client as usize];
+/// other services. Messages count as a way. Where nobody named it, it is as many nodes as it has processes.
+fn gateways(graph: &CallGraph, calls: &Calls) -> Vec<(NodeIndex, Role, String)> {
+    let mut fronts: BTreeMap<(Option<&str>, Option<NodeIndex>), Front> = BTreeMap::new();
+    for service in topology::services(graph) {
+        let (_, asked) = requests(graph, service, Entry::Client);
+        // What lost its trace on the way looks as if it came from outside.
+        if asked > 0 && !calls.lose_context(service, asked) {
+            let placeholder = topology::placeholder(graph, service);
+            let front = fronts.entry((placeholder, placeholder.is_none().then_some(service))).or_default();
+            front.requests += asked;
+            front.nodes.push(service);
+        }
     }
-    let all: u64 = client_requests.iter().sum();
-    let (front, &most) = client_requests.iter().enumerate().max_by_key(|(_, requests)| **requests)?;
-    if all == 0 || (most as f64) < all as f64 * GATEWAY_MIN_CLIENT_SHARE {
-        return None;
+    let all: u64 = fronts.values().map(|front| front.requests).sum();
+    let Some(Front { requests: most, nodes: front }) = fronts.into_values().max_by_key(|front| front.requests) else {
+        return Vec::new();
+    };
+    if (most as f64) < all as f64 * GATEWAY_MIN_CLIENT_SHARE {
+        return Vec::new();
     }
-    let front = NodeIndex(front as u32);
     let edges = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
-    let is_reached = topology::reached(graph, edges, front);
-    let others: Vec<_> = topology::services(graph).filter(|index| *index != front).collect();
+    let is_reached = topology::reached(graph, edges, front.clone());
+    let others: Vec<_> = topology::services(graph).filter(|index| front.binary_search(index).is_err()).collect();
     let reached = others.iter().filter(|index| is_reached[index.0 as usize]).count();
+    if reached == 0 || (reached as f64) < others.len() as f64 * GATEWAY_MIN_REACH {
+        return Vec::new();
+    }
     let (share, others) = (most as f64 * 100.0 / all as f64, others.len());
     let reason = format!("takes {share:.0} % of the client requests and leads to {reached} of {others} other services");
-    (reached > 0 && reached as f64 >= others as f64 * GATEWAY_MIN_REACH).then_some((front, Role::Gateway, reason))
+    front.into_iter().map(|service| (service, Role::Gateway, reason.clone())).collect()
 }
 
 /// All requests of a service, and those that entered in this way.

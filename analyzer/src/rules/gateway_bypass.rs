@@ -66,7 +66,7 @@ impl Rule for GatewayBypass {
         let mut is_behind = vec![None; graph.nodes.len()];
         for &gateway in &gateways {
             let edges = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
-            let reached = topology::reached(graph, edges, gateway);
+            let reached = topology::reached(graph, edges, vec![gateway]);
             for (behind, _) in
                 is_behind.iter_mut().zip(reached).filter(|(behind, reached)| behind.is_none() && *reached)
             {
@@ -98,7 +98,7 @@ fn judge(
         return None;
     }
     let case = Case::new(graph, options, [service]);
-    if topology::loses_context(graph, service, past) {
+    if options.calls().lose_context(service, past) {
         return Some(
             Err(case.undecided("its callers lose the trace context, so inner calls may look like outer ones")),
         );

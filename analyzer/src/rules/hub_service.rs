@@ -92,6 +92,8 @@ struct Neighbourhood {
     service: NodeIndex,
     callers: Vec<NodeIndex>,
     callees: Vec<NodeIndex>,
+    /// Callers and callees as services: several processes without a name may be one.
+    sizes: [usize; 2],
 }
 
 impl Neighbourhood {
@@ -99,16 +101,21 @@ impl Neighbourhood {
         let is_gateway = |&&index: &&NodeIndex| options.roles().has_any(graph, index, &[Role::Gateway]);
         let counted = |nodes: &[NodeIndex]| nodes.iter().filter(|node| !is_gateway(node)).copied().collect();
         let calls = options.calls();
-        Self { service, callers: counted(calls.callers(service)), callees: counted(calls.callees(service)) }
+        Self::between(graph, counted(calls.callers(service)), service, counted(calls.callees(service)))
+    }
+
+    fn between(graph: &CallGraph, callers: Vec<NodeIndex>, service: NodeIndex, callees: Vec<NodeIndex>) -> Self {
+        let sizes = [&callers, &callees].map(|nodes| topology::count_services(graph, nodes.iter().copied()));
+        Self { service, callers, callees, sizes }
     }
 
     fn size(&self) -> usize {
-        self.callers.len() + self.callees.len()
+        self.sizes.iter().sum()
     }
 
     fn is_hub(&self, options: &Options<'_>) -> bool {
         self.size() as u64 >= options.whole("min_neighbours")
-            || (self.callers.len() * self.callees.len()) as u64 >= options.whole("min_product")
+            || self.sizes.iter().product::<usize>() as u64 >= options.whole("min_product")
     }
 
     /// Whether it lies above the percentile of the others and is among the largest. `sizes` is sorted and has its own.
@@ -132,7 +139,7 @@ impl Neighbourhood {
         };
         let callers = self.callers.iter().copied().filter(|&caller| is_supported(caller, self.service)).collect();
         let callees = self.callees.iter().copied().filter(|&callee| is_supported(self.service, callee)).collect();
-        Self { service: self.service, callers, callees }
+        Self::between(graph, callers, self.service, callees)
     }
 
     fn judge(&self, graph: &CallGraph, options: &Options<'_>) -> Result<Finding, Undecided> {
@@ -156,7 +163,7 @@ impl Neighbourhood {
         let pairs: Vec<_> = incoming.chain(supported.callees.iter().map(|&callee| (self.service, callee))).collect();
         let edges = || pairs.iter().filter_map(|&(from, to)| topology::edges_between(graph, from, to).first());
         let used = edges().filter(|edge| edge.from == self.service).map(|edge| edge.facts.requests).max();
-        let (callers, callees) = (supported.callers.len(), supported.callees.len());
+        let [callers, callees] = supported.sizes;
         case.finding(Draft {
             title: format!(
                 "{} stands between {} and {}",
@@ -228,6 +235,14 @@ mod tests {
     #[test]
     fn two_callers_and_three_callees_are_none() {
         check(&system("    c GET /c\n    d GET /d\n    e GET /e"), &[]);
+    }
+
+    #[test]
+    fn processes_that_nobody_named_may_be_one_neighbour() {
+        let unnamed = ["c", "d", "e", "f"].iter().fold(system(HUB), |text, name| {
+            text.replace(&format!("{name} GET /{name}"), &format!("unknown_service@{name} GET /c"))
+        });
+        check(&unnamed, &[]);
     }
 
     #[test]

@@ -76,12 +76,13 @@ impl Rule for MissingGateway {
         if topology::services(graph).any(faces) {
             return verdict;
         }
-        let entries = entries(graph);
+        let entries = entries(graph, options);
         let all: u64 = entries.iter().map(|entry| entry.requests).sum();
         let most = entries.iter().map(|entry| entry.requests).max().unwrap_or_default();
         let is_fronted = most as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE;
         let is_fronted = is_fronted || is_one_name_asked(&entries, all);
-        if !is_fronted && entries.len() as u64 >= options.whole("min_services") {
+        let services = topology::count_services(graph, entries.iter().map(|entry| entry.service));
+        if !is_fronted && services as u64 >= options.whole("min_services") {
             verdict.take(judge(graph, options, &entries, (most, all)));
         }
         verdict
@@ -97,7 +98,7 @@ struct ClientEntry<'a> {
 
 /// Services that clients call; functions are called by their platform. Where client addresses tell that some requests are
 /// public, the others are not from outside.
-fn entries(graph: &CallGraph) -> Vec<ClientEntry<'_>> {
+fn entries<'a>(graph: &'a CallGraph, options: &Options<'_>) -> Vec<ClientEntry<'a>> {
     let is_client = |node| graph.node(node).kind == NodeKind::Client;
     let is_function = |node| graph.node(node).service.as_ref().is_some_and(|service| service.facts.function_spans > 0);
     let public = |node| graph.node(node).service.as_ref().map_or(0, |service| service.facts.public_requests);
@@ -107,7 +108,7 @@ fn entries(graph: &CallGraph) -> Vec<ClientEntry<'_>> {
         let requests = client_requests(graph, edge.to);
         let is_outside = !tells_public || public(edge.to) > 0;
         let is_entry =
-            requests > 0 && is_outside && !is_function(edge.to) && !topology::loses_context(graph, edge.to, requests);
+            requests > 0 && is_outside && !is_function(edge.to) && !options.calls().lose_context(edge.to, requests);
         is_entry.then_some(ClientEntry { service: edge.to, requests, edge })
     });
     let mut entries: Vec<_> = entries.collect();
@@ -161,8 +162,9 @@ fn judge(
     let supported: Vec<_> = entries.iter().filter(is_supported).collect();
     let case = Case::new(graph, options, entries.iter().map(|entry| entry.service));
     let needed = options.whole("min_services");
-    if (supported.len() as u64) < needed {
-        let seen = wording::count(supported.len() as u64, "service");
+    let services = topology::count_services(graph, supported.iter().map(|entry| entry.service)) as u64;
+    if services < needed {
+        let seen = wording::count(services, "service");
         return Err(case.undecided(format!("{seen} with enough requests from outside, {needed} needed")));
     }
     options.required().requests(all).map_err(|missing| case.undecided(missing))?;
@@ -213,6 +215,14 @@ mod tests {
     #[test]
     fn three_services_that_face_the_outside_fire() {
         check(SPREAD, &["warning heuristic: a, b and c are called from outside, and none is the gateway"]);
+    }
+
+    #[test]
+    fn processes_that_nobody_named_may_be_one_front() {
+        let unnamed = ["a", "b", "c"].iter().fold(SPREAD.to_owned(), |text, name| {
+            text.replace(&format!("{name} GET /\n"), &format!("unknown_service@{name} GET /\n"))
+        });
+        check(&format!("{unnamed}\n\n5 traces\nd GET /\n  g GET /\n  h GET /\n  i GET /\n"), &[]);
     }
 
     #[test]

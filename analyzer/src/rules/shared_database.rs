@@ -525,6 +525,17 @@ mod tests {
     }
 
     #[test]
+    fn processes_that_nobody_named_may_be_one_deployable() {
+        let sql = "postgresql db:5432 shop INSERT orders";
+        let unnamed = [("unknown_service@a", sql), ("unknown_service@b", sql)];
+        check(&uses(&unnamed), &[]);
+        check(
+            &uses(&[unnamed[0], ("report", sql)]),
+            &["error proven: report and unknown_service (a) share the table orders of shop"],
+        );
+    }
+
+    #[test]
     fn two_names_in_one_process_are_one_deployable() {
         check(
             &uses(&[

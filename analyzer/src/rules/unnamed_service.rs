@@ -12,9 +12,6 @@ use crate::rule::{Category, Rule, RuleMeta, Status};
 use crate::topology;
 use crate::wording;
 
-/// What the specification has SDKs write where nobody named the service.
-const PLACEHOLDER: &str = "unknown_service";
-
 /// The rule.
 pub(super) struct UnnamedService;
 
@@ -47,8 +44,7 @@ impl Rule for UnnamedService {
     }
 
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
-        let name = |index: NodeIndex| graph.node(index).service.as_ref().map_or("", |service| service.name.as_str());
-        let is_unnamed = |index: &NodeIndex| name(*index).is_empty() || name(*index).starts_with(PLACEHOLDER);
+        let is_unnamed = |index: &NodeIndex| topology::placeholder(graph, *index).is_some();
         let unnamed: Vec<_> = topology::services(graph).filter(is_unnamed).collect();
         let mut verdict = Verdict::default();
         if unnamed.is_empty() {
