@@ -17,6 +17,10 @@ use crate::wording::count;
 /// The share of a service's spans without their parent above which what is said of it is less sure.
 pub const MAX_ORPHAN_SHARE: f64 = 0.05;
 
+/// Why a share of failures says nothing where sampling is biased.
+pub(crate) const FAILURES_LOOK_FREQUENT: &str =
+    "traces were kept by how they ended, which makes failures look more frequent than they are";
+
 /// How much shorter than asked for a window of live traffic may be: it slides by this much, in nanoseconds.
 const WINDOW_STEP_NS: u64 = 10_000_000_000;
 

@@ -13,6 +13,7 @@ use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::support::FAILURES_LOOK_FREQUENT;
 use crate::wording;
 
 /// The rule.
@@ -109,9 +110,9 @@ impl<'a> Cascade<'a> {
         let other_failures = operation.failures().saturating_sub(entry_failed);
         let other_share = if others == 0 { 0.0 } else { other_failures as f64 / others as f64 };
         let is_far = path.nodes.len() as u64 > options.whole("min_hops") || is_optional(graph, &path.nodes, options);
-        let holds = is_far
-            && entry_failed as f64 >= failed as f64 * options.number("min_failed_share")
-            && other_share <= options.number("max_other_share");
+        // Where traces without a failure were left out, failures of others look more frequent than they are.
+        let is_cause = other_share <= options.number("max_other_share") || options.coverage().sampling.is_biased();
+        let holds = is_far && is_cause && entry_failed as f64 >= failed as f64 * options.number("min_failed_share");
         holds.then_some(Self { entry, path, failed, entry_failed, other_share })
     }
 
@@ -120,6 +121,9 @@ impl<'a> Cascade<'a> {
         let needed = options.whole("min_failures");
         if self.failed < needed {
             return Err(case.undecided(format!("{} seen, {needed} needed", wording::count(self.failed, "failure"))));
+        }
+        if self.other_share > options.number("max_other_share") {
+            return Err(case.undecided(FAILURES_LOOK_FREQUENT));
         }
         let entry = graph.operation(self.entry);
         // How often the service fails at all is another matter; what counts is what its failures do.
@@ -173,6 +177,10 @@ mod tests {
 
     /// A hundred requests through web, cart and rates, of which rates failed some and web some of these and some others.
     fn check(failed: u64, entry_failed: u64, others: u64, expected: &[&str]) {
+        check_with((failed, entry_failed, others), "", expected);
+    }
+
+    fn check_with((failed, entry_failed, others): (u64, u64, u64), config: &str, expected: &[&str]) {
         let mut graph = graph("100 traces\nweb GET /\n  cart GET /cart\n    rates GET /rates");
         let node = |name: &str| graph.indexed_nodes().find(|(_, node)| node.name == name).unwrap().0;
         let nodes = ["rates", "cart", "web"].map(node).to_vec();
@@ -181,7 +189,7 @@ mod tests {
         let mut facts = spanlint_graph::facts::FailureFacts { failed, entry_failed, ..Default::default() };
         facts.exemplars.offer(1, spanlint_graph::TraceId(1));
         graph.failures.push(FailurePath { entry: OperationIndex(entry as u32), nodes, facts });
-        check_graph("cascading-failure", &graph, "", expected);
+        check_graph("cascading-failure", &graph, config, expected);
     }
 
     #[test]
@@ -195,6 +203,8 @@ mod tests {
     fn an_entry_that_fails_anyway_is_another_cause() {
         check(10, 10, 9, &[FINDING]);
         check(10, 10, 10, &[]);
+        let kept = "(cart rates web: traces were kept by how they ended, which makes failures look more frequent than they are)";
+        check_with((10, 10, 10), "[sampling]\nkind = \"tail\"", &[kept]);
     }
 
     #[test]

@@ -5,10 +5,10 @@
 
 use std::ops::RangeInclusive;
 
-use spanlint_graph::CallGraph;
 use spanlint_graph::facts::SliceFacts;
 use spanlint_graph::facts::latest::SLICE_NS;
 use spanlint_graph::snapshot::Edge;
+use spanlint_graph::{CallGraph, Fold};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
@@ -16,6 +16,9 @@ use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, 
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
 use crate::support::wilson_lower_bound;
 use crate::{topology, wording};
+
+/// How many times as large a share of calls fails in an outage as at other times, at least.
+const MIN_RISE: f64 = 2.0;
 
 /// The rule.
 pub(super) struct MissingCircuitBreaker;
@@ -32,7 +35,7 @@ static META: RuleMeta = RuleMeta {
                  recommendations, for as long as the outage lasts.",
     why: "Each call to a callee that is down costs the caller's user the full wait, and the callee a chance to recover.",
     how: "Calls are counted in slices of ten seconds. The pattern holds where for `min_outage_s` at least `min_failed_percent` \
-          of the calls of every slice fail, `min_calls` in all and so many of these that it is no chance, while the caller \
+          of the calls of every slice fail, `min_calls` in all and so many of these that it is no chance, at least twice the share of other times, while the caller \
           keeps `min_rate_percent` of its rate before and a failed call takes `min_price_percent` or more of the time of a \
           usual one. A caller that fails for as long as its callee is down is part of the same.",
     fix: "Put a circuit breaker before the call: after a few failures it answers at once, and lets one call through now and \
@@ -94,7 +97,7 @@ struct Outage {
 }
 
 impl Outage {
-    /// The longest outage, where the caller does not care.
+    /// The outage with the most failures, where the caller does not care.
     fn of(edge: &Edge, options: &Options<'_>) -> Option<Self> {
         // Where calls are few, slices without any lie between those of an outage.
         let slices: Vec<(u64, &SliceFacts)> = edge.facts.slices.iter().filter(|(_, facts)| facts.calls > 0).collect();
@@ -103,35 +106,34 @@ impl Outage {
         };
         let length = |run: &[(u64, &SliceFacts)]| run[run.len() - 1].0 - run[0].0 + 1;
         let runs = slices.chunk_by(|left, right| fails(left.1) == fails(right.1));
-        let longest = runs.filter(|run| fails(run[0].1)).max_by_key(|run| length(run))?;
         let needed = (options.number("min_outage_s") * 1e9 / SLICE_NS as f64).ceil() as u64;
-        if length(longest) < needed {
-            return None;
-        }
+        let outages = runs.filter(|run| fails(run[0].1) && length(run) >= needed);
+        let worst = outages.max_by_key(|run| run.iter().map(|slice| slice.1.failures).sum::<u64>())?;
+        let range = worst[0].0..=worst[worst.len() - 1].0;
         let (mut during, mut usual) = (SliceFacts::default(), SliceFacts::default());
-        let mut failing_slices = 0;
+        let (mut failing, mut failing_slices) = (SliceFacts::default(), 0);
         for (slice, facts) in &slices {
-            use spanlint_graph::Fold;
-            if (longest[0].0..=longest[longest.len() - 1].0).contains(slice) {
+            if range.contains(slice) {
                 during.fold(facts);
             } else if fails(facts) {
+                failing.fold(facts);
                 failing_slices += 1;
             } else {
                 usual.fold(facts);
             }
         }
-        let usual_slices = length(&slices) - length(longest) - failing_slices;
+        let usual_slices = length(&slices) - length(worst) - failing_slices;
         // Without a usual rate and price nothing can be kept, and how long a stream lasts is no price.
         if usual_slices == 0 || usual.busy_ns == 0 {
             return None;
         }
         let usual_rate = usual.calls as f64 / usual_slices as f64;
-        let rate = during.calls as f64 / length(longest) as f64;
+        let rate = during.calls as f64 / length(worst) as f64;
         let time = |ns: u64, calls: u64| ns as f64 / calls.max(1) as f64;
         let succeeded = usual.calls - usual.failures;
         let usual_ns = time(usual.busy_ns - usual.failed_ns.min(usual.busy_ns), succeeded);
         let outage = Self {
-            slices: longest[0].0..=longest[longest.len() - 1].0,
+            slices: range,
             rate_percent: if usual_rate > 0.0 { rate * 100.0 / usual_rate } else { 100.0 },
             price_percent: if usual_ns > 0.0 {
                 time(during.failed_ns, during.failures) * 100.0 / usual_ns
@@ -140,7 +142,11 @@ impl Outage {
             },
             during,
         };
-        let is_careless = outage.rate_percent >= options.number("min_rate_percent")
+        // Where many calls always fail, some time or other most do.
+        failing.fold(&usual);
+        let is_unusual = share(&outage.during) >= share(&failing) * MIN_RISE;
+        let is_careless = is_unusual
+            && outage.rate_percent >= options.number("min_rate_percent")
             && outage.price_percent >= options.number("min_price_percent");
         let is_pattern = is_careless && (outage.is_sure(options) || outage.during.calls >= options.whole("min_calls"));
         is_pattern.then_some(outage)
@@ -214,6 +220,11 @@ impl Outage {
             ..case.draft()
         })
     }
+}
+
+/// Which share of the calls failed.
+fn share(facts: &SliceFacts) -> f64 {
+    facts.failures as f64 / facts.calls.max(1) as f64
 }
 
 #[cfg(test)]
@@ -302,6 +313,12 @@ mod tests {
                 .concat(),
             &[FINDING],
         );
+    }
+
+    #[test]
+    fn what_fails_half_of_the_time_is_not_down_at_one() {
+        let slices = [(10, 6, 30), (10, 3, 30), (10, 6, 30), (10, 3, 30), (10, 3, 30)];
+        check(&[&slices[..], &[(10, 8, 30); 6]].concat(), &[]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
-use crate::support::Doubt;
+use crate::support::FAILURES_LOOK_FREQUENT;
 use crate::{topology, wording};
 
 /// The rule.
@@ -115,7 +115,7 @@ impl<'a> Storm<'a> {
             return Err(format!("{} seen, {needed} needed", wording::count(facts.calls, "call")));
         }
         if options.coverage().sampling.is_biased() {
-            return Err(format!("{}, which makes failures look frequent", Doubt::Sampling.as_str()));
+            return Err(FAILURES_LOOK_FREQUENT.to_owned());
         }
         options.required().sighting(affected, requests)
     }
@@ -230,7 +230,8 @@ mod tests {
     #[test]
     fn a_share_of_traces_that_were_kept_for_their_failures_is_undecided() {
         let traces = "5 traces\ncart GET /cart\n  retry stock GET /s\n\n40 traces\ncart GET /cart\n  stock GET /s";
-        let reason = "(cart stock: traces were kept by how they ended or how long they took, which makes failures look frequent)";
+        let reason =
+            "(cart stock: traces were kept by how they ended, which makes failures look more frequent than they are)";
         check_with("retry-storm", traces, "[sampling]\nkind = \"tail\"", &[reason]);
     }
 

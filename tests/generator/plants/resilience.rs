@@ -17,11 +17,26 @@ fn calling(land: &mut Land, requests: u64, change: fn(&mut Call)) -> [usize; 3] 
 }
 
 pub(super) fn retries(land: &mut Land) -> Planted {
+    if land.random.chance(0.4) {
+        return layered_retries(land);
+    }
     let [from, to, _] = calling(land, 70, |call| {
         call.failing = 0.3;
         call.retries = 3;
     });
     Planted::of(land, &[from, to])
+}
+
+/// Whoever calls the caller asks again, too, which is not another fault.
+fn layered_retries(land: &mut Land) -> Planted {
+    let [top, from, to] = land.services();
+    let called = land.operation(to, Vec::new());
+    let call = Call { failing: 0.45, retries: 1, degrades: false, ..land.plain_call(called) };
+    let middle = land.operation(from, vec![Step::Call(call)]);
+    let call = Call { retries: 2, ..land.plain_call(middle) };
+    let operation = land.operation(top, vec![Step::Call(call)]);
+    land.front_times(operation, 70);
+    Planted::of(land, &[from, to]).beside(land, &[top])
 }
 
 pub(super) const LIKE_RETRIES: &[(&str, Plan)] = &[
@@ -64,7 +79,7 @@ pub(super) const LIKE_ABANDONED: &[(&str, Plan)] = &[
 ];
 
 pub(super) fn no_timeout(land: &mut Land) -> Planted {
-    let [from, to, _] = calling(land, 1_150, |call| call.stalls = (0.006, 34_000));
+    let [from, to, _] = calling(land, 1_150, |call| call.stalls = (0.025, 34_000));
     let gateway = land.system.gateway;
     Planted::of(land, &[from, to]).beside(land, &[gateway]).may(&["missing-timeout"])
 }
@@ -104,8 +119,25 @@ fn out(land: &mut Land, breaker: u64) -> [usize; 2] {
 }
 
 pub(super) fn no_breaker(land: &mut Land) -> Planted {
+    if land.random.chance(0.4) {
+        return no_breaker_in_between(land);
+    }
     let services = out(land, 1);
     Planted::of(land, &services)
+}
+
+/// The caller is down for as long as its callee is, which is not another fault.
+fn no_breaker_in_between(land: &mut Land) -> Planted {
+    let [top, from, to] = land.services();
+    let called = land.operation(to, Vec::new());
+    land.system.operations[called].outage = Some((3 * MINUTE, 5 * MINUTE + 10 * S));
+    land.system.operations[called].work_us = (40_000, 60_000);
+    let call = Call { degrades: false, ..land.plain_call(called) };
+    let middle = land.operation(from, vec![Step::Call(call)]);
+    let call = land.call(middle);
+    let operation = land.operation(top, vec![call]);
+    land.front_times(operation, 260);
+    Planted::of(land, &[from, to]).beside(land, &[top])
 }
 
 pub(super) const LIKE_NO_BREAKER: &[(&str, Plan)] = &[("a breaker that opens", |land| {

@@ -96,6 +96,14 @@ pub(super) const LIKE_BROKEN: &[(&str, Plan)] = &[("a few lost parents", |land| 
 
 pub(super) fn unpropagated(land: &mut Land) -> Planted {
     let services = edge(land, |call| call.loses_context = true);
+    if land.random.chance(0.4) {
+        // Most of the calls keep it: one of several clients in the code does not hand it on.
+        for _ in 0..3 {
+            let called = land.operation(services[1], Vec::new());
+            let call = land.call(called);
+            serve(land, services[0], vec![call]);
+        }
+    }
     Planted::of(land, &services).may(&["gateway-bypass"])
 }
 
