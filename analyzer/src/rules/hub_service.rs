@@ -80,8 +80,8 @@ impl Rule for HubService {
             .collect();
         let mut sizes: Vec<_> = judged.iter().map(Neighbourhood::size).collect();
         sizes.sort_unstable();
-        for hub in judged.iter().filter(|each| each.is_hub(options) && each.stands_out(&sizes)) {
-            verdict.take(hub.judge(graph, options));
+        for hub in judged.iter().filter(|each| each.is_hub(options) && each.stands_out(each.size(), &sizes)) {
+            verdict.take(hub.judge(graph, options, &sizes));
         }
         verdict
     }
@@ -118,15 +118,15 @@ impl Neighbourhood {
             || self.sizes.iter().product::<usize>() as u64 >= options.whole("min_product")
     }
 
-    /// Whether it lies above the percentile of the others and is among the largest. `sizes` is sorted and has its own.
-    fn stands_out(&self, sizes: &[usize]) -> bool {
-        let size = self.size();
+    /// Whether with so many neighbours it lies above the percentile of the others and is among the largest. `sizes` is
+    /// sorted and has its own.
+    fn stands_out(&self, size: usize, sizes: &[usize]) -> bool {
         let others = sizes.len() - 1;
         let rank = ((others as f64 * PERCENTILE).ceil() as usize).clamp(1, others.max(1)) - 1;
         // Its own entry is left out: where it stands at or before the rank, the next one takes its place.
-        let own = sizes.partition_point(|&other| other < size);
+        let own = sizes.partition_point(|&other| other < self.size());
         let percentile = sizes.get(if rank >= own { rank + 1 } else { rank }).copied().unwrap_or_default();
-        let larger = sizes.len() - sizes.partition_point(|&other| other <= size);
+        let larger = sizes.len() - sizes.partition_point(|&other| other <= size) - usize::from(self.size() > size);
         let allowed = MIN_RANK.max((sizes.len() as f64 * MAX_SHARE) as usize);
         size > percentile && larger < allowed
     }
@@ -142,7 +142,7 @@ impl Neighbourhood {
         Self::between(graph, callers, self.service, callees)
     }
 
-    fn judge(&self, graph: &CallGraph, options: &Options<'_>) -> Result<Finding, Undecided> {
+    fn judge(&self, graph: &CallGraph, options: &Options<'_>, sizes: &[usize]) -> Result<Finding, Undecided> {
         let case = Case::new(graph, options, [self.service]);
         let supported = self.supported(graph, options);
         if !supported.is_hub(options) {
@@ -152,6 +152,10 @@ impl Neighbourhood {
                 options.whole("min_neighbours")
             );
             return Err(case.undecided(missing));
+        }
+        if !self.stands_out(supported.size(), sizes) {
+            let seen = wording::count(supported.size() as u64, "neighbour");
+            return Err(case.undecided(format!("{seen} with enough calls, as many as others have")));
         }
         if supported.callers.is_empty() && !is_asked(graph, self.service) {
             return Err(case.undecided("nobody was seen asking it, so it may be the gateway"));
@@ -282,7 +286,14 @@ mod tests {
             let to = all.iter().filter(|to| *to != from).map(|to| format!("\n  {to} GET /{to}"));
             format!("40 traces\n{from} GET /{}", to.collect::<Vec<_>>().concat())
         };
-        check(&all.iter().map(below).collect::<Vec<_>>().join("\n\n"), &[]);
+        let everybody = all.iter().map(below).collect::<Vec<_>>().join("\n\n");
+        check(&everybody, &[]);
+        // Neighbours that are hardly ever called make nobody larger.
+        let rarely = ["h", "i", "j", "k", "l", "m", "n"].map(|to| format!("\n  {to} GET /{to}")).concat();
+        check(
+            &format!("{everybody}\n\n{}\n\nz GET /{rarely}", below(&"z")),
+            &["(z: 7 neighbours with enough calls, as many as others have)"],
+        );
     }
 
     #[test]
