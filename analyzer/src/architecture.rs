@@ -125,6 +125,12 @@ impl Side {
         matches!(self, Self::Nodes(pattern) if pattern.text == "*")
     }
 
+    /// Whether it names nodes of this kind by their id, be they seen or not.
+    pub(crate) fn is_id_of(&self, kind: NodeKind) -> bool {
+        let is_id = |text: &str| text.strip_prefix(kind.as_str()).is_some_and(|rest| rest.starts_with(':'));
+        matches!(self, Self::Nodes(pattern) if is_id(&pattern.text))
+    }
+
     /// Whether it names one node, without wildcards.
     fn is_plain(&self) -> bool {
         matches!(self, Self::Nodes(pattern) if !pattern.text.contains(['*', '?', '[', '{']))

@@ -62,12 +62,15 @@ impl Rule for UndeclaredDependency {
     }
 }
 
-/// Kinds of nodes that an arrow of `allowed` names on one of its sides, a lone `*` apart.
+/// Kinds of nodes that an arrow of `allowed` names on one of its sides, a lone `*` apart. What is named by its id need not
+/// have been seen.
 fn kinds_spoken_of(graph: &CallGraph, options: &Options<'_>) -> Vec<NodeKind> {
     let arrows = options.architecture().allowed.iter();
     let sides: Vec<_> = arrows.flat_map(|arrow| [&arrow.from, &arrow.to]).filter(|side| !side.is_anything()).collect();
     let names = |index| sides.iter().any(|side| side.has(graph, options.groups(), index));
     let mut kinds = vec![NodeKind::Service];
+    let by_id = [NodeKind::Datastore, NodeKind::Topic, NodeKind::External].into_iter();
+    kinds.extend(by_id.filter(|kind| sides.iter().any(|side| side.is_id_of(*kind))));
     for (index, node) in graph.indexed_nodes() {
         if !kinds.contains(&node.kind) && names(index) {
             kinds.push(node.kind);
@@ -120,6 +123,10 @@ mod tests {
         let allowed = "allowed = [\"shop -> [cs]*\", \"cart -> datastore:*\"]";
         check(allowed, &["warning proven: shop uses the datastore shop, which is not declared"]);
         check("allowed = [\"shop -> cart\", \"shop -> stock\", \"* -> datastore:*\"]", &[]);
+        check(
+            "allowed = [\"shop -> [cs]*\", \"cart -> datastore:mysql/*\"]",
+            &["warning proven: shop uses the datastore shop, which is not declared"],
+        );
     }
 
     #[test]
