@@ -9,6 +9,7 @@ use spanlint_graph::{CallGraph, NodeIndex, NodeKind, TraceId};
 use crate::case::{Case, Draft, traces_of_service};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
+use crate::roles::Role;
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
 use crate::rules::data_monolith::Monolith;
 use crate::topology;
@@ -16,6 +17,9 @@ use crate::wording;
 
 /// Symptoms that make the pattern.
 const MIN_SYMPTOMS: usize = 2;
+
+/// Roles of services that nearly every request touches.
+const TOUCHED_BY_ALL: &[Role] = &[Role::Gateway, Role::Auth, Role::Config, Role::Discovery];
 
 /// The rule.
 pub(super) struct DistributedMonolith;
@@ -34,11 +38,11 @@ static META: RuleMeta = RuleMeta {
           where services can live apart; here they cannot.",
     how: "Four symptoms are looked for: `min_share` of the services in one cycle of calls; one database under most services \
           that use any; `min_synchronous_share` of the calls waited for while the median request from outside touches \
-          `min_share` of the services; `min_density` of all possible edges in use. Two of them make the pattern.",
+          `min_share` of the services that are neither gateway nor asked by everybody; `min_density` of all possible edges in use. Two of them make the pattern.",
     fix: "Decide what has to live apart at all. Merge services that change together, cut the cycle at its cheapest edge, give \
           each remaining service its own data, and answer by events where nobody needs to wait.",
-    limits: "A small demo is dense by nature: systems with few services are undecided. Declaring roles and groups changes \
-             nothing here, as the symptoms are those of the whole.",
+    limits: "A small demo is dense by nature: systems with few services are undecided. Declaring groups changes nothing \
+             here, as the symptoms are those of the whole.",
     references: &[
         "Newman: Monolith to Microservices (2019), chapter 1",
         "Walls: Don't Build a Distributed Monolith (2019)",
@@ -156,12 +160,16 @@ impl Symptoms {
         }
         let synchronous = waited as f64 / all.max(1) as f64;
         let median = touched.quantile(0.5);
-        let wide = median as f64 / self.services.len() as f64;
+        // What every request touches by its role says nothing of how the others hang together.
+        let by_role = |service: &&NodeIndex| options.roles().has_any(graph, **service, TOUCHED_BY_ALL);
+        let by_role = self.services.iter().filter(by_role).count();
+        let others = self.services.len().saturating_sub(by_role).max(1);
+        let wide = (median as usize).saturating_sub(by_role) as f64 / others as f64;
         let (least_synchronous, least_wide) = (options.number("min_synchronous_share"), options.number("min_share"));
         if synchronous >= least_synchronous && wide >= least_wide {
             self.evidence.push(Evidence::of("share_of_services_touched_p50", wide, "share").against(least_wide));
             self.told.push(format!(
-                "the median request touches {median} of them and {:.0} % of the calls are waited for",
+                "the median request touches {median} of them, and {:.0} % of the calls are waited for",
                 synchronous * 100.0
             ));
             self.traces.extend(widest.map(|(_, trace)| trace));
@@ -227,6 +235,15 @@ mod tests {
         let traces =
             ["a", "b", "c", "d", "e"].map(|name| format!("\n  {name} GET /{name}{}", SHARED.replace("      ", "    ")));
         check(&format!("30 traces\nweb GET /{}", traces.concat()), FIRES);
+    }
+
+    #[test]
+    fn what_every_request_touches_is_not_wide() {
+        let asked = |service: &str| format!("  {service} GET /{service}\n    auth GET /token/verify\n");
+        let dense = format!("30 traces\nweb GET /\n{}{}{}    c GET /c", asked("b"), asked("c"), asked("d"));
+        let narrow = |requests: u32| format!("{requests} traces\nweb GET /\n{}", asked("a"));
+        check(&format!("{}\n{dense}", narrow(40)), &[]);
+        check(&format!("{}\n{dense}", narrow(20)), FIRES);
     }
 
     #[test]

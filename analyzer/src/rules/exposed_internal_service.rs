@@ -12,9 +12,11 @@ use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
 use crate::roles::Role;
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::rules::gateway_bypass::behind_gateways;
 use crate::{topology, wording};
 
-/// The share of a service's requests that come from outside above which it is a front door and no inner service.
+/// The share of a service's requests that come from outside above which it is a front door and no inner service, where no
+/// gateway stands before it.
 const MAX_OUTER_SHARE: f64 = 0.5;
 /// Parts of a path that strangers are told to call.
 const HOOK_PARTS: [&str; 5] = ["callback", "callbacks", "hooks", "webhook", "webhooks"];
@@ -35,13 +37,13 @@ static META: RuleMeta = RuleMeta {
     why: "Services inside rely on their callers to have checked identity, limits and input. Whoever reaches one directly meets \
           none of that.",
     how: "Requests without a caller whose client has a public address are counted at services that other services call, as \
-          are the addresses. The pattern holds from `min_requests` requests of `min_addresses` addresses, where no more than \
-          half of the service's requests come from outside.",
+          are the addresses. The pattern holds from `min_requests` requests of `min_addresses` addresses, where a gateway \
+          leads to the service or no more than half of its requests come from outside.",
     fix: "Take its public address away and let network policy admit only the services that call it; what outsiders need goes \
           through the gateway.",
     limits: "The client's address must be recorded. One address may stand for many people behind address translation, and is \
-             not enough. A service whose requests come mostly from outside, or whose operations for them are webhooks, is \
-             meant to be reached; so is one with the role gateway or bff. Where it lies behind a gateway, the way past that is \
+             not enough. A service without a gateway before it whose requests come mostly from outside, or one whose \
+             operations for them are webhooks, is meant to be reached; so is one with the role gateway or bff. Where it lies behind a gateway, the way past that is \
              the same fault and is not reported again.",
     references: &[
         "OWASP: API Security Top 10 (2023), API9 Improper Inventory Management",
@@ -68,12 +70,14 @@ impl Rule for ExposedInternalService {
 
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let mut verdict = Verdict::default();
+        let behind = behind_gateways(graph, options);
         for service in topology::services(graph) {
             let is_front = options.roles().has_any(graph, service, &[Role::Gateway, Role::Bff]);
             if is_front || options.calls().callers(service).is_empty() {
                 continue;
             }
-            if let Some(judged) = judge(graph, options, service) {
+            let is_behind_gateway = behind[service.0 as usize].is_some();
+            if let Some(judged) = judge(graph, options, service, is_behind_gateway) {
                 verdict.take(judged);
             }
         }
@@ -81,7 +85,12 @@ impl Rule for ExposedInternalService {
     }
 }
 
-fn judge(graph: &CallGraph, options: &Options<'_>, service: NodeIndex) -> Option<Result<Finding, Undecided>> {
+fn judge(
+    graph: &CallGraph,
+    options: &Options<'_>,
+    service: NodeIndex,
+    is_behind_gateway: bool,
+) -> Option<Result<Finding, Undecided>> {
     let node = graph.node(service);
     let facts = &node.service.as_ref()?.facts;
     let (public, addresses) = (facts.public_requests, facts.public_clients.len() as u64);
@@ -90,7 +99,7 @@ fn judge(graph: &CallGraph, options: &Options<'_>, service: NodeIndex) -> Option
     let requests: u64 = operations.iter().map(|operation| operation.facts.requests).sum();
     let is_pattern = public as f64 >= min_requests
         && addresses as f64 >= min_addresses
-        && public as f64 <= requests as f64 * MAX_OUTER_SHARE
+        && (is_behind_gateway || public as f64 <= requests as f64 * MAX_OUTER_SHARE)
         && !operations.iter().filter(|operation| from_outside(operation) > 0).all(|operation| is_hook(&operation.name));
     if !is_pattern {
         return None;
@@ -183,6 +192,13 @@ mod tests {
     #[test]
     fn webhooks_are_for_strangers() {
         check(&format!("{INSIDE}{}", strangers(4, "/webhooks/bank")), &[]);
+    }
+
+    #[test]
+    fn what_a_gateway_stands_before_is_no_front_door() {
+        let expected = "warning strong: stock is an inner service that public addresses call";
+        let elsewhere = "100 traces\nweb GET /\n  cart GET /cart";
+        check(&format!("{elsewhere}\n\n{INSIDE}{}", strangers(11, "/stock")), &[expected]);
     }
 
     #[test]
