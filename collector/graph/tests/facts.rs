@@ -337,3 +337,14 @@ fn the_time_of_sidecars_is_the_networks() {
     assert_eq!(only(&called.facts.caller_latency), time(60));
     assert_eq!(only(&called.facts.overhead), time(56));
 }
+
+#[test]
+fn how_long_a_stream_lasts_says_nothing_whoever_tells_of_it() {
+    let stream = "http.request.method=GET http.response.header.content-type=text/event-stream";
+    for (sent, taken) in [(stream, ""), ("", stream)] {
+        let graph =
+            graph(&format!("a server \"x\" 0+99\n  a client \"GET\" 10+60 {sent}\n    b server \"y\" 11+58 {taken}"));
+        let called = &edge(&graph, "a", "b").facts;
+        assert_eq!((called.streams, called.caller_latency.count()), (1, 0));
+    }
+}

@@ -342,8 +342,12 @@ impl<'a> Reader<'a, '_> {
                     continue;
                 }
                 let received = received(span, callee, self.request_of[child]);
+                // Of an answer that streams it is mostly the server that says so.
+                let mut marks = span.marks;
+                marks.set(Marks::STREAM, callee.shape.kind == SpanKind::Server && callee.marks.has(Marks::STREAM));
                 self.made.push(Made {
                     request: self.request_of[index],
+                    marks,
                     kind: if call.kind == EdgeKind::Other { received.kind } else { call.kind },
                     callee_ns: received.callee_ns,
                     callee_request: received.callee_request,
