@@ -204,6 +204,13 @@ fn clocks_differ_only_between_hosts() {
         edge(&graph(&trace), "a", "b").facts.skew.count()
     };
     assert_eq!(["host=two", "host=one", ""].map(skewed), [1, 0, 0]);
+    let outlasted = |call: &str| {
+        let trace = format!(
+            "a server \"x\" 0+99 host=one\n  a client \"y\" 10+50 host=one {call}\n    b server \"y\" 11+80 host=two"
+        );
+        edge(&graph(&trace), "a", "b").facts.skew.count()
+    };
+    assert_eq!(["", "status=error"].map(outlasted), [1, 0]);
 }
 
 #[test]

@@ -311,7 +311,8 @@ fn add_mismatch(edge: &mut EdgeFacts, call: &Made<'_>, callee: &Span, reading: &
     let before_ns = call.start_ns.saturating_sub(callee.start_ns);
     let beyond_ns = callee.end_ns.saturating_sub(call.end_ns);
     let has_given_up = matches!(call.outcome, Outcome::TimedOut | Outcome::Cancelled);
-    let skew_ns = if has_given_up { before_ns } else { before_ns.max(beyond_ns) };
+    // A callee may well outlast a call that failed, for whatever reason it did.
+    let skew_ns = if call.outcome.is_failure() { before_ns } else { before_ns.max(beyond_ns) };
     let host = |span: &Span| reading.vocabulary.resource(span.shape.resource).host;
     let caller_host = host(reading.opening(call.request));
     let are_known = !caller_host.is_empty() && !host(callee).is_empty();
