@@ -27,7 +27,7 @@ static META: RuleMeta = RuleMeta {
     why: "A span's name is what requests are grouped by. Where every request has a name of its own there is nothing to group, \
           and stores that index names grow with every request.",
     how: "Different names of a service's spans are counted. The pattern holds where there are `min_names` or more, and more \
-          than `max_names` to a thousand spans.",
+          than `max_names` to a thousand spans, those of sidecars left out.",
     fix: "Name spans by the route or the operation, `GET /orders/{id}`, and put the id into an attribute.",
     limits: "Above 256 different names the count is an estimate, with an error of about 6 %.",
     references: &["OpenTelemetry specification: Span, name", "Instrumentation score specification"],
@@ -57,13 +57,21 @@ impl Rule for HighCardinalityName {
         for (index, node) in graph.indexed_nodes() {
             let Some(service) = &node.service else { continue };
             let names = service.facts.span_names.count();
-            if names < options.whole("min_names") || names * 1000 <= options.whole("max_names") * service.facts.spans {
+            let spans = own_spans(service);
+            if names < options.whole("min_names") || names * 1000 <= options.whole("max_names") * spans {
                 continue;
             }
-            verdict.take(judge(graph, options, index, service, names));
+            verdict.take(judge(graph, options, index, service, (names, spans)));
         }
         verdict
     }
+}
+
+/// The spans of a service without those of its sidecars, whose names are those of hosts; a proxy that stands alone has no
+/// others.
+fn own_spans(service: &ServiceInfo) -> u64 {
+    let (spans, of_proxies) = (service.facts.spans, service.facts.proxy_spans);
+    if of_proxies * 2 > spans { spans } else { spans - of_proxies }
 }
 
 fn judge(
@@ -71,11 +79,10 @@ fn judge(
     options: &Options<'_>,
     index: NodeIndex,
     service: &ServiceInfo,
-    names: u64,
+    (names, spans): (u64, u64),
 ) -> Result<Finding, Undecided> {
     let case = Case::new(graph, options, [index]);
     let name = &graph.node(index).name;
-    let spans = service.facts.spans;
     case.finding(Draft {
         title: format!("the spans of {name} have {names} different names"),
         message: format!("{} of {name} have {names} different names.", wording::count(spans, "span")),
@@ -93,7 +100,7 @@ fn judge(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::check;
+    use crate::testing::{check, check_graph, graph};
 
     fn requests(names: u32, each: u32) -> String {
         (0..names).map(|name| format!("{each} traces\ncart GET /cart/x{name}")).collect::<Vec<_>>().join("\n\n")
@@ -107,6 +114,18 @@ mod tests {
             &["warning proven: the spans of cart have 100 different names"],
         );
         check("high-cardinality-name", &requests(99, 1), &[]);
+    }
+
+    #[test]
+    fn sidecars_hide_no_names() {
+        for (of_sidecars, expected) in
+            [(0, &[][..]), (250, &["warning proven: the spans of cart have 100 different names"])]
+        {
+            let mut graph = graph(&requests(100, 5));
+            let cart = graph.nodes.iter_mut().find(|node| node.name == "cart").unwrap();
+            cart.service.as_mut().unwrap().facts.proxy_spans = of_sidecars;
+            check_graph("high-cardinality-name", &graph, "", expected);
+        }
     }
 
     #[test]

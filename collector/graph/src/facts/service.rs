@@ -19,7 +19,7 @@ pub struct ServiceFacts {
     pub orphan_spans: u64,
     /// By number of such spans in the trace.
     pub orphaned: Exemplars,
-    /// Spans of a proxy that stands alone, as an edge proxy does; a sidecar's count as its service's.
+    /// Of these, those of proxies: all of one that stands alone, else those of the service's sidecars.
     pub proxy_spans: u64,
     /// Spans of a function that a platform runs, and stands before.
     pub function_spans: u64,
