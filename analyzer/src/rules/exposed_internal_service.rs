@@ -97,9 +97,11 @@ fn judge(
     let (min_requests, min_addresses) = (options.number("min_requests"), options.number("min_addresses"));
     let operations = topology::operations_of(graph, service);
     let requests: u64 = operations.iter().map(|operation| operation.facts.requests).sum();
+    // What lost its trace on the way looks as if it came from outside, whatever address it was forwarded for.
+    let is_inner = is_behind_gateway && !options.calls().lose_context(service, public);
     let is_pattern = public as f64 >= min_requests
         && addresses as f64 >= min_addresses
-        && (is_behind_gateway || public as f64 <= requests as f64 * MAX_OUTER_SHARE)
+        && (is_inner || public as f64 <= requests as f64 * MAX_OUTER_SHARE)
         && !operations.iter().filter(|operation| from_outside(operation) > 0).all(|operation| is_hook(&operation.name));
     if !is_pattern {
         return None;
@@ -199,6 +201,8 @@ mod tests {
         let expected = "warning strong: stock is an inner service that public addresses call";
         let elsewhere = "100 traces\nweb GET /\n  cart GET /cart";
         check(&format!("{elsewhere}\n\n{INSIDE}{}", strangers(11, "/stock")), &[expected]);
+        let lost = "11 traces\nweb GET /\n  host stock GET /stock";
+        check(&format!("{elsewhere}\n\n{lost}\n\n{INSIDE}{}", strangers(11, "/stock")), &[]);
     }
 
     #[test]
