@@ -37,8 +37,8 @@ static META: RuleMeta = RuleMeta {
           `min_call_ms` or more. The pattern holds where `min_calls` or more calls would have saved `min_saved_ms` and \
           `min_share` percent of the request by running at once: their sum less the longest.",
     fix: "Start the calls together and wait for all of them, where none needs the answer of another.",
-    limits: "Whether one call needs the answer of another cannot be seen. Streams and calls that nobody waits for do not \
-             count.",
+    limits: "Whether one call needs the answer of another cannot be seen. Streams, calls that nobody waits for, \
+             and those that fail or redirect do not count.",
     references: &[
         "Ousterhout et al.: Making Sense of Performance in Data Analytics Frameworks, NSDI 2015",
         "Microsoft Azure Architecture Center: Synchronous I/O antipattern",
@@ -196,6 +196,16 @@ mod tests {
     #[test]
     fn calls_at_once_are_what_is_asked_for() {
         check("shop GET /\n  together 5 x price GET /price 90ms", &[]);
+    }
+
+    #[test]
+    fn attempts_after_a_failure_and_redirects_cannot_be_made_at_once() {
+        let answered = |status: u16| format!("  host a.example GET /a 60ms http.response.status_code={status}");
+        let row = |status: u16| check(&format!("shop GET /\n{0}\n{0}\n{0}", answered(status)), &[]);
+        row(503);
+        row(302);
+        let expected = "note heuristic: shop GET / waits for 3 calls one after another: 121 ms more than at once";
+        check(&format!("shop GET /\n{0}\n{0}\n{0}", answered(200)), &[expected]);
     }
 
     #[test]

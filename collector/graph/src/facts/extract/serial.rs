@@ -5,7 +5,7 @@ use super::{Made, percent};
 use crate::facts::exemplar::Candidate;
 use crate::facts::histogram::bucket;
 use crate::facts::{OperationFacts, SERIAL_FLOORS_MS, SerialRun};
-use crate::span::Span;
+use crate::span::{Marks, Span};
 
 /// The fewest calls that make a run.
 const MIN_RUN: u64 = 3;
@@ -27,10 +27,12 @@ impl Run {
     }
 }
 
-/// Adds the longest run of a request's calls for each floor.
+/// Adds the longest run of a request's calls for each floor. What follows a failure or a redirect had to wait for it.
 pub(super) fn add_runs(facts: &mut OperationFacts, trace: Candidate, span: &Span, own: &[&Made<'_>]) {
     let is_waited_for = |call: &&&Made<'_>| !call.is_asynchronous && call.is_remote() && !call.is_stream();
-    let waited: Vec<&Made<'_>> = own.iter().filter(is_waited_for).copied().collect();
+    let leads_on = |call: &&&Made<'_>| call.outcome.is_failure() || call.marks.has(Marks::REDIRECT);
+    let independent = own.iter().filter(|call| is_waited_for(call) && !leads_on(call));
+    let waited: Vec<&Made<'_>> = independent.copied().collect();
     if (waited.len() as u64) < MIN_RUN {
         return;
     }
