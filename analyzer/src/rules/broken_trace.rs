@@ -8,7 +8,7 @@ use spanlint_graph::{CallGraph, NodeIndex};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
-use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
 use crate::topology;
 use crate::wording;
@@ -28,7 +28,8 @@ static META: RuleMeta = RuleMeta {
     why: "A trace without its beginning shows neither who asked nor why. Every other finding about the service, and every \
           graph with it, is only half right.",
     how: "Of a service's spans that name a parent, those whose parent is not among the spans are counted. The pattern holds \
-          from `min_spans` such spans named on, where more than `max_share` of them are orphans.",
+          from `min_spans` such spans named on, where more than `max_share` of them are orphans, and surely \
+          5 % (the lower bound of the 95 % interval).",
     fix: "Find what drops the spans of the callers: a sampler that decides for each service on its own, an exporter that runs \
           full, a proxy that passes the context on and sends nothing.",
     limits: "A recording that was cut at its edges has some orphans at both ends. Confidence in other findings about the \
@@ -77,6 +78,12 @@ fn judge(
     if children < needed {
         return Err(case.undecided(format!("{} with a parent seen, {needed} needed", wording::count(children, "span"))));
     }
+    let support = options.required().proven(orphans, children).map_err(|_| {
+        case.undecided(format!(
+            "{orphans} of {} have lost their parent, which may be chance",
+            wording::count(children, "span")
+        ))
+    })?;
     let name = &graph.node(index).name;
     let share = orphans as f64 / children as f64;
     let upstream = upstream(graph, index);
@@ -108,7 +115,7 @@ fn judge(
             Evidence::of("share_of_orphans", share, "share").against(options.number("max_share")),
             Evidence::of("orphan_spans", orphans as f64, "spans"),
         ],
-        support: Support::of(orphans, children),
+        support,
         traces: service.facts.orphaned.proof(1),
         ..case.draft()
     })
@@ -139,6 +146,14 @@ mod tests {
             &["warning proven: 25 % of the spans of stock have lost their parent"],
         );
         check(&format!("{WHOLE}\n\norphan stock GET /s"), &[]);
+    }
+
+    #[test]
+    fn a_few_may_be_lost_by_chance() {
+        check(
+            &format!("{WHOLE}\n\n3 traces\norphan stock GET /s"),
+            &["(stock: 3 of 33 spans have lost their parent, which may be chance)"],
+        );
     }
 
     #[test]
