@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use spanlint_analyzer::Severity;
 use spanlint_collector::durable::{MAX_LOG_AGE, MAX_LOG_BYTES};
 use spanlint_collector::limits::MEMORY_BYTES;
@@ -25,6 +25,19 @@ pub(crate) struct Cli {
     /// The options of `watch`, for `spanlint` alone.
     #[command(flatten)]
     pub(crate) watch: WatchArguments,
+}
+
+impl Cli {
+    /// The only argument and the command that it is likely to stand for, where it is neither a command nor a file.
+    pub(crate) fn misspelled(&self) -> Option<(&str, String)> {
+        let (None, [word]) = (&self.command, self.watch.files.as_slice()) else { return None };
+        let word = word.to_str().filter(|_| !word.exists())?;
+        let this = <Self as CommandFactory>::command();
+        let names = this.get_subcommands().map(clap::Command::get_name);
+        let alike = names.map(|name| (strsim::jaro_winkler(word, name), name)).filter(|(likeness, _)| *likeness > 0.8);
+        let (_, name) = alike.max_by(|(left, _), (right, _)| left.total_cmp(right))?;
+        Some((word, name.to_owned()))
+    }
 }
 
 #[derive(Debug, Subcommand)]

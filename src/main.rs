@@ -17,6 +17,7 @@ mod wrapped;
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<Ending> {
+    if let Some((word, command)) = cli.misspelled() {
+        bail!("no command and no file is called `{word}`, did you mean `spanlint {command}`?");
+    }
     match cli.command.unwrap_or(Command::Watch(cli.watch)) {
         Command::Watch(arguments) => commands::watch::run(&arguments),
         Command::Collect(arguments) => commands::collect::run(&arguments),

@@ -50,6 +50,14 @@ fn counted(contents: impl AsRef<[u8]>) -> (u64, u64, Ran) {
 }
 
 #[test]
+fn a_misspelled_command_is_told_from_a_missing_file() {
+    let ran = Sandbox::new().run(&["chek"]);
+    let expected = "error: no command and no file is called `chek`, did you mean `spanlint check`?\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, expected));
+    assert!(!Sandbox::new().run(&["traces.json"]).stderr.contains("did you mean"));
+}
+
+#[test]
 fn what_is_no_recording_is_refused_with_what_it_is() {
     refused("", &["is empty"]);
     refused("hello", &["looks like text", "spanlint reads OTLP"]);

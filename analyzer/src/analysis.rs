@@ -152,6 +152,8 @@ fn sort(analysis: &mut Analysis) {
     analysis.undecided.sort_by(|left, right| {
         (left.rule, &left.services, &left.reason).cmp(&(right.rule, &right.services, &right.reason))
     });
+    // Two queries of one service may lack the same, of which one line tells all there is to tell.
+    analysis.undecided.dedup();
 }
 
 #[cfg(test)]
