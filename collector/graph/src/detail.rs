@@ -94,6 +94,11 @@ impl Frame {
         }
         Self { keys, shared: packed.into() }
     }
+
+    /// How many bytes it takes, without the keys, which others share.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.shared.len()
+    }
 }
 
 /// Packs keys.

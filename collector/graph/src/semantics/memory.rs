@@ -18,25 +18,39 @@ use crate::hash::HashMap;
 use crate::name::{Name, NameTable};
 use crate::span::{Resource, ResourceId, Shape, SpanView};
 
-/// The most shapes that are remembered, half of them as long as they are asked for.
-const MAX_SHAPES: usize = 8192;
-/// The most statements that are remembered, half of them as long as they are asked for.
-const MAX_STATEMENTS: usize = 2048;
+/// How many shapes are remembered at most, half of them as long as they are asked for.
+const MAX_SHAPES: Limit = Limit { entries: 8192, bytes: 8 << 20 };
+/// How many statements are remembered at most, half of them as long as they are asked for.
+const MAX_STATEMENTS: Limit = Limit { entries: 2048, bytes: 2 << 20 };
 /// The longest text of a statement that is remembered.
 const MAX_TEXT_BYTES: usize = 4096;
+/// How much is remembered at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) entries: usize,
+    pub(super) bytes: usize,
+}
 
-/// A bounded map that forgets what was not asked for lately.
+/// What is remembered.
+pub(super) trait Remember {
+    /// How many bytes it takes, about.
+    fn bytes(&self) -> usize;
+}
+
+/// A map bounded in entries and bytes that forgets what was not asked for lately.
 #[derive(Debug)]
 pub(super) struct Recent<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
-    limit: usize,
+    /// Of those that are young.
+    bytes: usize,
+    limit: Limit,
 }
 
-impl<K: Eq + Hash, V> Recent<K, V> {
-    /// A map of at most `limit` entries.
-    pub(super) fn new(limit: usize) -> Self {
-        Self { young: HashMap::default(), old: HashMap::default(), limit }
+impl<K: Eq + Hash, V: Remember> Recent<K, V> {
+    /// A map that holds no more than `limit`.
+    pub(super) fn new(limit: Limit) -> Self {
+        Self { young: HashMap::default(), old: HashMap::default(), bytes: 0, limit }
     }
 
     /// The value of a key, which is young again.
@@ -65,9 +79,11 @@ impl<K: Eq + Hash, V> Recent<K, V> {
 
     /// Remembers a value.
     pub(super) fn insert(&mut self, key: K, value: V) {
-        if self.young.len() >= self.limit / 2 {
+        if self.young.len() >= self.limit.entries / 2 || self.bytes >= self.limit.bytes / 2 {
             self.old = std::mem::take(&mut self.young);
+            self.bytes = 0;
         }
+        self.bytes += value.bytes();
         self.young.insert(key, value);
     }
 }
@@ -90,6 +106,19 @@ impl Remembered {
         self.names.iter().for_each(|(name, text)| names.insert(*name, text));
         self.shape = Arc::new(Shape::clone(&self.shape));
         self.shared.renew();
+    }
+}
+
+impl Remember for Remembered {
+    fn bytes(&self) -> usize {
+        let names: usize = self.names.iter().map(|name| size_of_val(name) + name.1.len()).sum();
+        size_of::<Self>() + size_of::<Shape>() + names + self.shared.bytes()
+    }
+}
+
+impl Remember for Arc<Statement> {
+    fn bytes(&self) -> usize {
+        size_of::<Statement>() + self.template.len() + size_of_val(&*self.tables)
     }
 }
 
@@ -164,9 +193,25 @@ impl Memory {
 mod tests {
     use super::*;
 
+    /// So many bytes.
+    impl Remember for usize {
+        fn bytes(&self) -> usize {
+            *self
+        }
+    }
+
+    #[test]
+    fn what_takes_much_is_forgotten_sooner() {
+        let mut recent = Recent::new(Limit { entries: 1000, bytes: 800 });
+        for number in 0..100 {
+            recent.insert(number, 100);
+            assert!(recent.young.len() <= 4 && recent.old.len() <= 4);
+        }
+    }
+
     #[test]
     fn what_is_asked_for_is_not_forgotten() {
-        let mut recent = Recent::new(4);
+        let mut recent = Recent::new(Limit { entries: 4, bytes: 1000 });
         for number in 0..100 {
             recent.insert(number, number);
             assert_eq!(recent.get(&0), Some(&mut 0), "{number}");

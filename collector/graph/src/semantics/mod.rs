@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use self::attributes::{Field, Keys, Known};
 use self::inputs::Inputs;
-use self::memory::{Memory, Recent};
+use self::memory::{Limit, Memory, Recent, Remember};
 pub use self::reading::Reading;
 pub use self::redaction::Redaction;
 use self::shown::Shown;
@@ -47,8 +47,8 @@ const MAX_RESERVED_SPANS: usize = 1024;
 /// The most links of one span that are kept.
 pub const MAX_LINKS: usize = 1024;
 
-/// The most resources that are remembered.
-const MAX_RESOURCES: usize = 1024;
+/// How many resources are remembered at most.
+const MAX_RESOURCES: Limit = Limit { entries: 1024, bytes: 2 << 20 };
 /// The longest attributes of a resource that is remembered.
 const MAX_RESOURCE_BYTES: usize = 4096;
 
@@ -91,6 +91,13 @@ impl Sender {
             resource,
             names,
         }
+    }
+}
+
+impl Remember for Arc<Sender> {
+    /// Its key is as long as its attributes, most of which are its names.
+    fn bytes(&self) -> usize {
+        size_of::<Sender>() + 2 * (self.names.text_bytes() + self.names.len() * size_of::<(Name, Box<str>)>())
     }
 }
 

@@ -93,6 +93,11 @@ impl Shared {
         }
     }
 
+    /// How many bytes it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.frame.bytes() + size_of_val(&*self.own) + size_of_val(&*self.secrets)
+    }
+
     /// Makes a frame of its own for a new batch.
     pub(super) fn renew(&mut self) {
         self.frame = Arc::new(Frame::clone(&self.frame));
