@@ -26,6 +26,8 @@ use crate::window::{Past, Windows};
 
 /// A vocabulary of fewer bytes is not worth pruning.
 const MIN_PRUNED_BYTES: usize = 4 << 20;
+/// The most bytes that a vocabulary grows by before it is pruned: nothing pays for them until then.
+const MAX_UNPRUNED_BYTES: usize = 24 << 20;
 
 /// What the live side is asked to do, beside its limits.
 #[derive(Debug, Clone, Copy)]
@@ -333,10 +335,10 @@ impl Owner {
         }
     }
 
-    /// Forgets the names and resources that nothing refers to, each time the vocabulary has grown by half: until then
-    /// nothing pays for them.
+    /// Forgets the names and resources that nothing refers to, each time the vocabulary has grown by half, or by much.
     fn prune(&mut self) {
-        if vocabulary_bytes(&self.vocabulary) < (self.pruned_bytes + self.pruned_bytes / 2).max(MIN_PRUNED_BYTES) {
+        let growth = (self.pruned_bytes / 2).min(MAX_UNPRUNED_BYTES);
+        if vocabulary_bytes(&self.vocabulary) < (self.pruned_bytes + growth).max(MIN_PRUNED_BYTES) {
             return;
         }
         let mut names: HashSet<Name> = HashSet::default();
