@@ -206,6 +206,7 @@ impl Story {
         let recording = emit::emit(&self.land.system, spans, &style, self.seed);
         if let Ok(folder) = std::env::var("SPANLINT_KEEP") {
             let rule = self.rules.first().unwrap_or(&"healthy");
+            std::fs::create_dir_all(&folder).expect("the folder can be made");
             let name = format!("{folder}/{}-{rule}-{:?}-{:?}", self.seed, self.kinds, self.load);
             std::fs::write(format!("{name}.jsonl"), &recording).expect("recordings can be kept");
             std::fs::write(format!("{name}.toml"), self.land.config()).expect("configurations can be kept");
