@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use spanlint_analyzer::Severity;
+use spanlint_analyzer::nearest::{MIN_LIKENESS, nearest};
 use spanlint_collector::durable::{MAX_LOG_AGE, MAX_LOG_BYTES};
 use spanlint_collector::limits::MEMORY_BYTES;
 use spanlint_demo_shop::Scenario;
@@ -33,10 +34,8 @@ impl Cli {
         let (None, [word]) = (&self.command, self.watch.files.as_slice()) else { return None };
         let word = word.to_str().filter(|_| !word.exists())?;
         let this = <Self as CommandFactory>::command();
-        let names = this.get_subcommands().map(clap::Command::get_name);
-        let alike = names.map(|name| (strsim::jaro_winkler(word, name), name)).filter(|(likeness, _)| *likeness > 0.8);
-        let (_, name) = alike.max_by(|(left, _), (right, _)| left.total_cmp(right))?;
-        Some((word, name.to_owned()))
+        let (likeness, name) = nearest(word, this.get_subcommands().map(clap::Command::get_name))?;
+        (likeness >= MIN_LIKENESS).then(|| (word, name.to_owned()))
     }
 }
 

@@ -24,6 +24,7 @@ use spanlint_graph::snapshot::{Edge, Node, ServiceInfo};
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
 use crate::groups::Groups;
+use crate::topology;
 
 /// What begins the side of an arrow that means a group.
 pub(crate) const GROUP_PREFIX: &str = "group:";
@@ -101,8 +102,7 @@ impl Pattern {
         let has_name = match (&node.service, node.kind) {
             (Some(service), _) => self.is_service(service) || self.glob.is_match(&node.name),
             (None, NodeKind::External) => {
-                let host = node.name.rsplit_once(':').map_or(node.name.as_str(), |(host, _)| host);
-                self.glob.is_match(&node.name) || self.glob.is_match(host)
+                self.glob.is_match(&node.name) || self.glob.is_match(topology::without_port(&node.name))
             }
             _ => false,
         };

@@ -19,6 +19,7 @@ mod datastore;
 pub mod explain;
 pub mod finding;
 pub mod groups;
+pub mod nearest;
 mod repetition;
 pub mod report;
 pub mod roles;

@@ -106,6 +106,21 @@ impl<'a> Roles<'a> {
         Self { declared, inferred }
     }
 
+    /// The gateway that leads to each node, by index.
+    pub(crate) fn behind_gateways(&self, graph: &CallGraph) -> Vec<Option<NodeIndex>> {
+        let mut is_behind = vec![None; graph.nodes.len()];
+        for gateway in topology::services(graph).filter(|index| self.has_any(graph, *index, &[Role::Gateway])) {
+            let edges = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
+            let reached = topology::reached(graph, edges, vec![gateway]);
+            for (behind, _) in
+                is_behind.iter_mut().zip(reached).filter(|(behind, reached)| behind.is_none() && *reached)
+            {
+                *behind = Some(gateway);
+            }
+        }
+        is_behind
+    }
+
     /// Whether the service at `index` has any of `roles`.
     pub fn has_any(&self, graph: &CallGraph, index: NodeIndex, roles: &[Role]) -> bool {
         let first = self.inferred.partition_point(|(service, ..)| *service < index);

@@ -19,6 +19,11 @@ pub(crate) fn is_synchronous_call(graph: &CallGraph, edge: &Edge) -> bool {
     !edge.is_derived && edge.is_synchronous() && joins_services(graph, edge)
 }
 
+/// The host of `host:port`.
+pub(crate) fn without_port(host: &str) -> &str {
+    host.rsplit_once(':').map_or(host, |(host, _)| host)
+}
+
 /// The ids of its ends, as subjects of findings name them.
 pub(crate) fn ids(graph: &CallGraph, edge: &Edge) -> (String, String) {
     (graph.node(edge.from).id.clone(), graph.node(edge.to).id.clone())
@@ -120,16 +125,18 @@ pub(crate) fn placeholder(graph: &CallGraph, node: NodeIndex) -> Option<&str> {
     is_unnamed.then(|| name.split(' ').next().unwrap_or_default())
 }
 
+/// What services are told apart by: the placeholder, where nobody named them, else the node.
+pub(crate) type Identity<'a> = (Option<&'a str>, Option<NodeIndex>);
+
+/// What a service is told apart from others by.
+pub(crate) fn identity(graph: &CallGraph, node: NodeIndex) -> Identity<'_> {
+    let placeholder = placeholder(graph, node);
+    (placeholder, placeholder.is_none().then_some(node))
+}
+
 /// How many services these are at least: nodes with one placeholder may be one.
 pub(crate) fn count_services(graph: &CallGraph, nodes: impl IntoIterator<Item = NodeIndex>) -> usize {
-    let (mut named, mut placeholders) = (BTreeSet::new(), BTreeSet::new());
-    for node in nodes {
-        match placeholder(graph, node) {
-            Some(placeholder) => _ = placeholders.insert(placeholder),
-            None => _ = named.insert(node),
-        }
-    }
-    named.len() + placeholders.len()
+    nodes.into_iter().map(|node| identity(graph, node)).collect::<BTreeSet<_>>().len()
 }
 
 /// The edges from one node to another, of any protocol.

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use spanlint_analyzer::Mode;
 use spanlint_analyzer::comparison::{Comparison, Judged};
+use spanlint_analyzer::nearest::nearest;
 use spanlint_graph::span::ServiceKey;
 use spanlint_graph::what_if::Change;
 use spanlint_graph::{CallGraph, Name, Vocabulary};
@@ -70,9 +71,8 @@ fn service(graph: &CallGraph, name: &str) -> anyhow::Result<ServiceKey> {
         return Ok(ServiceKey { namespace: Name::of(&found.namespace), name: Name::of(&found.name) });
     }
     let known: Vec<&str> = services().map(|(node, _)| node.name.as_str()).collect();
-    let likeness = |other: &str| strsim::jaro_winkler(other, name);
-    let nearest = known.iter().max_by(|left, right| likeness(left).total_cmp(&likeness(right)));
-    let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"));
+    let nearest = nearest(name, known.iter().copied());
+    let hint = nearest.map_or(String::new(), |(_, nearest)| format!("; did you mean `{nearest}`?"));
     bail!("no service `{name}` in the recording, which has {}{hint}", known.join(", "))
 }
 

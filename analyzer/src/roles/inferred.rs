@@ -11,7 +11,7 @@ use spanlint_graph::facts::Entry;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
 use super::Role;
-use crate::topology::{self, Calls};
+use crate::topology::{self, Calls, Identity};
 use crate::wording;
 
 /// The share of client requests that an inferred gateway takes.
@@ -223,13 +223,12 @@ struct Front {
 /// The service that takes [`GATEWAY_MIN_CLIENT_SHARE`] of all client requests and reaches [`GATEWAY_MIN_REACH`] of the
 /// other services. Messages count as a way. Where nobody named it, it is as many nodes as it has processes.
 fn gateways(graph: &CallGraph, calls: &Calls) -> Vec<(NodeIndex, Role, String)> {
-    let mut fronts: BTreeMap<(Option<&str>, Option<NodeIndex>), Front> = BTreeMap::new();
+    let mut fronts: BTreeMap<Identity<'_>, Front> = BTreeMap::new();
     for service in topology::services(graph) {
         let (_, asked) = requests(graph, service, Entry::Client);
         // What lost its trace on the way looks as if it came from outside.
         if asked > 0 && !calls.lose_context(service, asked) {
-            let placeholder = topology::placeholder(graph, service);
-            let front = fronts.entry((placeholder, placeholder.is_none().then_some(service))).or_default();
+            let front = fronts.entry(topology::identity(graph, service)).or_default();
             front.requests += asked;
             front.nodes.push(service);
         }

@@ -28,8 +28,8 @@ static META: RuleMeta = RuleMeta {
     why: "A trace without its beginning shows neither who asked nor why. Every other finding about the service, and every \
           graph with it, is only half right.",
     how: "Of a service's spans that name a parent, those whose parent is not among the spans are counted. The pattern holds \
-          from `min_spans` such spans named on, where more than `max_share` of them are orphans, and surely \
-          5 % (the lower bound of the 95 % interval).",
+          from `min_spans` such spans named on, where more than `max_share` of them are orphans, and surely 5 % (the lower \
+          bound of the 95 % interval).",
     fix: "Find what drops the spans of the callers: a sampler that decides for each service on its own, an exporter that runs \
           full, a proxy that passes the context on and sends nothing.",
     limits: "A recording that was cut at its edges has some orphans at both ends. Confidence in other findings about the \

@@ -38,7 +38,8 @@ static META: RuleMeta = RuleMeta {
           where services can live apart; here they cannot.",
     how: "Four symptoms are looked for: `min_share` of the services in one cycle of calls; one database under most services \
           that use any; `min_synchronous_share` of the calls waited for while the median request from outside touches \
-          `min_share` of the services that are neither gateway nor asked by everybody; `min_density` of all possible edges in use. Two of them make the pattern.",
+          `min_share` of the services that are neither gateway nor asked by everybody; `min_density` of all possible edges in \
+          use. Two of them make the pattern.",
     fix: "Decide what has to live apart at all. Merge services that change together, cut the cycle at its cheapest edge, give \
           each remaining service its own data, and answer by events where nobody needs to wait.",
     limits: "A small demo is dense by nature: systems with few services are undecided. Declaring groups changes nothing \

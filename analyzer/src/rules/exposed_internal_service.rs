@@ -12,7 +12,6 @@ use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
 use crate::roles::Role;
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
-use crate::rules::gateway_bypass::behind_gateways;
 use crate::{topology, wording};
 
 /// The share of a service's requests that come from outside above which it is a front door and no inner service, where no
@@ -43,8 +42,8 @@ static META: RuleMeta = RuleMeta {
           through the gateway.",
     limits: "The client's address must be recorded. One address may stand for many people behind address translation, and is \
              not enough. A service without a gateway before it whose requests come mostly from outside, or one whose \
-             operations for them are webhooks, is meant to be reached; so is one with the role gateway or bff. Where it lies behind a gateway, the way past that is \
-             the same fault and is not reported again.",
+             operations for them are webhooks, is meant to be reached; so is one with the role gateway or bff. Where it lies \
+             behind a gateway, the way past that is the same fault and is not reported again.",
     references: &[
         "OWASP: API Security Top 10 (2023), API9 Improper Inventory Management",
         "Ponce, Soldani, Astudillo, Brogi: Smells and refactorings for microservices security (2022), \
@@ -70,7 +69,7 @@ impl Rule for ExposedInternalService {
 
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let mut verdict = Verdict::default();
-        let behind = behind_gateways(graph, options);
+        let behind = options.roles().behind_gateways(graph);
         for service in topology::services(graph) {
             let is_front = options.roles().has_any(graph, service, &[Role::Gateway, Role::Bff]);
             if is_front || options.calls().callers(service).is_empty() {

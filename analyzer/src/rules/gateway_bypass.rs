@@ -62,7 +62,7 @@ impl Rule for GatewayBypass {
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let faces = |index, roles: &[Role]| options.roles().has_any(graph, index, roles);
         let mut verdict = Verdict::default();
-        let is_behind = behind_gateways(graph, options);
+        let is_behind = options.roles().behind_gateways(graph);
         for service in topology::services(graph).filter(|&index| !faces(index, &[Role::Gateway, Role::Bff])) {
             let Some(gateway) = is_behind[service.0 as usize] else { continue };
             if let Some(judged) = judge(graph, options, gateway, service) {
@@ -71,20 +71,6 @@ impl Rule for GatewayBypass {
         }
         verdict
     }
-}
-
-/// The gateway that leads to each node, by index.
-pub(super) fn behind_gateways(graph: &CallGraph, options: &Options<'_>) -> Vec<Option<NodeIndex>> {
-    let mut is_behind = vec![None; graph.nodes.len()];
-    let is_gateway = |index: &NodeIndex| options.roles().has_any(graph, *index, &[Role::Gateway]);
-    for gateway in topology::services(graph).filter(is_gateway) {
-        let edges = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
-        let reached = topology::reached(graph, edges, vec![gateway]);
-        for (behind, _) in is_behind.iter_mut().zip(reached).filter(|(behind, reached)| behind.is_none() && *reached) {
-            *behind = Some(gateway);
-        }
-    }
-    is_behind
 }
 
 fn judge(

@@ -120,7 +120,7 @@ fn entries<'a>(graph: &'a CallGraph, options: &Options<'_>) -> Vec<ClientEntry<'
 /// address is no such name, since services on one machine share it.
 fn is_one_name_asked(entries: &[ClientEntry<'_>], all: u64) -> bool {
     let is_name = |host: &str| {
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+        let name = topology::without_port(host).trim_matches(['[', ']']);
         name.parse::<IpAddr>().is_err() && name != "localhost"
     };
     let mut asked: BTreeMap<&str, u64> = BTreeMap::new();

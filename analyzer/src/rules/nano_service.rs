@@ -61,8 +61,12 @@ impl Rule for NanoService {
             verdict.undecided.push(Undecided::of_input(&META, "no statement on any datastore was seen"));
             return verdict;
         }
-        for (service, _) in graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Service) {
-            let Some(nano) = Nano::of(graph, service, options) else { continue };
+        let mut calls: Vec<Vec<&Edge>> = vec![Vec::new(); graph.nodes.len()];
+        for edge in &graph.edges {
+            calls[edge.to.0 as usize].push(edge);
+        }
+        for service in topology::services(graph) {
+            let Some(nano) = Nano::of(graph, service, &calls[service.0 as usize], options) else { continue };
             verdict.take(nano.judge(graph, options));
         }
         verdict
@@ -80,15 +84,15 @@ struct Nano<'a> {
 }
 
 impl<'a> Nano<'a> {
-    fn of(graph: &'a CallGraph, service: NodeIndex, options: &Options<'_>) -> Option<Self> {
+    /// The service that `calls` are all of.
+    fn of(graph: &'a CallGraph, service: NodeIndex, calls: &[&'a Edge], options: &Options<'_>) -> Option<Self> {
         let [operation] = topology::operations_of(graph, service) else { return None };
-        if graph.edges.iter().any(|edge| edge.from == service) {
+        if !topology::edges_from(graph, service).is_empty() {
             return None;
         }
         // Of a trace that was torn apart may be left what is called otherwise.
-        let calls = || graph.edges.iter().filter(|edge| edge.to == service);
-        let edge = calls().max_by_key(|edge| edge.facts.calls)?;
-        if calls().any(|other| other.from != edge.from) {
+        let edge = calls.iter().max_by_key(|edge| edge.facts.calls)?;
+        if calls.iter().any(|other| other.from != edge.from) {
             return None;
         }
         let is_called = topology::is_synchronous_call(graph, edge) && edge.facts.overhead.count() > 0;

@@ -14,6 +14,7 @@ use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
 use crate::rule::{Category, Rule, RuleMeta, Status};
+use crate::topology;
 use crate::wording;
 
 /// Last labels of names that lead nowhere outside of a network.
@@ -141,7 +142,7 @@ impl<'a> OwnZones<'a> {
 
 /// The hosts as the caller named them, else the callee's own name.
 fn hosts<'a>(edge: &'a Edge, to: &'a Node) -> impl Iterator<Item = &'a str> {
-    let named = edge.hosts.is_empty().then(|| to.name.rsplit_once(':').map_or(to.name.as_str(), |(host, _)| host));
+    let named = edge.hosts.is_empty().then(|| topology::without_port(&to.name));
     edge.hosts.iter().map(|(host, _)| host.as_str()).chain(named)
 }
 

@@ -151,8 +151,7 @@ impl Trace {
             let below = || app_below(index).or_else(|| tree.children(index).filter(passes).find_map(app_below));
             let below = if takes(index) { below() } else { None };
             let above = tree.parent[index].filter(|&parent| !takes(index) && !is_proxy(parent));
-            let nearness = |app: usize| nearness(&spans[index], &spans[app], vocabulary);
-            let stands_before = |app: &usize| nearness(*app).is_some();
+            let stands_before = |app: &usize| nearness(&spans[index], &spans[*app], vocabulary).is_some();
             // What a sidecar that takes a request passes on is the same request.
             let same = || tree.parent[index].filter(|&parent| spans[parent].shape.service == service && !takes(index));
             let is_torn = || tree.is_orphan[index] || takes(index) && tree.children(index).next().is_none();
@@ -163,14 +162,9 @@ impl Trace {
                 services[index] = services[parent];
             } else if is_torn() {
                 // The span of the request itself was lost; others of its service may be there.
-                let apps = || (0..spans.len()).filter(|&other| !is_proxy(other));
-                let only = || {
-                    let nearest = apps().filter_map(nearness).max()?;
-                    let mut services =
-                        apps().filter(|&app| nearness(app) == Some(nearest)).map(|app| spans[app].shape.service);
-                    services.next().filter(|&first| services.all(|other| other == first))
-                };
-                services[index] = torn_from.entry(spans[index].shape.resource).or_insert_with(only).unwrap_or(service);
+                let nearest = || nearest_service(&spans[index], spans, vocabulary);
+                let nearest = torn_from.entry(spans[index].shape.resource).or_insert_with(nearest);
+                services[index] = nearest.unwrap_or(service);
             }
         }
         let mut trace = part.into_owned();
@@ -265,6 +259,15 @@ fn nearness(proxy: &Span, app: &Span, vocabulary: &Vocabulary) -> Option<Nearnes
     } else {
         is_same(proxy.host, app.host).then_some(Nearness::Host)
     }
+}
+
+/// The service that a proxy is the surest to stand before; none where nothing says so of any, or the same of several.
+fn nearest_service(proxy: &Span, spans: &[Span], vocabulary: &Vocabulary) -> Option<ServiceKey> {
+    let apps = || spans.iter().filter(|span| !span.marks.has(Marks::PROXY));
+    let nearness = |app: &&Span| nearness(proxy, app, vocabulary);
+    let nearest = apps().filter_map(|app| nearness(&app)).max()?;
+    let mut services = apps().filter(|app| nearness(app) == Some(nearest)).map(|app| app.shape.service);
+    services.next().filter(|&first| services.all(|other| other == first))
 }
 
 /// Who is whose parent, by index into the spans of a trace.

@@ -9,9 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::{Reader, Value};
 use crate::architecture::Pattern;
 use crate::config::ConfigError;
-
-/// How alike (0 to 1, Jaro-Winkler) a known key must be to be suggested.
-const MIN_LIKENESS: f64 = 0.8;
+use crate::nearest::{MIN_LIKENESS, nearest};
 
 impl Reader<'_> {
     /// One of the `known` words; `what` is what errors call it.
@@ -114,10 +112,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn unknown(&mut self, span: Range<usize>, what: &str, name: &str, place: &str, known: &[&str]) {
-        let likeness = |candidate: &&str| strsim::jaro_winkler(candidate, name);
-        let nearest = known.iter().copied().max_by(|left, right| likeness(left).total_cmp(&likeness(right)));
-        let hint = match nearest {
-            Some(nearest) if likeness(&nearest) >= MIN_LIKENESS => format!("did you mean `{nearest}`?"),
+        let hint = match nearest(name, known.iter().copied()) {
+            Some((likeness, nearest)) if likeness >= MIN_LIKENESS => format!("did you mean `{nearest}`?"),
             _ => format!("there are {}", known.join(", ")),
         };
         let place = if place.is_empty() { String::new() } else { format!(" in {place}") };

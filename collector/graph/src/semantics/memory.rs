@@ -24,6 +24,7 @@ const MAX_SHAPES: Limit = Limit { entries: 8192, bytes: 8 << 20 };
 const MAX_STATEMENTS: Limit = Limit { entries: 2048, bytes: 2 << 20 };
 /// The longest text of a statement that is remembered.
 const MAX_TEXT_BYTES: usize = 4096;
+
 /// How much is remembered at most.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
