@@ -208,9 +208,14 @@ fn write_span(
     quote(&span.name, out);
     let _ =
         write!(out, r#","kind":{},"startTimeUnixNano":"{start}","endTimeUnixNano":"{end}","attributes":"#, span.kind);
-    let mesh =
-        Span { attributes: [span.attributes.clone(), vec![("component", "proxy".into())]].concat(), ..span.clone() };
-    let span = if is_proxy { &mesh } else { span };
+    let mesh;
+    let span = if is_proxy {
+        let component = vec![("component", "proxy".into())];
+        mesh = Span { attributes: [span.attributes.clone(), component].concat(), ..span.clone() };
+        &mesh
+    } else {
+        span
+    };
     match generation {
         Generation::Current => attributes(&span.attributes, out),
         Generation::Old => attributes(&old(span), out),

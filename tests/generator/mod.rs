@@ -1,9 +1,9 @@
 //! Random healthy systems with faults planted on purpose and with what only looks like a fault beside them: every fault
 //! has to be found, and nothing else. Written from the catalogue of rules, not from the rules' code; a rule that does
-//! not exist yet is skipped and named. `SPANLINT_SEEDS=200 cargo test --test main generator` is the long mode, which
-//! also plants every fault under every seed (`100..200` are the later half of them);
-//! `SPANLINT_RULE=name` plants the faults of one rule only, each system's recording is kept with `SPANLINT_KEEP=folder`,
-//! with its configuration.
+//! not exist yet is skipped and named. `SPANLINT_SEEDS=200 cargo test --release --test main generator` is the long mode,
+//! which also plants every fault under every seed (`100..200` are the later half of them); it takes 20 minutes of CPU, says
+//! how far it is, and can go on from there. `SPANLINT_RULE=name` plants the faults of one rule only, each system's
+//! recording is kept with `SPANLINT_KEEP=folder`, with its configuration.
 
 mod dialect;
 mod emit;
@@ -20,6 +20,8 @@ use std::io::Write as _;
 use std::num::NonZero;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::thread;
 
 use dialect::{Kinds, Language};
 use emit::{Generation, Place, Style};
@@ -269,6 +271,19 @@ fn packed(plants: &[&'static Plant], seed: u64) -> Vec<Vec<&'static Plant>> {
     alone.into_iter().map(|plant| vec![plant]).chain(shared).collect()
 }
 
+/// A system that is still to be built, and what it is shown as.
+struct Case {
+    seed: u64,
+    kind: String,
+    build: Box<dyn FnOnce() -> Story + Send>,
+}
+
+impl Case {
+    fn new(seed: u64, kind: String, build: impl FnOnce() -> Story + Send + 'static) -> Self {
+        Self { seed, kind, build: Box::new(build) }
+    }
+}
+
 /// What was said of all seeds, by rule.
 #[derive(Default)]
 struct Tally {
@@ -277,63 +292,98 @@ struct Tally {
 }
 
 impl Tally {
-    fn take(&mut self, story: &Story, kind: &str) {
-        let judged = judge(&story.recording(), &story.land.config());
+    /// Judges the systems of all seeds, one on each core.
+    fn of(cases: impl Iterator<Item = Case> + Send) -> Self {
+        let (cases, tally) = (Mutex::new(cases), Mutex::new(Self::default()));
+        let next = || cases.lock().expect("no thread panics here").next();
+        thread::scope(|scope| {
+            for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+                scope.spawn(|| {
+                    while let Some(Case { seed, kind, build }) = next() {
+                        let story = build();
+                        let judged = judge(&story.recording(), &story.land.config());
+                        tally.lock().expect("no thread panics here").take(
+                            &story,
+                            &judged,
+                            &format!("seed {seed} {kind}"),
+                        );
+                    }
+                });
+            }
+        });
+        tally.into_inner().expect("no thread panics here")
+    }
+
+    fn take(&mut self, story: &Story, judged: &Judged, name: &str) {
         let rules: Vec<_> = story.planted.iter().map(|(rule, _)| *rule).collect();
         for (rule, planted) in &story.planted {
             let (fired, all) = self.planted.entry(rule).or_default();
-            *fired += u64::from(story.is_answered(&judged, rule, planted));
+            *fired += u64::from(story.is_answered(judged, rule, planted));
             *all += 1;
         }
-        for text in story.wrong(&judged) {
-            let text = format!("seed {} {kind} {rules:?}: {text}", story.seed);
-            // The long mode takes an hour: what is wrong is told at once.
+        for text in story.wrong(judged) {
+            let text = format!("{name} {rules:?}: {text}");
+            // The long mode takes its time: what is wrong is told at once.
             say(&text);
             self.wrong.push(text);
         }
     }
 
-    fn answer(self) {
+    fn answer(mut self) {
         for (rule, (fired, all)) in &self.planted {
             say(&format!("{rule:28} {fired:4} of {all:4}"));
         }
+        self.wrong.sort_unstable();
         assert!(self.wrong.is_empty(), "{} wrong verdicts\n{}", self.wrong.len(), self.wrong.join("\n"));
     }
+}
+
+/// The long mode tells how far it is: whoever stops it goes on with the seed before the one that it told of last.
+fn tell(seed: u64) {
+    if wanted_seeds().is_some() {
+        say(&format!("seed {seed}"));
+    }
+}
+
+fn with_faults(seed: u64, plants: &[&'static Plant]) -> impl Iterator<Item = Case> + use<> {
+    tell(seed);
+    let load = if seed % 4 == 3 { Load::of(seed) } else { Load::Usual };
+    let build = move |chunk: Vec<&'static Plant>| {
+        Case::new(seed, format!("faults, {load:?}"), move || Story::new(seed, &chunk, true).under(load))
+    };
+    packed(&in_turn(plants, seed), seed).into_iter().map(build)
+}
+
+fn without_faults(seed: u64, plants: &[&'static Plant]) -> impl Iterator<Item = Case> + use<> {
+    tell(seed);
+    let (load, plants) = (Load::of(seed), in_turn(plants, seed));
+    let healthy = [Kinds::All, Kinds::Servers, Kinds::Clients, Kinds::None].into_iter().map(move |kinds| {
+        let build = move || Story { kinds, ..Story::new(seed, &[], false) }.under(load);
+        Case::new(seed, format!("healthy, {kinds:?}, {load:?}"), build)
+    });
+    let alikes = packed(&plants, seed).into_iter().map(move |chunk| {
+        Case::new(seed, format!("look-alikes, {load:?}"), move || Story::new(seed, &chunk, false).under(load))
+    });
+    let systems = plants.into_iter().flat_map(move |plant| {
+        let build = move |system: &'static (&'static str, Plan)| {
+            Case::new(seed, format!("{} as a whole", system.0), move || Story::alike(seed, plant.rule, *system))
+        };
+        plant.systems.iter().map(build)
+    });
+    healthy.chain(alikes).chain(systems)
 }
 
 #[test]
 fn planted_faults_are_found_and_look_alikes_are_not_taken_for_them() {
     let plants = plants();
-    let mut tally = Tally::default();
-    for seed in seeds() {
-        let load = if seed % 4 == 3 { Load::of(seed) } else { Load::Usual };
-        for chunk in packed(&in_turn(&plants, seed), seed) {
-            tally.take(&Story::new(seed, &chunk, true).under(load), &format!("faults, {load:?}"));
-        }
-    }
-    tally.answer();
+    Tally::of(seeds().flat_map(|seed| with_faults(seed, &plants))).answer();
 }
 
 #[test]
 fn healthy_systems_and_look_alikes_alone_are_silent() {
     let plants = plants();
-    let mut tally = Tally::default();
-    for seed in 1_000 + seeds().start.div_ceil(4)..1_000 + seeds().end.div_ceil(4) {
-        let load = Load::of(seed);
-        for kinds in [Kinds::All, Kinds::Servers, Kinds::Clients, Kinds::None] {
-            let story = Story { kinds, ..Story::new(seed, &[], false) }.under(load);
-            tally.take(&story, &format!("healthy, {kinds:?}, {load:?}"));
-        }
-        for chunk in packed(&in_turn(&plants, seed), seed) {
-            tally.take(&Story::new(seed, &chunk, false).under(load), &format!("look-alikes, {load:?}"));
-        }
-        for plant in in_turn(&plants, seed) {
-            for &system in plant.systems {
-                tally.take(&Story::alike(seed, plant.rule, system), &format!("{} as a whole", system.0));
-            }
-        }
-    }
-    tally.answer();
+    let seeds = 1_000 + seeds().start.div_ceil(4)..1_000 + seeds().end.div_ceil(4);
+    Tally::of(seeds.flat_map(|seed| without_faults(seed, &plants))).answer();
 }
 
 #[test]
