@@ -114,6 +114,11 @@ pub(crate) fn services(graph: &CallGraph) -> impl Iterator<Item = NodeIndex> {
     graph.indexed_nodes().filter(|(_, node)| node.kind == NodeKind::Service).map(|(index, _)| index)
 }
 
+/// Whether a service is a proxy by what its spans say of themselves.
+pub(crate) fn is_proxy(graph: &CallGraph, service: NodeIndex) -> bool {
+    graph.node(service).service.as_ref().is_some_and(|service| service.facts.proxy_spans * 2 > service.facts.spans)
+}
+
 /// What the specification has SDKs write where nobody named the service.
 const PLACEHOLDER: &str = "unknown_service";
 

@@ -109,6 +109,8 @@ const ASKED: [Asked; 3] = [
 /// Words that a broker is called by.
 const BROKERS: [&str; 10] =
     ["activemq", "artemis", "broker", "bus", "eventbus", "kafka", "mqtt", "nats", "pulsar", "rabbitmq"];
+/// What the names of services that play the outside world begin with, once nothing but their letters is left.
+const LOADS: [&str; 5] = ["artillery", "gatling", "loadgen", "loadtest", "locust"];
 /// Words that a back end for a front end is called by.
 const BFFS: [&str; 2] = ["bff", "bffs"];
 
@@ -220,12 +222,26 @@ struct Front {
     nodes: Vec<NodeIndex>,
 }
 
+/// The services that play the outside world: nobody asks them, and they are called so.
+fn loads(graph: &CallGraph, calls: &Calls) -> Vec<NodeIndex> {
+    let is_load = |service: &NodeIndex| {
+        let letters = graph.node(*service).name.chars().filter(|letter| letter.is_alphanumeric());
+        let name = letters.flat_map(char::to_lowercase).collect::<String>();
+        let (_, of_clients) = requests(graph, *service, Entry::Client);
+        of_clients == 0 && calls.callers(*service).is_empty() && LOADS.iter().any(|load| name.starts_with(load))
+    };
+    topology::services(graph).filter(is_load).collect()
+}
+
 /// The service that takes [`GATEWAY_MIN_CLIENT_SHARE`] of all client requests and reaches [`GATEWAY_MIN_REACH`] of the
 /// other services. Messages count as a way. Where nobody named it, it is as many nodes as it has processes.
 fn gateways(graph: &CallGraph, calls: &Calls) -> Vec<(NodeIndex, Role, String)> {
     let mut fronts: BTreeMap<Identity<'_>, Front> = BTreeMap::new();
-    for service in topology::services(graph) {
-        let (_, asked) = requests(graph, service, Entry::Client);
+    let loads = loads(graph, calls);
+    for service in topology::services(graph).filter(|service| !loads.contains(service)) {
+        let (_, of_clients) = requests(graph, service, Entry::Client);
+        let of_loads = loads.iter().flat_map(|&load| topology::edges_between(graph, load, service));
+        let asked = of_clients + of_loads.map(|edge| edge.facts.calls).sum::<u64>();
         // What lost its trace on the way looks as if it came from outside.
         if asked > 0 && !calls.lose_context(service, asked) {
             let front = fronts.entry(topology::identity(graph, service)).or_default();
@@ -242,14 +258,46 @@ fn gateways(graph: &CallGraph, calls: &Calls) -> Vec<(NodeIndex, Role, String)> 
     }
     let edges = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
     let is_reached = topology::reached(graph, edges, front.clone());
-    let others: Vec<_> = topology::services(graph).filter(|index| front.binary_search(index).is_err()).collect();
+    let is_other = |index: &NodeIndex| front.binary_search(index).is_err() && !loads.contains(index);
+    let others: Vec<_> = topology::services(graph).filter(is_other).collect();
     let reached = others.iter().filter(|index| is_reached[index.0 as usize]).count();
     if reached == 0 || (reached as f64) < others.len() as f64 * GATEWAY_MIN_REACH {
         return Vec::new();
     }
     let (share, others) = (most as f64 * 100.0 / all as f64, others.len());
     let reason = format!("takes {share:.0} % of the client requests and leads to {reached} of {others} other services");
-    front.into_iter().map(|service| (service, Role::Gateway, reason.clone())).collect()
+    let mut gateways: Vec<_> = front.iter().map(|&service| (service, Role::Gateway, reason.clone())).collect();
+    gateways.extend(behind_proxy(graph, &front, &is_reached));
+    gateways
+}
+
+/// The service that a proxy at the edge hands nearly every client request on to: it fronts what is behind it as if the
+/// proxy told nothing.
+fn behind_proxy(graph: &CallGraph, front: &[NodeIndex], is_reached: &[bool]) -> Option<(NodeIndex, Role, String)> {
+    let &[proxy] = front else { return None };
+    let operations = topology::operations_of(graph, proxy);
+    let requests: u64 = operations.iter().map(|operation| operation.facts.requests).sum();
+    let relays: u64 = operations.iter().map(|operation| operation.facts.relays).sum();
+    let is_most = |part: u64| part as f64 >= requests as f64 * GATEWAY_MIN_CLIENT_SHARE;
+    if !topology::is_proxy(graph, proxy) || !is_most(relays) {
+        return None;
+    }
+    let edges = topology::edges_from(graph, proxy).iter();
+    let handed = edges.filter(|edge| topology::is_synchronous_call(graph, edge)).max_by_key(|edge| edge.facts.calls);
+    let fronted = handed.filter(|edge| is_most(edge.facts.calls))?.to;
+    let edges = graph.edges.iter().filter(|edge| topology::joins_services(graph, edge));
+    let leads_to = topology::reached(graph, edges, vec![fronted]);
+    let others = topology::services(graph).filter(|&index| index != proxy && index != fronted);
+    let (mut known, mut led_to) = (0_u32, 0_usize);
+    for other in others.filter(|index| is_reached[index.0 as usize]) {
+        known += 1;
+        led_to += usize::from(leads_to[other.0 as usize]);
+    }
+    let is_wide = led_to > 0 && led_to as f64 >= f64::from(known) * GATEWAY_MIN_REACH;
+    is_wide.then(|| {
+        let name = &graph.node(proxy).name;
+        (fronted, Role::Gateway, format!("takes what the proxy {name} passes on and leads to {led_to} services"))
+    })
 }
 
 /// All requests of a service, and those that entered in this way.
@@ -292,6 +340,28 @@ mod tests {
     fn the_gateway_takes_client_requests_and_reaches_the_others() {
         check("front GET /\n  cart GET /cart\n    stock GET /stock", &["front: gateway"]);
         check("4 traces\nfront GET /\n  cart GET /cart\n\ncart GET /cart", &["front: gateway"]);
+    }
+
+    #[test]
+    fn what_stands_behind_nothing_but_a_proxy_is_the_gateway_too() {
+        let traces = "edge GET /\n  front GET /\n    cart GET /cart\n    stock GET /stock";
+        let told = |graph: &CallGraph| {
+            let roles = roles(graph, &Calls::of(graph)).into_iter();
+            roles.map(|(service, ..)| graph.node(service).name.clone()).collect::<Vec<_>>()
+        };
+        let mut graph = graph(traces);
+        assert_eq!(told(&graph), ["edge"]);
+        let edge = graph.nodes.iter_mut().find(|node| node.name == "edge").unwrap();
+        let facts = &mut edge.service.as_mut().unwrap().facts;
+        facts.proxy_spans = facts.spans;
+        assert_eq!(told(&graph), ["edge", "front"]);
+    }
+
+    #[test]
+    fn what_generates_load_plays_the_outside_world() {
+        let traces = "schedule load-generator browse\n  front GET /\n    cart GET /cart\n    stock GET /stock";
+        check(traces, &["front: gateway", "load-generator: schedule"]);
+        check(&traces.replace("load-generator", "nightly"), &["nightly: schedule"]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A service that only passes requests on: it asks one other service and hands back the answer.
 //!
 //! The signal is the share of requests that make exactly one call and touch nothing else, with next to no time of their
-//! own. Refused: gateways and back ends for front ends; services that translate between protocols.
+//! own. Refused: gateways and back ends for front ends; services that translate between protocols; schedulers, since
+//! nobody asks them for what they would pass on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,9 +40,8 @@ static META: RuleMeta = RuleMeta {
           and touches no datastore and no topic, and the median of the time that is its own. The pattern holds where the \
           former reaches `min_relay_percent` and the latter is at most `max_self_percent`.",
     fix: "Let callers ask the service behind it directly, or move into it the rules that it was meant to have.",
-    limits: "Gateways, proxies, back ends for front ends and services that speak another protocol outside than inside are \
-             exempt. A \
-             service may be there for isolation or compliance, which no trace shows: ignore it with that reason.",
+    limits: "Gateways, proxies, back ends for front ends, services that start their requests by themselves, as by the \
+             clock, and services that speak another protocol outside than inside are exempt. A service may be there for isolation or compliance, which no trace shows: ignore it with that reason.",
     references: &[
         "Fowler: Refactoring (1999), Middle Man",
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018",
@@ -110,8 +110,8 @@ impl<'a> Relay<'a> {
         let is_relay = relays > 0
             && relays as f64 * 100.0 >= judged as f64 * options.number("min_relay_percent")
             && self_percent as f64 <= options.number("max_self_percent");
-        let gathers = options.roles().has_any(graph, service, &[Role::Gateway, Role::Bff]);
-        let counts = is_relay && !gathers && !is_proxy(graph, service) && !translates(graph, service);
+        let is_exempt = options.roles().has_any(graph, service, &[Role::Gateway, Role::Bff, Role::Schedule]);
+        let counts = is_relay && !is_exempt && !topology::is_proxy(graph, service) && !translates(graph, service);
         counts.then_some(Self { operations, requests, relays, self_percent })
     }
 
@@ -157,11 +157,6 @@ impl<'a> Relay<'a> {
             ..case.draft()
         })
     }
-}
-
-/// Whether a service is a proxy by what its spans say of themselves.
-fn is_proxy(graph: &CallGraph, service: NodeIndex) -> bool {
-    graph.node(service).service.as_ref().is_some_and(|service| service.facts.proxy_spans * 2 > service.facts.spans)
 }
 
 /// Whether a service speaks another protocol to those it calls than to those that call it.
@@ -251,6 +246,13 @@ mod tests {
         graph.edges.push(torn);
         graph.edges.sort_by_key(|edge| (edge.from, edge.to));
         crate::testing::check_graph("pass-through-service", &graph, "", &[]);
+    }
+
+    #[test]
+    fn what_starts_by_the_clock_passes_nothing_on() {
+        let scheduled =
+            "40 traces\nschedule timer nightly\n  report POST /report 40ms\n\n40 traces\nsearch GET /search";
+        crate::testing::check("pass-through-service", scheduled, &[]);
     }
 
     #[test]
