@@ -35,7 +35,8 @@ static META: RuleMeta = RuleMeta {
     why: "No transaction spans both writes. A crash, a timeout or a full disk between them leaves two truths that nothing \
           repairs, and it happens seldom enough to be found by customers.",
     how: "Requests of one operation that write a datastore and publish to a topic, or write a second datastore, are \
-          counted; those that touch a table called like an outbox are not. The pattern holds from `min_share` of the \
+          counted; those that touch a table called like an outbox, and jobs that only mark what they have read and \
+          published, are not. The pattern holds from `min_share` of the \
           operation's requests on.",
     fix: "Write the event into an outbox table within the same transaction and let a relay publish it, or write in one \
           place and derive the other from its change log.",
@@ -193,6 +194,19 @@ mod tests {
     #[test]
     fn an_outbox_is_the_cure() {
         check(&[ROW, "sql postgresql db:5432 orders INSERT outbox_events", "publish order.placed"], &[]);
+    }
+
+    #[test]
+    fn a_poller_that_marks_what_it_has_sent_is_a_relay() {
+        let job = |first: &str| {
+            format!(
+                "30 traces\nschedule order relay\n  sql postgresql db:5432 orders SELECT {first}\n  publish order.placed\n  \
+                     sql postgresql db:5432 orders UPDATE pending"
+            )
+        };
+        crate::testing::check("dual-write", &job("pending"), &[]);
+        let title = "note heuristic: order relay writes orders and publishes to order.placed in one request";
+        crate::testing::check("dual-write", &job("customers"), &[title]);
     }
 
     #[test]

@@ -11,6 +11,11 @@ use crate::span::{Access, DatastoreKey, NodeKey};
 /// The most datastores, and the most topics, that one request is seen to write: those with the smallest keys.
 const MAX_WRITTEN: usize = 8;
 
+/// Parts of what tables of messages that are yet to be sent are called: by most, by eShop, by Spring Modulith, by
+/// Wolverine and by CAP.
+const OUTBOXES: [&str; 5] =
+    ["outbox", "integrationeventlog", "event_publication", "outgoing_envelopes", "cap.published"];
+
 impl EnvironmentFacts {
     /// Adds everything about datastores.
     pub(super) fn add_data(&mut self, reading: &Reading<'_>) {
@@ -67,9 +72,12 @@ impl EnvironmentFacts {
     }
 
     /// A request that writes a datastore and publishes a message, or writes two datastores, unless it touches an
-    /// outbox: Richardson, Microservices Patterns (2018), section 3.3.
+    /// outbox or relays one: Richardson, Microservices Patterns (2018), section 3.3.
     pub(super) fn add_dual_writes(&mut self, reading: &Reading<'_>, request: usize, own: &[&Made<'_>]) {
-        let is_outbox = |&table: &Name| reading.vocabulary.names.text(table).contains("outbox");
+        let is_outbox = |&table: &Name| {
+            let table = reading.vocabulary.names.text(table).to_ascii_lowercase();
+            OUTBOXES.iter().any(|outbox| table.contains(outbox))
+        };
         let written = |call: &&&Made<'_>| call.access() == Access::Write && !call.marks.has(Marks::SET_UP);
         let datastore = |call: &&Made<'_>| match call.callee {
             NodeKey::Datastore(datastore) => Some(datastore),
@@ -77,6 +85,9 @@ impl EnvironmentFacts {
         };
         let mut datastores: Vec<DatastoreKey> = own.iter().filter(written).filter_map(datastore).collect();
         if datastores.is_empty() || own.iter().any(|call| call.tables().iter().any(is_outbox)) {
+            return;
+        }
+        if reading.calls.requests[request].entry == Entry::Schedule && is_relay(own) {
             return;
         }
         datastores.sort_unstable();
@@ -113,4 +124,17 @@ impl EnvironmentFacts {
             facts.exemplars.offer(group.len() as u64, reading.trace);
         }
     }
+}
+
+/// Whether all that is written is what was read before, as whoever polls a table for messages marks those it has sent.
+fn is_relay(own: &[&Made<'_>]) -> bool {
+    let mut read: Vec<Name> = Vec::new();
+    own.iter().all(|call| match call.access() {
+        Access::Write => !call.tables().is_empty() && call.tables().iter().all(|table| read.contains(table)),
+        Access::Read => {
+            read.extend(call.tables());
+            true
+        }
+        Access::None => true,
+    })
 }
