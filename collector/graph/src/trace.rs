@@ -251,7 +251,9 @@ fn nearness(proxy: &Span, app: &Span, vocabulary: &Vocabulary) -> Option<Nearnes
     let name = |resource: &Resource| vocabulary.names.text(resource.service.name);
     let rest = name(&proxy).strip_prefix(name(&app));
     let is_same = |left: Name, right: Name| !left.is_empty() && left == right;
-    let is_called_after = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']));
+    // A proxy on a host of its own, such as `frontend-proxy` at the edge, is no sidecar, whatever it is called after.
+    let are_apart = !proxy.host.is_empty() && !app.host.is_empty() && proxy.host != app.host;
+    let is_called_after = !are_apart && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']));
     if is_same(proxy.instance, app.instance) {
         Some(Nearness::Instance)
     } else if is_called_after {
