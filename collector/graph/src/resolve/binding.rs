@@ -6,9 +6,11 @@ use crate::facts::EnvironmentFacts;
 use crate::name::NameTable;
 use crate::span::{NodeKey, ServiceKey};
 
-/// The services of an environment by name.
+/// The services of an environment by name, and by what they offer.
 pub(super) struct Binding<'a> {
     by_name: BTreeMap<&'a str, Vec<ServiceKey>>,
+    /// Who offers the methods of an interface for remote procedure calls; none where it is several.
+    by_interface: BTreeMap<&'a str, Option<ServiceKey>>,
     names: &'a NameTable,
 }
 
@@ -18,7 +20,13 @@ impl<'a> Binding<'a> {
         for (service, _) in facts.services.sorted() {
             by_name.entry(names.text(service.name)).or_default().push(service);
         }
-        Self { by_name, names }
+        let mut by_interface: BTreeMap<&str, Option<ServiceKey>> = BTreeMap::new();
+        for (operation, _) in facts.operations.sorted() {
+            let Some((interface, _)) = names.text(operation.operation).rsplit_once('/') else { continue };
+            let offers = by_interface.entry(interface).or_insert(Some(operation.service));
+            *offers = offers.filter(|known| *known == operation.service);
+        }
+        Self { by_name, by_interface, names }
     }
 
     /// A peer is a service if it has its name, or if it is a host of a cluster whose first label is that name
@@ -30,6 +38,11 @@ impl<'a> Binding<'a> {
         let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
         if let Some(service) = [text, host].into_iter().find_map(|name| self.choose(caller, name, None)) {
             return NodeKey::Service(service);
+        }
+        // Where nothing else was told of the callee, it is named by the interface that it was called for.
+        if let Some(Some(service)) = self.by_interface.get(text) {
+            let bound = NodeKey::Service(*service);
+            return if bound == caller { callee } else { bound };
         }
         // `shop/cart` is how a caller names a service of another namespace.
         if let Some((namespace, name)) = text.split_once('/') {
