@@ -150,7 +150,7 @@ const CURRENT: [(&str, Field); 59] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 51] = [
+const OLD: [(&str, Field); 53] = [
     ("http.method", Field::HttpMethod),
     ("http.url", Field::Url),
     ("http.target", Field::UrlPath),
@@ -171,6 +171,8 @@ const OLD: [(&str, Field); 51] = [
     ("db.cassandra.table", Field::DbCollection),
     ("db.operation", Field::DbOperation),
     ("db.statement", Field::DbText),
+    ("jdbc.query[0]", Field::DbText),
+    ("r2dbc.query[0]", Field::DbText),
     ("messaging.destination", Field::Destination),
     ("aws.dynamodb.table_names", Field::DbCollection),
     ("messaging.operation", Field::MessagingOperation),
@@ -204,6 +206,9 @@ const OLD: [(&str, Field); 51] = [
     ("code.namespace", Field::CodeNamespace),
 ];
 
+/// What the keys of parameters of a query begin with.
+const PARAMETERS: [&str; 3] = ["db.query.parameter.", "db.operation.parameter.", "jdbc.params["];
+
 /// What a key says of its value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Meaning {
@@ -233,7 +238,7 @@ pub(super) struct Shown {
 impl Meaning {
     fn of(key: &str) -> Self {
         Self {
-            is_parameter: key.starts_with("db.query.parameter.") || key.starts_with("db.operation.parameter."),
+            is_parameter: PARAMETERS.iter().any(|beginning| key.starts_with(beginning)),
             marks: super::marks::of_key(key),
             confidentiality: confidential::of_key(key),
             ..Self::default()

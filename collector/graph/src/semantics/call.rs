@@ -52,8 +52,9 @@ fn edge_kind(kind: SpanKind, inputs: &Inputs<'_>) -> EdgeKind {
     }
 }
 
-/// Names of spans with which client libraries tell how a connection came to be and how bytes went over it.
-const CONNECTION_STEPS: [&str; 9] = [
+/// Names of spans with which client libraries and data sources tell how a connection came to be and how bytes went over it.
+const CONNECTION_STEPS: [&str; 11] = [
+    "connection",
     "http.connect",
     "http.dns",
     "http.getconn",
@@ -61,6 +62,7 @@ const CONNECTION_STEPS: [&str; 9] = [
     "http.receive",
     "http.send",
     "http.tls",
+    "result-set",
     "tcp.connect",
     "tls.connect",
 ];

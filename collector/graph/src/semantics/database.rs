@@ -8,16 +8,16 @@ use crate::name::{Name, NameTable};
 use crate::span::{Access, Call, DatastoreKey, EdgeKind, NodeKey, SpanKind};
 use crate::text::scrub;
 
-/// What a span of kind `kind` speaks of a datastore by: a database system, an object store, or a file. A file beside a
-/// request is only what the request is about.
+/// What a span of kind `kind` speaks of a datastore by: a database system, a query, an object store, or a file. A query or a
+/// file beside a request is only what the request is about.
 pub(super) fn has_datastore(kind: SpanKind, inputs: &Inputs<'_>) -> bool {
     let has_request = || {
         let fields = [Field::HttpMethod, Field::Url, Field::RpcSystem, Field::RpcMethod, Field::MessagingSystem];
         fields.into_iter().any(|field| inputs.has(field))
     };
-    let is_file = || inputs.has(Field::FilePath) || inputs.has(Field::FileDirectory);
+    let is_told = || [Field::DbText, Field::FilePath, Field::FileDirectory].into_iter().any(|field| inputs.has(field));
     inputs.has(Field::DbSystem)
-        || kind != SpanKind::Server && (inputs.has(Field::Bucket) || is_file() && !has_request())
+        || kind != SpanKind::Server && (inputs.has(Field::Bucket) || is_told() && !has_request())
 }
 
 /// The call of a span that speaks of a datastore, and whether it only sets up, migrates or locks.
@@ -148,6 +148,9 @@ const OTHER_LANGUAGES: [&str; 15] = [
     "leveldb",
 ];
 
+/// The name of Spring's data source where nobody gave it one.
+const UNNAMED_SOURCE: &str = "datasource";
+
 fn speaks_sql(system: &str) -> bool {
     !OTHER_LANGUAGES.contains(&system)
 }
@@ -157,6 +160,7 @@ fn system(inputs: &Inputs<'_>) -> String {
     match current_name(&inputs.text(Field::DbSystem)) {
         system if !system.is_empty() => system,
         _ if inputs.has(Field::Bucket) => "aws.s3".to_owned(),
+        _ if inputs.has(Field::DbText) => "other_sql".to_owned(),
         _ => "file".to_owned(),
     }
 }
@@ -238,6 +242,7 @@ fn datastore(system: &str, namespace: &str, inputs: &Inputs<'_>, names: &mut Nam
         port => port,
     };
     let address = match &*host {
+        "" if inputs.text(Field::PeerService).eq_ignore_ascii_case(UNNAMED_SOURCE) => String::new(),
         "" => inputs.text(Field::PeerService).into_owned(),
         host => call::join(host, port),
     };

@@ -390,6 +390,8 @@ fn every_name_of_a_datastore_is_one() {
     check(&[("db.system", "sqlite3"), ("db.name", "/data/shop.db")], "sqlite box/ /data/shop.db");
     check(&[("rpc.system", "aws-api"), ("rpc.method", "PutObject"), ("aws.s3.bucket", "images")], "aws.s3  images");
     check(&[("file.path", "/data/in/a.csv")], "file box/ /data/in");
+    check(&[("jdbc.query[0]", "select a from b"), ("peer.service", "dataSource")], "other_sql  ");
+    check(&[("r2dbc.query[0]", "select a from b"), ("server.address", "db")], "other_sql db ");
 }
 
 fn shown_as(names: &[&str]) -> Vec<String> {
