@@ -272,8 +272,22 @@ fn a_request_that_writes_twice_is_told_unless_it_keeps_an_outbox() {
     let writes = |calls: &str| graph(&format!("a server \"x\" 0+99\n{calls}")).dual_writes.len();
     assert_eq!(writes(&format!("{}{send}", insert("orders"))), 1);
     assert_eq!(writes(&format!("{}{}{send}", insert("orders"), insert("order_outbox"))), 0);
+    assert_eq!(writes(&format!("{}{}{send}", insert("orders"), insert("IntegrationEventLog"))), 0);
     assert_eq!(writes(&insert("orders")), 0);
     assert_eq!(writes(send), 0);
+}
+
+#[test]
+fn steps_of_a_driver_are_no_statements_beside_the_one_that_they_serve() {
+    let query = format!("{QUERY}SELECT/**/x/**/FROM/**/t");
+    let step = |name: &str, ms: u64| format!("  a client \"{name}\" 1+{ms} {query}\n");
+    let steps =
+        [step("PDO::prepare", 1), step("PDOStatement::execute", 50), step("PDOStatement::fetchAll", 1)].concat();
+    let facts = |calls: &str| graph(&format!("a server \"x\" 0+99\n{calls}")).patterns[0].facts.clone();
+    let pattern = facts(&steps);
+    assert_eq!((pattern.calls, pattern.set_up_calls, pattern.latency.sum() / 1_000_000), (1, 0, 50));
+    let alone = facts(&step("PDO::prepare", 1));
+    assert_eq!((alone.calls, alone.set_up_calls), (1, 1));
 }
 
 #[test]

@@ -57,6 +57,18 @@ fn an_unmatched_call_names_its_peer_by_the_best_attribute() {
 }
 
 #[test]
+fn a_peer_that_is_only_known_by_its_interface_is_who_offers_it() {
+    let call = "rpc.system=grpc rpc.service=shop.Cart rpc.method";
+    let offers = |service: &str| format!("{service} server \"x\" 0+9 {call}=Get");
+    let trace = |offered: &str| format!("a internal \"x\" 0+9\n  a client \"y\" 0+5 {call}=Put\n\n{offered}");
+    check(&trace(&offers("cart")), &["client -> cart rpc 1", "a -> cart rpc 1"]);
+    check(
+        &trace(&[offers("cart"), offers("copy")].join("\n\n")),
+        &["client -> cart rpc 1", "client -> copy rpc 1", "a -> external:shop.Cart rpc 1"],
+    );
+}
+
+#[test]
 fn a_peer_with_the_name_of_a_service_is_that_service() {
     let known = "cart server \"GET /\" 0+5\n\na internal \"x\" 0+9\n  a client \"y\" 0+5 ";
     for address in ["cart", "cart:8080", "cart.shop.svc.cluster.local:8080", "cart-3.cart", "cart-0.cart.shop:8080"] {
@@ -107,6 +119,40 @@ fn producer_and_consumer_of_different_traces_meet_at_the_topic() {
 
 b consumer \"receive\" 6+5 messaging.system=kafka messaging.destination=orders messaging.operation=receive link=2
   b consumer \"process\" 7+3 messaging.system=kafka messaging.destination=orders messaging.operation=process",
+        &[
+            "a -> b messaging 1 async derived",
+            "a -> topic:kafka/orders messaging 1 async",
+            "topic:kafka/orders -> b messaging 1 async",
+        ],
+    );
+}
+
+#[test]
+fn what_asks_a_datastore_over_http_asks_the_datastore() {
+    let check = |above: &str, expected: &str| {
+        check(
+            &format!(
+                "a internal \"x\" 0+99\n  a {above}\n    a client \"POST\" 2+5 http.request.method=POST server.address=es"
+            ),
+            &[expected],
+        );
+    };
+    let search =
+        "client \"search\" 1+9 db.system.name=elasticsearch server.address=es server.port=9200 db.namespace=shop";
+    check(search, "a -> datastore:elasticsearch/es:9200/shop database 1");
+    let publish = "producer \"send\" 1+9 messaging.system=aws_sqs messaging.destination.name=orders";
+    check(publish, "a -> topic:aws_sqs/orders messaging 1 async");
+    check("client \"sdk\" 1+9 http.request.method=POST server.address=es", "a -> external:es http 1");
+}
+
+#[test]
+fn consumers_take_what_was_announced_from_the_topic() {
+    let queue = "messaging.system=kafka messaging.destination=orders messaging.operation";
+    check(
+        &format!(
+            "a internal \"x\" 0+99\n  a producer \"create\" 0+1 {queue}=create\n    b consumer \"process\" 9+3 {queue}=process\n  \
+             a client \"send\" 1+5 {queue}=publish messaging.batch.message_count=1"
+        ),
         &[
             "a -> b messaging 1 async derived",
             "a -> topic:kafka/orders messaging 1 async",
@@ -341,6 +387,13 @@ fn a_sidecar_is_the_service_it_stands_before() {
         b server \"y\" 4+60",
         &["client -> a other 1", "a -> b other 1"],
     );
+    let front = |host: &str| {
+        format!(
+            "b-proxy server \"x\" 0+99 component=proxy host={host}\n  b-proxy client \"y\" 1+80 component=proxy host={host}\n    b server \"y\" 4+60 host=h1"
+        )
+    };
+    check(&front("h1"), &["client -> b other 1"]);
+    check(&front("h2"), &["client -> b-proxy other 1", "b-proxy -> b other 1"]);
     check(
         "edge server \"x\" 0+99 component=proxy\n  b server \"y\" 4+60",
         &["client -> edge other 1", "edge -> b other 1"],

@@ -1,7 +1,10 @@
 //! Who called whom in one trace: its requests, and the calls that each of them makes.
 
+mod unmatched;
+
 use std::num::NonZero;
 
+use self::unmatched::name_unmatched;
 use crate::facts::Entry;
 use crate::name::Name;
 use crate::span::{Access, Call, EdgeKind, Location, Marks, NodeKey, Outcome, Span, SpanId, SpanKind, Transport};
@@ -188,39 +191,6 @@ fn torn(spans: &[Span], tree: &Tree) -> Vec<bool> {
     is_torn
 }
 
-/// A callee that sent spans for some of the calls to one peer is the callee of the others, too: half of its spans may
-/// be lost.
-fn name_unmatched(made: &mut [Made<'_>]) {
-    let peer = |call: &Made<'_>| match call.call().and_then(|call| call.peer) {
-        Some(peer @ NodeKey::Peer(_)) => Some((call.caller, peer)),
-        _ => None,
-    };
-    let is_unmatched = |call: &Made<'_>| matches!(call.callee, NodeKey::Peer(_));
-    if !made.iter().any(is_unmatched) {
-        return;
-    }
-    let matched = made.iter().filter(|call| !is_unmatched(call) && call.callee_request.is_some());
-    let mut known: Vec<_> = matched
-        .filter_map(|call| {
-            peer(call).map(|key| (key, call.call().map(|call| call.template), call.callee, call.template))
-        })
-        .collect();
-    known.sort_unstable();
-    known.dedup();
-    for call in made.iter_mut().filter(|call| is_unmatched(call)) {
-        let Some(key) = peer(call) else { continue };
-        let from = known.partition_point(|entry| entry.0 < key);
-        let same: Vec<_> = known[from..].iter().take_while(|entry| entry.0 == key).collect();
-        if let Some(first) = same.first().filter(|first| same.iter().all(|entry| entry.2 == first.2)) {
-            call.callee = first.2;
-            let mut alike = same.iter().filter(|entry| entry.1 == Some(call.template));
-            if let (Some(only), None) = (alike.next(), alike.next()) {
-                call.template = only.3;
-            }
-        }
-    }
-}
-
 struct Reader<'a, 't> {
     spans: &'a [Span],
     tree: &'t Tree,
@@ -325,7 +295,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// A client span is one call for each callee that sent a span, else one call to the peer that it names. With a
-    /// call span of its own service below it, it only wraps that one.
+    /// call span of its own service below it, it only wraps that one, unless that is how it goes over the network.
     fn read_client(&mut self, index: usize) {
         let span = &self.spans[index];
         let Some(call) = &span.shape.call else { return };
@@ -334,7 +304,8 @@ impl<'a> Reader<'a, '_> {
         for child in self.tree.children(index) {
             let callee = &self.spans[child];
             if callee.shape.service == span.shape.service {
-                is_wrapper |= matches!(callee.shape.kind, SpanKind::Client | SpanKind::Producer);
+                let is_call = matches!(callee.shape.kind, SpanKind::Client | SpanKind::Producer);
+                is_wrapper |= is_call && !self.is_transport(child);
                 is_matched |= span.marks.has(Marks::PROXY);
             } else if calls(span, callee) {
                 is_matched = true;
@@ -356,18 +327,43 @@ impl<'a> Reader<'a, '_> {
                 });
             }
         }
-        if !is_matched && !is_wrapper && !span.shape.is_probe && !span.marks.has(Marks::DEVICE) {
+        let is_counted = is_matched || is_wrapper || self.is_transport(index);
+        if !is_counted && !span.shape.is_probe && !span.marks.has(Marks::DEVICE) {
             let peer = call.peer.unwrap_or(NodeKey::Unknown);
             self.made.push(Made { request: self.request_of[index], ..self.sent(index, peer) });
         }
     }
 
-    /// A producer span is one message to its topic; without a topic, one to each consumer below it.
+    /// Whether a client span is only how a call to a datastore or a broker goes over HTTP, which the span above it tells of.
+    fn is_transport(&self, index: usize) -> bool {
+        let span = &self.spans[index];
+        let kind = |span: &Span| span.shape.call.as_ref().map(|call| call.kind);
+        let speaks_for = |above: &Span| {
+            let is_known = above.shape.call.as_ref().is_some_and(|call| call.peer.is_some());
+            let is_call = matches!(above.shape.kind, SpanKind::Client | SpanKind::Producer);
+            let is_kept = matches!(kind(above), Some(EdgeKind::Database | EdgeKind::Messaging));
+            is_call && is_known && is_kept && above.shape.service == span.shape.service
+        };
+        let is_answered =
+            || self.tree.children(index).any(|child| self.spans[child].shape.service != span.shape.service);
+        span.shape.kind == SpanKind::Client
+            && kind(span) == Some(EdgeKind::Http)
+            && self.tree.parent[index].is_some_and(|parent| speaks_for(&self.spans[parent]))
+            && !is_answered()
+    }
+
+    /// A producer span is one message to its topic; without a topic, one to each consumer below it. A message that is
+    /// only announced goes nowhere by itself: its consumers take it from the topic.
     fn read_message(&mut self, index: usize) {
         let span = &self.spans[index];
         let request = self.request_of[index];
-        if let Some(topic) = span.shape.call.as_ref().and_then(|call| call.peer) {
+        let Some(call) = &span.shape.call else { return };
+        if let Some(topic) = call.peer {
             self.made.push(Made { request, is_asynchronous: true, ..self.sent(index, topic) });
+            return;
+        }
+        let is_announced = !call.template.is_empty();
+        if is_announced {
             return;
         }
         for child in self.tree.children(index) {

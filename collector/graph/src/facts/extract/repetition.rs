@@ -1,5 +1,7 @@
 //! How one request repeats its calls: per edge, per pattern, and in sequences of statements.
 
+use std::borrow::Cow;
+
 use super::{Made, Reading, percent, union};
 use crate::facts::histogram::bucket;
 use crate::facts::{
@@ -50,7 +52,8 @@ impl EnvironmentFacts {
     ) {
         let span = reading.opening(request);
         self.add_sequences(reading, request, own);
-        own.sort_by_key(|call| (call.callee, call.kind, call.template));
+        own.sort_by_key(|call| asked(call));
+        let own: &[_] = &without_steps(own);
         let mut fan_out = FanOut::default();
         for calls in own.chunk_by(|left, right| (left.callee, left.kind) == (right.callee, right.kind)) {
             let mut edge = EdgeOfRequest::default();
@@ -213,6 +216,25 @@ impl EnvironmentFacts {
         facts.child_calls.record(children);
         facts.fanned.offer(children, reading.trace);
     }
+}
+
+/// What is asked of whom.
+fn asked(call: &Made<'_>) -> (NodeKey, EdgeKind, Name) {
+    (call.callee, call.kind, call.template)
+}
+
+/// Calls without those that only repeat the text of a statement beside it, as drivers do that prepare or fetch.
+fn without_steps<'s, 'a>(own: &'s [&'a Made<'a>]) -> Cow<'s, [&'a Made<'a>]> {
+    let is_step = |call: &&Made<'_>| call.marks.has(Marks::SET_UP);
+    if !own.iter().any(is_step) {
+        return Cow::Borrowed(own);
+    }
+    let mut kept: Vec<&Made<'_>> = Vec::with_capacity(own.len());
+    for group in own.chunk_by(|left, right| asked(left) == asked(right)) {
+        let is_asked = !group.iter().all(is_step);
+        kept.extend(group.iter().filter(|call| !is_asked || !is_step(call)));
+    }
+    Cow::Owned(kept)
 }
 
 /// What one call adds to its pattern.
