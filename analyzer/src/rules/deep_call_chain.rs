@@ -3,12 +3,14 @@
 //! The signal is the number of services, less the first, on the longest synchronous way that a request from outside takes.
 //! A service that is on the way already does not count again, so recursion is no depth; messages end a way.
 
+use std::cmp::Reverse;
+
 use spanlint_graph::snapshot::Operation;
 use spanlint_graph::{CallGraph, facts::histogram};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
-use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
+use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
 use crate::{topology, wording};
 
@@ -29,7 +31,7 @@ static META: RuleMeta = RuleMeta {
           answer together 99.3 % of the time, and each holds a thread, a connection and a timeout while it waits.",
     how: "For each request that nobody in the system waits for, the services on its longest synchronous way are counted, \
           less the first, each once. The pattern holds where the 95th percentile over an operation's requests reaches \
-          `min_hops`.",
+          `min_hops`; operations of one service are told together.",
     fix: "Let the chain hand over data instead of waiting: publish what has changed and keep a copy where it is read, or \
           merge services that only pass a request on.",
     limits: "Services without telemetry are not counted, so a chain through them is longer than it looks.",
@@ -56,39 +58,66 @@ impl Rule for DeepCallChain {
         if !graph.edges.iter().any(|edge| topology::is_synchronous_call(graph, edge)) {
             verdict.undecided.push(Undecided::of_input(&META, "no calls between services were seen"));
         }
-        let min_hops = options.whole("min_hops");
-        for operation in &graph.operations {
-            let hops = operation.facts.depth.quantile(0.95);
-            if hops >= min_hops {
-                verdict.take(judge(graph, options, operation, hops));
+        for operations in graph.operations.chunk_by(|left, right| left.node == right.node) {
+            let mut deep: Vec<Deep<'_>> = operations.iter().filter_map(|each| Deep::of(each, options)).collect();
+            // Stable, so that of two equally deep the one with the smaller name leads.
+            deep.sort_by_key(|each| (each.support.is_err(), Reverse(each.hops)));
+            if !deep.is_empty() {
+                verdict.take(judge(graph, options, &deep));
             }
         }
         verdict
     }
 }
 
-fn judge(graph: &CallGraph, options: &Options<'_>, operation: &Operation, hops: u64) -> Result<Finding, Undecided> {
-    let case = Case::new(graph, options, [operation.node]);
+/// An operation that waits for long chains.
+struct Deep<'a> {
+    operation: &'a Operation,
+    hops: u64,
+    support: Result<Support, String>,
+}
+
+impl<'a> Deep<'a> {
+    fn of(operation: &'a Operation, options: &Options<'_>) -> Option<Self> {
+        let (depth, min_hops) = (&operation.facts.depth, options.whole("min_hops"));
+        let hops = depth.quantile(0.95);
+        let support = || options.required().proven(depth.count_from(min_hops), depth.count());
+        (hops >= min_hops).then(|| Self { operation, hops, support: support() })
+    }
+}
+
+/// The operations of one service, the deepest with enough support first.
+fn judge(graph: &CallGraph, options: &Options<'_>, deep: &[Deep<'_>]) -> Result<Finding, Undecided> {
+    let Deep { operation, hops, support } = &deep[0];
+    let (case, hops) = (Case::new(graph, options, [operation.node]), *hops);
+    let support = support.clone().map_err(|missing| case.undecided(missing))?;
     let min_hops = options.whole("min_hops");
     let depth = &operation.facts.depth;
     let (affected, requests) = (depth.count_from(min_hops), depth.count());
-    let support = options.required().proven(affected, requests).map_err(|missing| case.undecided(missing))?;
     let most = depth.buckets().last().map_or(hops, |(bucket, _)| histogram::bucket_middle(bucket));
     let service = &graph.node(operation.node).name;
     let name = wording::operation(service, &operation.name);
+    let alike: Vec<_> = deep.iter().filter(|each| each.support.is_ok()).collect();
+    let others = match alike.len() - 1 {
+        0 => String::new(),
+        others => format!(" {} of {service} wait for such chains.", wording::count(others as u64, "more operation")),
+    };
     case.finding(Draft {
         severity: if hops >= options.whole("error_from") { Severity::Error } else { META.severity },
         title: format!("{name} waits through {hops} hops from service to service"),
         message: format!(
             "In {affected} of {} of {name} the longest way leads over {min_hops} hops or more, each of which waits for the \
-             next: {hops} in 95 of 100, {most} at most.",
+             next: {hops} in 95 of 100, {most} at most.{others}",
             wording::count(requests, "request"),
         ),
         fix: format!(
             "Look at the trace for the services that only pass the request of {service} on, and merge them with a \
              neighbour; let the others publish what they know instead of being asked."
         ),
-        subject: Subject { operations: vec![name.clone()], ..Subject::default() },
+        subject: Subject {
+            operations: alike.iter().map(|each| wording::operation(service, &each.operation.name)).collect(),
+            ..Subject::default()
+        },
         evidence: vec![
             Evidence::of("hops_p95", hops as f64, "hops").against(options.number("min_hops")),
             Evidence::of("hops_max", most as f64, "hops"),
@@ -119,6 +148,12 @@ mod tests {
         check(&chain("abcdef"), &[]);
         check(&chain("abcdefg"), &["warning proven: a GET /a waits through 6 hops from service to service"]);
         check(&chain("abcdefghij"), &["error proven: a GET /a waits through 9 hops from service to service"]);
+    }
+
+    #[test]
+    fn operations_of_one_service_that_are_deep_alike_are_one_finding() {
+        let traces = format!("{}\n\n{}", chain("abcdefg"), chain("abcdefghij").replacen("GET /a", "GET /z", 1));
+        check(&traces, &["error proven: a GET /z waits through 9 hops from service to service"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Calls that nothing bounds: some last for minutes, and none ever ends in a timeout.
 //!
 //! The signal is a longest call far beyond the usual one on an edge that never timed out. Streams and long polls are meant
-//! to last and are left out.
+//! to last and are left out. Who waits for the same call further up is part of the same finding.
 
 use spanlint_graph::snapshot::Edge;
 use spanlint_graph::span::Outcome;
@@ -11,7 +11,7 @@ use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
-use crate::wording;
+use crate::{topology, wording};
 
 /// The rule.
 pub(super) struct MissingTimeout;
@@ -30,7 +30,7 @@ static META: RuleMeta = RuleMeta {
           so one stuck service stops all that stand before it.",
     how: "On an edge with `min_calls` calls or more, the longest one is held against `min_longest_ms` and against \
           `min_ratio` times the median. The pattern holds where both are reached and no call ever ended in a \
-          timeout or was cancelled.",
+          timeout or was cancelled. Callers whose longest call waited for that one are part of the same.",
     fix: "Set a timeout on every call, a little above the slowest answer that is still worth having, and pass what is left of \
           it on to the next service.",
     limits: "A timeout longer than what was seen looks like none. Streams and long polls are exempt.",
@@ -48,7 +48,7 @@ static META: RuleMeta = RuleMeta {
         },
         OptionMeta { name: "min_ratio", default: 20.0, help: "Longest call, in medians, that makes the pattern." },
     ],
-    absorbs: &[],
+    absorbs: &["missing-timeout"],
 };
 
 impl Rule for MissingTimeout {
@@ -61,31 +61,45 @@ impl Rule for MissingTimeout {
         let is_waited_for =
             |edge: &&Edge| !edge.is_derived && edge.is_synchronous() && graph.node(edge.from).kind == NodeKind::Service;
         for edge in graph.edges.iter().filter(is_waited_for) {
-            let latency = &edge.facts.caller_latency;
-            let longest_ns = edge.facts.slow.worst().map_or(0, |(ns, _)| ns);
-            let ratio = longest_ns as f64 / latency.quantile(0.5).max(1) as f64;
-            let is_long = longest_ns as f64 >= options.number("min_longest_ms") * 1e6
-                && ratio >= options.number("min_ratio")
-                && edge.facts.outcomes[Outcome::TimedOut.index()] == 0
-                && edge.facts.outcomes[Outcome::Cancelled.index()] == 0
-                && latency.count() > 0;
-            if !is_long {
-                continue;
+            if let Some(longest) = Longest::of(edge, options) {
+                verdict.take(judge(graph, options, edge, &longest));
             }
-            verdict.take(judge(graph, options, edge, longest_ns, ratio));
         }
         verdict
     }
 }
 
-fn judge(
-    graph: &CallGraph,
-    options: &Options<'_>,
-    edge: &Edge,
-    longest_ns: u64,
+/// The longest call on an edge where nothing ends calls.
+struct Longest {
+    ns: u64,
+    /// In medians.
     ratio: f64,
-) -> Result<Finding, Undecided> {
-    let case = Case::new(graph, options, [edge.from, edge.to]);
+}
+
+impl Longest {
+    fn of(edge: &Edge, options: &Options<'_>) -> Option<Self> {
+        let latency = &edge.facts.caller_latency;
+        let (ns, _) = edge.facts.slow.worst()?;
+        let ratio = ns as f64 / latency.quantile(0.5).max(1) as f64;
+        let is_long = ns as f64 >= options.number("min_longest_ms") * 1e6
+            && ratio >= options.number("min_ratio")
+            && edge.facts.outcomes[Outcome::TimedOut.index()] == 0
+            && edge.facts.outcomes[Outcome::Cancelled.index()] == 0
+            && latency.count() > 0;
+        is_long.then_some(Self { ns, ratio })
+    }
+
+    /// Whether `above` is long for the most part because this one is.
+    fn explains(&self, above: &Self) -> bool {
+        self.ns <= above.ns && self.ns * 2 > above.ns
+    }
+}
+
+fn judge(graph: &CallGraph, options: &Options<'_>, edge: &Edge, longest: &Longest) -> Result<Finding, Undecided> {
+    let waits = |above: &Edge| Longest::of(above, options).is_some_and(|above| longest.explains(&above));
+    let above = topology::edges_above(graph, options.calls(), edge, waits);
+    let callers = above.iter().map(|edge| edge.from);
+    let case = Case::new(graph, options, callers.chain([edge.from, edge.to]));
     let facts = &edge.facts;
     let needed = options.whole("min_calls");
     if facts.calls < needed {
@@ -95,7 +109,7 @@ fn judge(
     let (from, to) = (graph.node(edge.from), graph.node(edge.to));
     let (caller, callee) = (&from.name, &to.name);
     let median_ms = wording::milliseconds(facts.caller_latency.quantile(0.5));
-    let longest_ms = wording::milliseconds(longest_ns);
+    let longest_ms = wording::milliseconds(longest.ns);
     let affected = facts.caller_latency.count_from((options.number("min_longest_ms") * 1e6) as u64);
     case.finding(Draft {
         title: format!("nothing ends a call of {caller} to {callee}"),
@@ -106,14 +120,17 @@ fn judge(
             wording::number(median_ms),
         ),
         fix: format!("Set a timeout on the calls of {caller} to {callee}, a little above its slowest useful answer."),
-        subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
+        subject: Subject {
+            edges: [edge].into_iter().chain(above).map(|edge| topology::ids(graph, edge)).collect(),
+            ..Subject::default()
+        },
         evidence: vec![
             Evidence::of("longest_ms", longest_ms, "ms").against(options.number("min_longest_ms")),
-            Evidence::of("longest_by_median", ratio, "times").against(options.number("min_ratio")),
+            Evidence::of("longest_by_median", longest.ratio, "times").against(options.number("min_ratio")),
             Evidence::of("calls", facts.calls as f64, "calls").against(options.number("min_calls")),
         ],
         support: Support::of(affected, facts.calls),
-        traces: facts.slow.proof(longest_ns),
+        traces: facts.slow.proof(longest.ns),
         ..case.draft()
     })
 }
@@ -142,6 +159,26 @@ mod tests {
         check(1000, 6, |_| (), &["warning heuristic: nothing ends a call of cart to stock"]);
         check(999, 6, |_| (), &["(cart stock: 999 calls seen, 1000 needed)"]);
         check(1000, 4, |_| (), &["(cart stock: 240 seconds seen, 5 minutes needed)"]);
+    }
+
+    #[test]
+    fn who_waits_for_the_longest_call_is_part_of_it() {
+        let check = |worst_s: [u64; 2], expected: &[&str]| {
+            let mut graph = graph("web GET /\n  cart GET /cart\n    stock GET /stock");
+            graph.counts.seen.last_ns = graph.counts.seen.first_ns + 360_000_000_000;
+            let edges = graph.edges.iter_mut().filter(|edge| edge.facts.requests > 0);
+            // In order of the callers' names.
+            for (edge, worst_s) in edges.zip(worst_s) {
+                edge.facts.calls = 1000;
+                (1..1000).for_each(|_| edge.facts.caller_latency.record(5_000_000));
+                edge.facts.slow.offer(worst_s * 1_000_000_000, spanlint_graph::TraceId(1));
+            }
+            check_graph("missing-timeout", &graph, "", expected);
+        };
+        let [cart, web] =
+            ["cart to stock", "web to cart"].map(|edge| format!("warning heuristic: nothing ends a call of {edge}"));
+        check([40, 41], &[&cart]);
+        check([40, 80], &[&cart, &web]);
     }
 
     #[test]
