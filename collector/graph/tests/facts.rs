@@ -278,6 +278,15 @@ fn a_request_that_writes_twice_is_told_unless_it_keeps_an_outbox() {
 }
 
 #[test]
+fn a_command_without_its_key_is_never_the_same_again() {
+    let repeats = |command: &str| {
+        let call = format!("  a client \"q\" 1+2 db.system=redis db.statement={command}\n").repeat(3);
+        graph(&format!("a server \"x\" 0+99\n{call}")).patterns[0].facts.repeats.count()
+    };
+    assert_eq!((repeats("GET/**/cart:7"), repeats("GET")), (1, 0));
+}
+
+#[test]
 fn steps_of_a_driver_are_no_statements_beside_the_one_that_they_serve() {
     let query = format!("{QUERY}SELECT/**/x/**/FROM/**/t");
     let step = |name: &str, ms: u64| format!("  a client \"{name}\" 1+{ms} {query}\n");

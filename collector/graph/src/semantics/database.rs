@@ -229,7 +229,11 @@ fn datastore(system: &str, namespace: &str, inputs: &Inputs<'_>, names: &mut Nam
     let connection_text = inputs.text(Field::DbConnection);
     let connection = Connection::of(&connection_text);
     let address = call::server_address(inputs);
+    // A declared peer may be a name of its own, but not one that every host has.
+    let peer = inputs.text(Field::PeerService);
+    let peer = url::split_host(peer.strip_prefix("tcp://").unwrap_or(&peer));
     let (host, port) = match url::split_host(&address) {
+        ("", _) if connection.host.is_empty() && is_loopback(peer.0) => peer,
         ("", _) => (connection.host, connection.port),
         address => address,
     };
@@ -297,7 +301,8 @@ fn command(text: &str) -> Statement {
     Statement {
         template: word.to_owned(),
         access: sql::access_of_operation(word),
-        has_placeholders: text.contains('?'),
+        // The command alone, as some drivers write it, says nothing of what it is about.
+        has_placeholders: text.contains('?') || text.trim() == word,
         ..Statement::default()
     }
 }

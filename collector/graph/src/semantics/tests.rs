@@ -387,6 +387,9 @@ fn every_name_of_a_datastore_is_one() {
     for host in ["localhost", "127.0.0.1", "::1"] {
         check(&[("db.system", "redis"), ("server.address", host)], "redis box/localhost:6379 ");
     }
+    for peer in ["localhost", "tcp://127.0.0.1:6379"] {
+        check(&[("db.system", "redis"), ("peer.service", peer)], "redis box/localhost:6379 ");
+    }
     check(&[("db.system", "sqlite3"), ("db.name", "/data/shop.db")], "sqlite box/ /data/shop.db");
     check(&[("rpc.system", "aws-api"), ("rpc.method", "PutObject"), ("aws.s3.bucket", "images")], "aws.s3  images");
     check(&[("file.path", "/data/in/a.csv")], "file box/ /data/in");
