@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use spanlint_graph::log::LogLine;
 use spanlint_graph::span::{Detail, Resource, ResourceId, Shape};
-use spanlint_graph::{Name, Span, SpanBatch, TraceId, Vocabulary};
+use spanlint_graph::{Facts, Name, Span, SpanBatch, TraceId, Vocabulary};
 
 use crate::logs::line_bytes;
 
@@ -46,6 +46,13 @@ pub(crate) fn owned_bytes(span: &Span) -> usize {
 /// How many bytes `detail` owns, with its part of what it shares.
 pub(crate) fn detail_bytes(detail: &Detail) -> usize {
     allocated(detail.text_bytes()) + allocated(detail.frame_bytes())
+}
+
+/// How many bytes `facts` own.
+pub(crate) fn facts_bytes(facts: &Facts) -> usize {
+    let mut sum = 0;
+    facts.for_each_allocation(&mut |bytes| sum += allocated(bytes));
+    sum
 }
 
 /// How many bytes `vocabulary` takes.

@@ -22,9 +22,10 @@ use std::time::Duration;
 use spanlint_graph::facts::FactLimits;
 use spanlint_graph::hash::HashSet;
 use spanlint_graph::span::Resource;
-use spanlint_graph::{Facts, Fold, Name, Trace, TraceId, Vocabulary, Window};
+use spanlint_graph::{Facts, Fold, Name, NameTable, Trace, TraceId, Vocabulary, Window};
 
 use self::block::{Block, Packed};
+use crate::size::facts_bytes;
 
 /// How long a bucket is; the windows of 1 and 5 minutes slide by as much.
 pub const BUCKET: Duration = Duration::from_secs(10);
@@ -32,6 +33,9 @@ pub const BUCKET: Duration = Duration::from_secs(10);
 pub const MAX_MINUTES: usize = 24 * 60;
 /// The most bytes that they may take.
 pub const MAX_HISTORY_BYTES: usize = 24 << 20;
+
+/// How often a text is kept that facts name: in the table of names, and about once in each of two graphs.
+const TEXT_COPIES: usize = 3;
 
 const BUCKET_NS: u64 = BUCKET.as_nanos() as u64;
 /// Buckets of a minute.
@@ -46,6 +50,8 @@ const MINUTES_OPEN: u64 = 15;
 pub struct Windows {
     /// What the facts of one stretch of time may hold.
     limits: FactLimits,
+    /// The window that graphs are made of.
+    shown: Window,
     /// Bucket number (Unix time in tens of seconds) → what fell into it; of the last 5 minutes.
     buckets: BTreeMap<u64, Block>,
     /// Minute number → what fell into it, the buckets among it.
@@ -58,6 +64,8 @@ pub struct Windows {
     sums: [Option<Facts>; Window::ALL.len()],
     /// The bucket of the last [`Windows::advance`].
     current: u64,
+    /// The bucket of the last [`Windows::fit`].
+    fitted: u64,
     misdated_traces: u64,
     forgotten_minutes: u64,
 }
@@ -81,12 +89,14 @@ impl Windows {
         let sum = |window| (window == shown || window == Window::All).then(Facts::default);
         Self {
             limits,
+            shown,
             buckets: BTreeMap::new(),
             minutes: BTreeMap::new(),
             earlier: Facts::default(),
             new: BTreeMap::new(),
             sums: Window::ALL.map(sum),
             current: 0,
+            fitted: 0,
             misdated_traces: 0,
             forgotten_minutes: 0,
         }
@@ -162,6 +172,43 @@ impl Windows {
     /// The beginning of the first minute that can be gone back to, in Unix nanoseconds.
     pub fn first_minute_ns(&self) -> u64 {
         self.minutes.keys().next().map_or(0, |minute| minute * MINUTE * BUCKET_NS)
+    }
+
+    /// Keeps fewer services from now on, should facts, their names and the graphs made of them take more than `most` bytes;
+    /// answers whether they did. That is looked after once in each bucket, since it costs a walk over all of them; bounds
+    /// that facts are far from take several. They only ever get smaller, so that what is kept is what the last ones would
+    /// have kept from the beginning.
+    pub fn fit(&mut self, most: usize, names: &NameTable) -> bool {
+        if std::mem::replace(&mut self.fitted, self.current) == self.current {
+            return false;
+        }
+        let bytes = self.bytes() + TEXT_COPIES * self.text_bytes(names);
+        if bytes > most {
+            self.limits = self.limits.reduced(bytes, most);
+            let sums = self.sums.iter_mut().flatten();
+            sums.chain(self.new.values_mut()).chain([&mut self.earlier]).for_each(|facts| facts.trim(self.limits));
+            let blocks = self.buckets.values_mut().chain(self.minutes.values_mut());
+            blocks.for_each(|block| block.trim(self.limits));
+        }
+        bytes > most
+    }
+
+    /// How many bytes facts take, with those of the graphs made of them: one that is shown, and one that is made.
+    pub fn bytes(&self) -> usize {
+        let sums: usize = self.sums.iter().flatten().map(facts_bytes).sum();
+        let graphs = 2 * self.sums[self.shown.index()].as_ref().map_or(0, facts_bytes);
+        let others: usize = self.new.values().chain([&self.earlier]).map(facts_bytes).sum();
+        let blocks: usize = self.buckets.values().chain(self.minutes.values()).map(Block::bytes).sum();
+        sums + graphs + others + blocks
+    }
+
+    /// How many bytes the texts of all names have.
+    fn text_bytes(&self, names: &NameTable) -> usize {
+        let mut known: HashSet<Name> = HashSet::default();
+        self.for_each_name(&mut |name| {
+            known.insert(name);
+        });
+        known.iter().map(|name| names.text(*name).len()).sum()
     }
 
     /// How many traces and fragments have a time that they could not be placed at.

@@ -11,8 +11,10 @@ use spanlint_collector::assemble::{Assembled, Assembler, AssemblyLimits, Settle}
 use spanlint_collector::clock::system_clock;
 use spanlint_collector::live::{Live, LiveSettings};
 use spanlint_collector::store::TraceStore;
+use spanlint_collector::window::Windows;
+use spanlint_graph::facts::FactLimits;
 use spanlint_graph::span::{SpanId, SpanKind, SpanView, Value};
-use spanlint_graph::{BatchBuilder, SpanBatch, SpanVisitor, TraceId};
+use spanlint_graph::{BatchBuilder, SpanBatch, SpanVisitor, Trace, TraceId, Window};
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
@@ -84,7 +86,23 @@ fn what_is_counted_is_there() {
     for sender in &SENDERS {
         in_the_queue(sender);
         pending_and_stored(sender);
+        in_the_window(sender);
     }
+}
+
+/// Facts, with room for as many services as there are.
+fn in_the_window(sender: &Sender) {
+    let requests = sender.requests();
+    let before = ALLOCATOR.allocated();
+    let mut windows = Windows::new(Window::FiveMinutes, FactLimits::default());
+    for batch in &requests {
+        for trace in batch.spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
+            windows.add_trace(&Trace::new(trace.to_vec()), &batch.vocabulary, 0);
+        }
+    }
+    windows.advance(0);
+    // Without the graphs that are made of one of four equal sums.
+    check(sender, "in the window", windows.bytes() / 6 * 4, before);
 }
 
 fn in_the_queue(sender: &Sender) {

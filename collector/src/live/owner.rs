@@ -19,7 +19,7 @@ use super::records::{LogQuery, Records};
 use super::status::{SpanRate, Status};
 use crate::assemble::{Assembled, Assembler, AssemblyLimits, Settle};
 use crate::clock::Moment;
-use crate::limits::REQUEST_SHARE;
+use crate::limits::{MEMORY_BYTES, REQUEST_SHARE};
 use crate::size::vocabulary_bytes;
 use crate::store::{MAX_STORED_BYTES, Pins, TraceStore};
 use crate::window::{Past, Windows};
@@ -27,7 +27,7 @@ use crate::window::{Past, Windows};
 /// A vocabulary of fewer bytes is not worth pruning.
 const MIN_PRUNED_BYTES: usize = 4 << 20;
 /// The most bytes that a vocabulary grows by before it is pruned: nothing pays for them until then.
-const MAX_UNPRUNED_BYTES: usize = 24 << 20;
+const MAX_UNPRUNED_BYTES: usize = 16 << 20;
 
 /// What the live side is asked to do, beside its limits.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,9 @@ pub struct LiveSettings {
     pub window: Window,
     /// What the facts of one stretch of time may hold.
     pub facts: FactLimits,
+    /// How many bytes all facts may take, with their names and the graphs made of them; bounds on what the facts of one
+    /// stretch of time may hold get smaller until they do.
+    pub facts_bytes: usize,
     /// How many bytes of recent traces are kept.
     pub stored_bytes: usize,
     /// How many bytes requests may take until the owner has their spans.
@@ -53,6 +56,7 @@ impl Default for LiveSettings {
             assembly: AssemblyLimits::default(),
             window: Window::default(),
             facts: FactLimits::default(),
+            facts_bytes: MEMORY_BYTES / 16 * 7,
             stored_bytes: MAX_STORED_BYTES,
             request_bytes: MAX_QUEUED_BYTES,
         }
@@ -66,6 +70,7 @@ impl LiveSettings {
         Self {
             assembly: AssemblyLimits { pending_bytes: memory_bytes / 16 * 3, ..self.assembly },
             facts: FactLimits::within(memory_bytes / 16),
+            facts_bytes: memory_bytes / 16 * 7,
             stored_bytes: memory_bytes / 16,
             request_bytes: memory_bytes / REQUEST_SHARE,
             ..self
@@ -116,6 +121,8 @@ pub(super) struct Owner {
     store: TraceStore,
     records: Records,
     vocabulary: Vocabulary,
+    /// How many bytes facts may take, with their names and graphs.
+    facts_bytes: usize,
     /// How many bytes the vocabulary had after it was pruned last.
     pruned_bytes: usize,
     accepted_spans: u64,
@@ -137,6 +144,7 @@ impl Owner {
             store: TraceStore::new(settings.stored_bytes),
             records: Records::new(),
             vocabulary: Vocabulary::default(),
+            facts_bytes: settings.facts_bytes,
             pruned_bytes: 0,
             accepted_spans: 0,
             refused_spans: 0,
@@ -161,6 +169,7 @@ impl Owner {
         }
         let assembled = self.assembler.add(batch.spans, vocabulary_bytes(&batch.vocabulary), now.elapsed);
         self.take(assembled, now);
+        self.prune();
     }
 
     /// Settles what is quiet at `now`, and answers what there is to publish, if it differs from the last time.
@@ -194,6 +203,11 @@ impl Owner {
         self.add_silent_services(now);
         self.advance(now);
         self.prune();
+        if self.windows.fit(self.facts_bytes, &self.vocabulary.names) {
+            // Facts refer to fewer names now, and graphs show less.
+            self.pruned_bytes = 0;
+            self.is_graph_old = true;
+        }
     }
 
     /// Whether traces wait to be settled.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use spanlint_graph::facts::FactLimits;
 use spanlint_graph::{Facts, Fold, TraceId};
 
+use crate::size::facts_bytes;
+
 /// How hard packed facts are compressed: the least, since it is paid for all the time.
 const LEVEL: i32 = 1;
 
@@ -63,6 +65,14 @@ impl Block {
         self.is_busy = true;
     }
 
+    /// Keeps what `limits` allow, while the facts are not packed.
+    pub(super) fn trim(&mut self, limits: FactLimits) {
+        if let State::Open(facts) = &mut self.state {
+            facts.trim(limits);
+            self.exemplars = None;
+        }
+    }
+
     /// Adds the facts to a sum.
     pub(super) fn fold_into(&self, sum: &mut Facts) {
         match &self.state {
@@ -88,6 +98,15 @@ impl Block {
             State::Open(facts) => Packed::of(facts),
             State::Packed(packed) => packed.clone(),
         }
+    }
+
+    /// How many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let facts = match &self.state {
+            State::Open(facts) => facts_bytes(facts),
+            State::Packed(packed) => packed.bytes(),
+        };
+        facts + self.exemplars.as_ref().map_or(0, |traces| size_of_val::<[_]>(traces))
     }
 
     /// How many bytes packed facts take; 0 while they are not.

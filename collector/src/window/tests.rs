@@ -123,6 +123,41 @@ fn every_stretch_of_time_is_bounded_and_loses_nothing() {
     }
 }
 
+/// Whatever facts weigh, and whenever that was found to be too much: what is kept is what the bounds that hold in the end
+/// would have kept from the beginning.
+#[test]
+fn facts_that_take_too_much_keep_fewer_services() {
+    const SERVICES: u32 = 60;
+    let limits = FactLimits::within(50 * FactLimits::SERVICE_BYTES);
+    let mut windows = Windows::new(Window::FiveMinutes, limits);
+    let mut everything = Facts::default();
+    let mut most = usize::MAX;
+    for second in 0..90 {
+        for service in 0..SERVICES {
+            let id = (u128::from(second) << 64) | (u128::from(service) + 1);
+            let batch = batch(&[Sent { service, start_ms: (START + second) * 1_000, ..root(id, 1) }]);
+            let trace = Trace::new(batch.spans);
+            windows.add_trace(&trace, &batch.vocabulary, at(START + second));
+            everything.add_trace(&trace, &batch.vocabulary);
+        }
+        windows.advance(at(START + second));
+        if second == 9 {
+            most = windows.bytes() / 2;
+        }
+        windows.fit(most, &NameTable::default());
+    }
+    for second in (90..200).step_by(10) {
+        windows.advance(at(START + second));
+        windows.fit(most, &NameTable::default());
+    }
+    assert!(windows.bytes() <= most, "{} > {most}", windows.bytes());
+    everything.trim(windows.limits);
+    let kept = windows.finish([], &Vocabulary::default());
+    let services = |facts: &Facts| facts.environments.values().map(|facts| facts.services.len()).sum::<usize>();
+    assert!((1..50).contains(&services(&kept)), "{}", services(&kept));
+    assert_eq!(kept, everything);
+}
+
 #[test]
 fn late_spans_are_no_traces() {
     let mut windows = windows();

@@ -178,6 +178,13 @@ impl<K: Copy + Ord + Hash + Key, V: Fold, const LIMIT: usize> Fold for Bounded<K
     }
 
     fn visit(&self, visitor: &mut dyn Visitor) {
+        // There are powers of two of places. Of eight, seven are used at most, and each has a byte beside the entry.
+        let places = match self.entries.capacity() {
+            0 => 0,
+            capacity => (capacity * 8 / 7).next_power_of_two(),
+        };
+        visitor.memory(places * (size_of::<(K, V)>() + 1));
+        visitor.memory(self.order.as_ref().map_or(0, BTreeSet::len) * 2 * size_of::<(u64, K)>());
         for (key, value) in &self.entries {
             key.for_each_name(&mut |name| visitor.name(name));
             value.visit(visitor);

@@ -45,7 +45,9 @@ impl Fold for Distinct {
         other.0.iter().for_each(|&hash| self.insert(hash));
     }
 
-    fn visit(&self, _: &mut dyn Visitor) {}
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        visitor.memory(self.0.capacity() * size_of::<u64>());
+    }
 }
 
 impl<'de> Deserialize<'de> for Distinct {

@@ -130,6 +130,13 @@ impl Exemplars {
         traces
     }
 
+    /// How many bytes its two pieces of memory have.
+    pub(super) fn owned_bytes(&self) -> [usize; 2] {
+        self.0
+            .as_ref()
+            .map_or([0; 2], |known| [size_of::<Known>(), known.typical.traces.capacity() * size_of::<Candidate>()])
+    }
+
     /// Every trace kept here; one may occur twice.
     pub fn traces(&self) -> impl Iterator<Item = TraceId> {
         let worst = self.worst().map(|(_, id)| id);

@@ -29,6 +29,9 @@ pub trait Visitor {
 
     /// The key of a joint histogram's cell, as far as whether there can be such a cell.
     fn cell(&mut self, _is_possible: bool) {}
+
+    /// A piece of memory of so many bytes that it owns, none of them where it owns none.
+    fn memory(&mut self, _bytes: usize) {}
 }
 
 /// The key of a cell of a joint histogram, whose domain is finite.
@@ -95,6 +98,9 @@ where
     }
 }
 
+/// How many entries a node of the standard library's trees has room for; half of it is used at least, but in the root.
+const BTREE_NODE_ENTRIES: usize = 12;
+
 /// A joint histogram; its domain is finite.
 impl<K: Copy + Ord + Cell> Fold for BTreeMap<K, u64> {
     fn fold(&mut self, other: &Self) {
@@ -104,6 +110,8 @@ impl<K: Copy + Ord + Cell> Fold for BTreeMap<K, u64> {
     }
 
     fn visit(&self, visitor: &mut dyn Visitor) {
+        let node_bytes = BTREE_NODE_ENTRIES * size_of::<(K, u64)>();
+        visitor.memory(self.len().div_ceil(BTREE_NODE_ENTRIES / 2) * node_bytes);
         for (key, count) in self {
             visitor.cell(key.is_possible());
             count.visit(visitor);
@@ -116,7 +124,9 @@ impl Fold for Histogram {
         self.merge(other);
     }
 
-    fn visit(&self, _: &mut dyn Visitor) {}
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        visitor.memory(self.owned_bytes());
+    }
 }
 
 impl Fold for Exemplars {
@@ -126,6 +136,7 @@ impl Fold for Exemplars {
 
     fn visit(&self, visitor: &mut dyn Visitor) {
         visitor.exemplars(self);
+        self.owned_bytes().into_iter().for_each(|bytes| visitor.memory(bytes));
     }
 }
 

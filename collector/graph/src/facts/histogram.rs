@@ -89,6 +89,11 @@ impl Histogram {
         self.sum = self.sum.saturating_add(other.sum);
     }
 
+    /// How many bytes it owns beside itself.
+    pub(super) fn owned_bytes(&self) -> usize {
+        self.counts.capacity() * size_of::<u32>()
+    }
+
     /// How many values were added.
     pub fn count(&self) -> u64 {
         self.counts.iter().map(|&count| u64::from(count)).sum()

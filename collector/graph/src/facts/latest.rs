@@ -74,6 +74,7 @@ impl<V: Fold, const LIMIT: usize> Fold for Latest<V, LIMIT> {
     }
 
     fn visit(&self, visitor: &mut dyn Visitor) {
+        visitor.memory(self.slices.capacity() * size_of::<(u64, V)>());
         self.slices.iter().map(|(_, value)| value).chain([&self.earlier]).for_each(|value| value.visit(visitor));
     }
 }

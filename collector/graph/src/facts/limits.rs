@@ -35,6 +35,13 @@ impl FactLimits {
         Self { services: (bytes / Self::SERVICE_BYTES).clamp(1, MAX_SERVICES) }
     }
 
+    /// Bounds for facts that took `bytes` and may take no more than `most`: a little less than in proportion.
+    #[must_use]
+    pub fn reduced(self, bytes: usize, most: usize) -> Self {
+        let services = self.services as u128 * most as u128 / bytes.max(1) as u128;
+        Self { services: (services as usize / 8 * 7).clamp(1, self.services) }
+    }
+
     /// `per_service` of each service, within the greatest bound that there is.
     fn each(self, environments: usize, per_service: usize, most: usize) -> usize {
         (self.services * per_service / environments.max(1)).clamp(1, most)

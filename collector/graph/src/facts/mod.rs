@@ -110,6 +110,21 @@ impl Facts {
         traces.0
     }
 
+    /// Visits every piece of memory that the facts own, by its bytes; some have none.
+    pub fn for_each_allocation(&self, visit: &mut impl FnMut(usize)) {
+        struct Allocations<'a, F>(&'a mut F);
+        impl<F: FnMut(usize)> Visitor for Allocations<'_, F> {
+            fn exemplars(&mut self, _: &Exemplars) {}
+
+            fn name(&mut self, _: Name) {}
+
+            fn memory(&mut self, bytes: usize) {
+                (self.0)(bytes);
+            }
+        }
+        self.visit(&mut Allocations(visit));
+    }
+
     /// Visits every name that the facts refer to; one may come more than once.
     pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
         struct Names<'a, F>(&'a mut F);

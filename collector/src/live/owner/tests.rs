@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use spanlint_graph::log::LogView;
-use spanlint_graph::span::{SpanId, Value};
+use spanlint_graph::span::{SpanId, SpanKind, SpanView, Value};
 use spanlint_graph::{BatchBuilder, Span, SpanVisitor, Trace};
 
 use super::*;
@@ -236,4 +236,42 @@ fn a_late_span_without_an_environment_belongs_to_that_of_its_trace() {
     owner.tick(seconds(4), 0);
     let environments = owner.published.environments.iter().map(|graph| (&*graph.environment, graph.counts.late_spans));
     assert_eq!(environments.collect::<Vec<_>>(), [("prod", 1)]);
+}
+
+/// Names are not in facts, and take memory all the same.
+#[test]
+fn long_names_leave_room_for_fewer_services() {
+    const SERVICES: u64 = 5_000;
+    let facts = FactLimits::within(SERVICES as usize * FactLimits::SERVICE_BYTES);
+    let run = |facts_bytes| {
+        let mut owner = Owner::new(&LiveSettings { facts, facts_bytes, ..LiveSettings::default() });
+        let mut builder = BatchBuilder::default();
+        for service in 1..=SERVICES {
+            builder.resource(&[("service.name".into(), Value::Text(format!("service-{service}").into()))]);
+            builder.span(&SpanView {
+                trace_id: TraceId(service.into()),
+                span_id: SpanId(service),
+                kind: SpanKind::Server,
+                name: format!("{service}{}", "x".repeat(1000)).into(),
+                start_ns: EPOCH_NS,
+                end_ns: EPOCH_NS,
+                ..SpanView::default()
+            });
+        }
+        owner.absorb(builder.finish(), seconds(0));
+        // Traces settle, and the next bucket begins.
+        for second in [3, 13] {
+            owner.settle(seconds(second));
+        }
+        owner
+    };
+    let services = |owner: &Owner| {
+        let facts = owner.windows.live(Window::All);
+        facts.environments.values().map(|facts| facts.services.len() as u64).sum::<u64>()
+    };
+    let all = run(usize::MAX);
+    assert_eq!(services(&all), SERVICES);
+    let facts_alone = all.windows.bytes();
+    let kept = services(&run(facts_alone));
+    assert!((1..SERVICES).contains(&kept), "{kept}");
 }
