@@ -294,8 +294,8 @@ fn hoarders(collector: &Collector) {
     let body = spans(0..10_000);
     while held.len() < 200 && refused.is_none() {
         let mut stream = connect(&collector.otlp[0]);
-        stream.write_all(head("application/x-protobuf", "", 16 << 20).as_bytes()).expect("it takes headers");
-        stream.write_all(&vec![0; 3 << 20]).expect("it takes a body");
+        stream.write_all(head("application/x-protobuf", "", (1 << 20) + 1).as_bytes()).expect("it takes headers");
+        stream.write_all(&vec![0; 1 << 20]).expect("it takes a body");
         held.push(stream);
         let ready = crate::live::http(&collector.api, "GET /readyz", "");
         if ready.starts_with("HTTP/1.1 503") {

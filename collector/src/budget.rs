@@ -1,15 +1,23 @@
 //! The bytes that all requests together may take, from the first byte of a body until the owner of the graph has taken
 //! its spans: asked for before memory is spent, given back when it is free again.
 //!
-//! Nobody waits here: a request that waits would hold what it has. Whoever gets nothing is told to come again.
+//! Nobody who has something waits for more, since others may wait for that. Whoever has nothing yet waits a moment: it
+//! is the sender that is slowed then, and what it sends is read once. Whoever gets nothing even so is told to come again.
 //!
 //! The last part of it is for small requests alone: whoever sends much is told to come again before whoever sends little.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 /// Of the bytes, the part that is for small grants: one in this many.
 const PART_FOR_SMALL: usize = 8;
+
+/// Of the bytes, the part that is free when somebody who waited comes in: one in this many.
+const PART_TO_SPARE: usize = 16;
 
 /// The most bytes of a small grant: what a hundred spans take.
 const SMALL_GRANT_BYTES: usize = 128 << 10;
@@ -22,6 +30,8 @@ pub struct Budget(Arc<Shares>);
 struct Shares {
     limit: usize,
     used: AtomicUsize,
+    /// Wakes one of those who wait whenever bytes come back.
+    freed: Notify,
 }
 
 /// Why no more bytes were given.
@@ -36,7 +46,7 @@ pub enum Exceeded {
 impl Budget {
     /// A budget of `limit` bytes, all of them free.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shares { limit, used: AtomicUsize::new(0) }))
+        Self(Arc::new(Shares { limit, used: AtomicUsize::new(0), freed: Notify::new() }))
     }
 
     /// A grant of no bytes yet.
@@ -108,11 +118,29 @@ impl Grant {
         }
     }
 
+    /// Waits until it could take `bytes` more and some were left for those who come in at the same time, where so many are
+    /// to be had at all, but no longer than `patience`.
+    pub async fn wait(&mut self, bytes: usize, patience: Duration) -> Result<(), Exceeded> {
+        let budget = self.budget.clone();
+        let most = budget.most_for(self.bytes.saturating_add(bytes));
+        let wanted = bytes.saturating_add(budget.limit() / PART_TO_SPARE).min(most);
+        let deadline = Instant::now() + patience;
+        while budget.used() > most - wanted {
+            timeout_at(deadline, budget.0.freed.notified()).await.map_err(|_| Exceeded::ForNow)?;
+        }
+        // There may be enough for the next, too.
+        budget.0.freed.notify_one();
+        Ok(())
+    }
+
     /// Gives back `bytes`, at most what it has.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
-        self.budget.0.used.fetch_sub(bytes, Ordering::Relaxed);
-        self.bytes -= bytes;
+        if bytes > 0 {
+            self.budget.0.used.fetch_sub(bytes, Ordering::Relaxed);
+            self.bytes -= bytes;
+            self.budget.0.freed.notify_one();
+        }
     }
 
     /// Takes or gives back bytes until it has `bytes`; on failure it has what it had.
@@ -160,6 +188,30 @@ mod tests {
         second.resize(90).unwrap();
         drop((first, second));
         assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_nothing_waits_for_a_moment() {
+        let budget = Budget::new(100);
+        let patience = Duration::from_secs(1);
+        let mut first = budget.grant();
+        first.grow(90).unwrap();
+        let waiting: [_; 3] = std::array::from_fn(|_| {
+            let mut grant = budget.grant();
+            tokio::spawn(async move { grant.wait(20, patience).await })
+        });
+        tokio::task::yield_now().await;
+        // One wakes the next.
+        first.shrink(50);
+        for each in waiting {
+            assert_eq!(each.await.unwrap(), Ok(()));
+        }
+        first.grow(50).unwrap();
+        let begun = Instant::now();
+        assert_eq!(budget.grant().wait(20, patience).await, Err(Exceeded::ForNow));
+        assert_eq!(begun.elapsed(), patience);
+        drop(first);
+        assert_eq!(budget.grant().wait(101, patience).await, Ok(()), "it is told so when it asks for them");
     }
 
     #[test]

@@ -99,6 +99,10 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// arrived takes memory meanwhile.
 pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a request waits for memory before its body is read. Until then nothing of it is kept, and its sender is slowed
+/// by what the network buffers.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long a connection may be silent; HTTP/2 clients answer pings meanwhile.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -128,6 +132,8 @@ pub struct Limits {
     pub connections: usize,
     /// [`IDLE_TIMEOUT`].
     pub idle_timeout: Duration,
+    /// [`PATIENCE`].
+    pub patience: Duration,
 }
 
 impl Default for Limits {
@@ -140,6 +146,7 @@ impl Default for Limits {
             file_bytes: MAX_FILE_BYTES,
             connections: MAX_CONNECTIONS,
             idle_timeout: IDLE_TIMEOUT,
+            patience: PATIENCE,
         }
     }
 }

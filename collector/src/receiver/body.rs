@@ -13,6 +13,9 @@ use crate::budget::{Budget, Exceeded, Grant};
 use crate::limits::{BODY_READ_TIMEOUT, Limits};
 use crate::live::RETRY_AFTER;
 
+/// How many times the size of a request its spans take, as things are.
+pub(super) const SPANS_FACTOR: usize = 2;
+
 /// How many times the size of a request is read of a refused one at most.
 const PASSED_OVER: usize = 4;
 
@@ -37,7 +40,7 @@ pub(super) fn admission(exceeded: Exceeded) -> Problem {
 pub(super) async fn read(mut body: Body, budget: &Budget, limits: &Limits) -> Result<Admitted, Problem> {
     let limit = limits.request_bytes;
     let outcome = timeout(BODY_READ_TIMEOUT, async {
-        let taken = take(&mut body, budget, limit).await;
+        let taken = take(&mut body, budget, limits).await;
         if taken.as_ref().is_err_and(|problem| problem.is_busy() || problem.is_too_large()) {
             pass_over(&mut body, limit * PASSED_OVER).await;
         }
@@ -46,12 +49,15 @@ pub(super) async fn read(mut body: Body, budget: &Budget, limits: &Limits) -> Re
     outcome.await.unwrap_or_else(|_| Err(Problem::too_slow()))
 }
 
-async fn take(body: &mut Body, budget: &Budget, limit: usize) -> Result<Admitted, Problem> {
-    if body.size_hint().lower() > limit as u64 {
+async fn take(body: &mut Body, budget: &Budget, limits: &Limits) -> Result<Admitted, Problem> {
+    let limit = limits.request_bytes;
+    let expected = body.size_hint().lower();
+    if expected > limit as u64 {
         return Err(too_large(limit));
     }
     let mut grant = budget.grant();
-    grant.check(body.size_hint().lower() as usize).map_err(admission)?;
+    // Reading is for nothing if there is no room for what comes of it.
+    grant.wait(expected as usize * (1 + SPANS_FACTOR), limits.patience).await.map_err(admission)?;
     // Most bodies come in one piece, which needs no second place.
     let mut first = Bytes::new();
     let mut bytes = Vec::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spanlint_graph::{BatchBuilder, Reading, SpanBatch, SpanVisitor};
 
-use super::body::{Admitted, admission};
+use super::body::{Admitted, SPANS_FACTOR, admission};
 use super::counters::OpenSpans;
 use super::encode::{Encoding, PartialSuccess};
 use super::meter::{Meter, Metered, too_many};
@@ -15,9 +15,6 @@ use crate::budget::Grant;
 use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf, redacted, zipkin_json};
 use crate::durable::Content;
 use crate::live::{Busy, RETRY_AFTER};
-
-/// How many times the size of a request its spans take, as things are.
-const SPANS_FACTOR: usize = 2;
 
 impl Receiver {
     /// Takes one request, compressed as `compression` says. Success means that its spans are in, but for those refused by
