@@ -1,7 +1,9 @@
 //! Both protocols on one router, and on one real port.
 
+use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 
 use ::http::{Request, StatusCode, header};
 use axum::body::Body;
@@ -199,22 +201,19 @@ async fn a_request_of_too_many_spans_is_counted_and_not_asked_for_again() {
     assert_eq!(receiver.counters.oversized_requests.get(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn memory_is_asked_for_before_it_is_spent() {
     let (receiver, mut queued) = receiver(Limits::default());
     let bytes = request(false).encode_to_vec();
     let budget = receiver.intake.budget();
-    let others = all_but(bytes.len() * 4, budget);
-    // Read and decoded, but not kept.
-    let response = post(&receiver, "/v1/traces", PROTOBUF, bytes.clone()).await;
-    assert_eq!((response.status(), spans(&receiver)), (StatusCode::SERVICE_UNAVAILABLE, [0, 0, 1]));
-    drop(others);
-    // Read, but not decoded; then not even read.
-    for free in [bytes.len(), bytes.len() - 1] {
-        let _others = all_but(free, budget);
-        let response = post(&receiver, "/v1/traces", PROTOBUF, bytes.clone()).await;
-        assert_eq!((response.status(), spans(&receiver)), (StatusCode::SERVICE_UNAVAILABLE, [0, 0, 1]));
+    // Read and decoded, but not kept; read, but not decoded; then not read to the end.
+    for free in [bytes.len() * 4, bytes.len(), bytes.len() - 1] {
+        let others = Arc::default();
+        let body = Body::from_stream(stream::iter(squeezed(&bytes, free, budget, &others)));
+        let response = post(&receiver, "/v1/traces", PROTOBUF, body).await;
+        assert_eq!((response.status(), spans(&receiver)), (StatusCode::SERVICE_UNAVAILABLE, [0, 0, 1]), "{free}");
     }
+    // Where its length is known, none of it is read.
     let compressed = compress(&bytes);
     let others = all_but(compressed.len(), budget);
     let headers = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
@@ -229,6 +228,23 @@ async fn memory_is_asked_for_before_it_is_spent() {
     assert_eq!(budget.used(), 0);
     let counters = &receiver.counters;
     assert_eq!((counters.requests.get(), counters.retry_requests.get(), counters.accepted_requests.get()), (5, 4, 1));
+}
+
+/// A request in two pieces: when the second is asked for, all of the memory but `free` bytes goes to others.
+fn squeezed(
+    bytes: &[u8],
+    free: usize,
+    budget: &Budget,
+    others: &Arc<Mutex<Vec<Grant>>>,
+) -> impl Iterator<Item = Result<Vec<u8>, Infallible>> + use<> {
+    let (first, rest) = bytes.split_at(1);
+    let (budget, others) = (budget.clone(), Arc::clone(others));
+    [first.to_vec(), rest.to_vec()].into_iter().enumerate().map(move |(place, piece)| {
+        if place == 1 {
+            others.lock().unwrap().extend(all_but(free, &budget));
+        }
+        Ok(piece)
+    })
 }
 
 /// What others have, in pieces so small that they may have everything.
