@@ -14,8 +14,8 @@ use crate::budget::{Budget, Grant};
 use crate::limits::{MEMORY_BYTES, REQUEST_SHARE};
 use crate::size::batch_bytes;
 
-/// The most batches that wait for the owner of the graph.
-pub const MAX_QUEUED_BATCHES: usize = 1024;
+/// The most batches that wait for the owner of the graph: small ones fill their places long before their bytes count.
+pub const MAX_QUEUED_BATCHES: usize = 8192;
 
 /// The most bytes of requests in flight and batches that wait for the owner of the graph.
 pub const MAX_QUEUED_BYTES: usize = MEMORY_BYTES / REQUEST_SHARE;
