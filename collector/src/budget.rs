@@ -64,6 +64,20 @@ impl Budget {
         self.0.used.load(Ordering::Relaxed)
     }
 
+    /// Waits until a new grant could have `bytes` and some were left for those who come in at the same time, where so many
+    /// are to be had at all, but no longer than `patience`. It is no grant that waits, so nobody does who has something.
+    pub async fn wait(&self, bytes: usize, patience: Duration) -> Result<(), Exceeded> {
+        let most = self.most_for(bytes);
+        let wanted = bytes.saturating_add(self.limit() / PART_TO_SPARE).min(most);
+        let deadline = Instant::now() + patience;
+        while self.used() > most - wanted {
+            timeout_at(deadline, self.0.freed.notified()).await.map_err(|_| Exceeded::ForNow)?;
+        }
+        // There may be enough for the next, too.
+        self.0.freed.notify_one();
+        Ok(())
+    }
+
     /// How many of them may be taken so that one grant has `bytes`.
     fn most_for(&self, bytes: usize) -> usize {
         let limit = self.limit();
@@ -116,21 +130,6 @@ impl Grant {
                 Ok(())
             }
         }
-    }
-
-    /// Waits until it could take `bytes` more and some were left for those who come in at the same time, where so many are
-    /// to be had at all, but no longer than `patience`.
-    pub async fn wait(&mut self, bytes: usize, patience: Duration) -> Result<(), Exceeded> {
-        let budget = self.budget.clone();
-        let most = budget.most_for(self.bytes.saturating_add(bytes));
-        let wanted = bytes.saturating_add(budget.limit() / PART_TO_SPARE).min(most);
-        let deadline = Instant::now() + patience;
-        while budget.used() > most - wanted {
-            timeout_at(deadline, budget.0.freed.notified()).await.map_err(|_| Exceeded::ForNow)?;
-        }
-        // There may be enough for the next, too.
-        budget.0.freed.notify_one();
-        Ok(())
     }
 
     /// Gives back `bytes`, at most what it has.
@@ -197,8 +196,8 @@ mod tests {
         let mut first = budget.grant();
         first.grow(90).unwrap();
         let waiting: [_; 3] = std::array::from_fn(|_| {
-            let mut grant = budget.grant();
-            tokio::spawn(async move { grant.wait(20, patience).await })
+            let budget = budget.clone();
+            tokio::spawn(async move { budget.wait(20, patience).await })
         });
         tokio::task::yield_now().await;
         // One wakes the next.
@@ -208,10 +207,10 @@ mod tests {
         }
         first.grow(50).unwrap();
         let begun = Instant::now();
-        assert_eq!(budget.grant().wait(20, patience).await, Err(Exceeded::ForNow));
+        assert_eq!(budget.wait(20, patience).await, Err(Exceeded::ForNow));
         assert_eq!(begun.elapsed(), patience);
         drop(first);
-        assert_eq!(budget.grant().wait(101, patience).await, Ok(()), "it is told so when it asks for them");
+        assert_eq!(budget.wait(101, patience).await, Ok(()), "it is told so when it asks for them");
     }
 
     #[test]

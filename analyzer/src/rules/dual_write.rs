@@ -36,8 +36,7 @@ static META: RuleMeta = RuleMeta {
           repairs, and it happens seldom enough to be found by customers.",
     how: "Requests of one operation that write a datastore and publish to a topic, or write a second datastore, are \
           counted; those that touch a table called like an outbox, and jobs that only mark what they have read and \
-          published, are not. The pattern holds from `min_share` of the \
-          operation's requests on.",
+          published, are not. The pattern holds from `min_share` of the operation's requests on.",
     fix: "Write the event into an outbox table within the same transaction and let a relay publish it, or write in one \
           place and derive the other from its change log.",
     limits: "Transactions cannot be seen, and an outbox under another name is taken for none. Requests that a message \
@@ -201,7 +200,7 @@ mod tests {
         let job = |first: &str| {
             format!(
                 "30 traces\nschedule order relay\n  sql postgresql db:5432 orders SELECT {first}\n  publish order.placed\n  \
-                     sql postgresql db:5432 orders UPDATE pending"
+                 sql postgresql db:5432 orders UPDATE pending"
             )
         };
         crate::testing::check("dual-write", &job("pending"), &[]);

@@ -37,7 +37,8 @@ static META: RuleMeta = RuleMeta {
     how: "Calls are counted in slices of ten seconds. The pattern holds where for `min_outage_s` at least `min_failed_percent` \
           of the calls of every slice fail, `min_calls` in all and so many of these that it is no chance, at least twice the \
           share of other times, while the caller keeps `min_rate_percent` of its rate before and a failed call takes \
-          `min_price_percent` or more of the time of a usual one. A caller that fails for as long as its callee is down is part of the same.",
+          `min_price_percent` or more of the time of a usual one. A caller that fails for as long as its callee is down is \
+          part of the same.",
     fix: "Put a circuit breaker before the call: after a few failures it answers at once, and lets one call through now and \
           then to see whether the callee is back.",
     limits: "An outage must have been seen; where nothing ever failed for a minute there is nothing to judge.",

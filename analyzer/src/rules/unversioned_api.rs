@@ -34,7 +34,8 @@ static META: RuleMeta = RuleMeta {
     why: "Without a version an interface can only change for everybody at once, so it either never changes or breaks somebody.",
     how: "A version is sought in the names of operations, in the path or the package, and in recorded headers such as \
           `api-version`. The pattern holds for services with `min_operations` or more that clients call, or two or more \
-          services, and none of which has one; and only where `min_share` of such services have versions. Setting a level for the rule makes it hold everywhere.",
+          services, and none of which has one; and only where `min_share` of such services have versions. Setting a level \
+          for the rule makes it hold everywhere.",
     fix: "Put a version into the path or the package, and keep the old one until nobody uses it.",
     limits: "A version in a media type, a query or a header that is not recorded is not seen. Interfaces with one consumer \
              may change with it.",

@@ -55,9 +55,9 @@ async fn take(body: &mut Body, budget: &Budget, limits: &Limits) -> Result<Admit
     if expected > limit as u64 {
         return Err(too_large(limit));
     }
-    let mut grant = budget.grant();
     // Reading is for nothing if there is no room for what comes of it.
-    grant.wait(expected as usize * (1 + SPANS_FACTOR), limits.patience).await.map_err(admission)?;
+    budget.wait(expected as usize * (1 + SPANS_FACTOR), limits.patience).await.map_err(admission)?;
+    let mut grant = budget.grant();
     // Most bodies come in one piece, which needs no second place.
     let mut first = Bytes::new();
     let mut bytes = Vec::new();
