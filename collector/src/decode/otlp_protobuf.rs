@@ -15,11 +15,13 @@ use super::{DecodeError, Decoded, Signal};
 use crate::limits::{MAX_ATTRIBUTES, MAX_LINKS};
 
 use self::texts::{Checked, Place, Texts};
+use self::unread::Message;
 use self::values::{PlainValue, key_value, plain_key_value};
 
 mod logs;
 mod metrics;
 mod texts;
+mod unread;
 mod values;
 
 /// OTLP's number of the status code `ERROR`.
@@ -182,7 +184,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             match field.number {
                 1 => self.attribute(message.enter(field)?)?,
                 2 => drop(field.varint()?),
-                3 => entity_reference(message.enter(field)?)?,
+                3 => Message::EntityRef.validate(message.enter(field)?)?,
                 _ => message.skip(field)?,
             }
         }
@@ -192,7 +194,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     fn scope_records(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
         while let Some(field) = message.next()? {
             match field.number {
-                1 => scope(message.enter(field)?)?,
+                1 => Message::Scope.validate(message.enter(field)?)?,
                 2 => self.record(message.enter(field)?)?,
                 3 => drop(field.text()?),
                 _ => message.skip(field)?,
@@ -259,7 +261,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             8 => raw.end_ns = field.fixed64()?,
             9 => self.attribute(message.enter(field)?)?,
             10 | 12 | 14 => drop(field.varint()?),
-            11 => event(message.enter(field)?)?,
+            11 => Message::Event.validate(message.enter(field)?)?,
             13 => self.link(raw, message.enter(field)?)?,
             15 => self.status(raw, message.enter(field)?)?,
             16 => field.fixed32()?,
@@ -356,44 +358,6 @@ fn checked<'t, const N: usize>(
 fn emptied<'to>(mut attributes: Vec<Attribute<'_>>) -> Vec<Attribute<'to>> {
     attributes.clear();
     attributes.into_iter().map(|_| unreachable!("it was emptied")).collect()
-}
-
-/// Validates an event, which nothing reads yet.
-fn event(mut message: Fields<'_>) -> Result<(), DecodeError> {
-    while let Some(field) = message.next()? {
-        match field.number {
-            1 => drop(field.fixed64()?),
-            2 => drop(field.text()?),
-            3 => drop(key_value(message.enter(field)?)?),
-            4 => drop(field.varint()?),
-            _ => message.skip(field)?,
-        }
-    }
-    Ok(())
-}
-
-/// Validates an instrumentation scope, which nothing reads yet.
-fn scope(mut message: Fields<'_>) -> Result<(), DecodeError> {
-    while let Some(field) = message.next()? {
-        match field.number {
-            1 | 2 => drop(field.text()?),
-            3 => drop(key_value(message.enter(field)?)?),
-            4 => drop(field.varint()?),
-            _ => message.skip(field)?,
-        }
-    }
-    Ok(())
-}
-
-/// Validates a reference to an entity, whose keys are attributes of the resource anyway.
-fn entity_reference(mut message: Fields<'_>) -> Result<(), DecodeError> {
-    while let Some(field) = message.next()? {
-        match field.number {
-            1..=4 => drop(field.text()?),
-            _ => message.skip(field)?,
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

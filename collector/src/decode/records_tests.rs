@@ -4,12 +4,15 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
+use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum, metric::Data,
+    Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, exemplar, metric::Data,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use proptest::prelude::*;
 use prost::Message;
 use serde::Serialize;
 use spanlint_graph::log::Severity;
@@ -17,6 +20,7 @@ use spanlint_graph::measurement::{Amount, Instrument, Temporality};
 use spanlint_graph::span::SpanId;
 use spanlint_graph::{BatchBuilder, Measurement, SpanBatch, TraceId};
 
+use super::oracle::{self, Random};
 use super::{Decoded, Signal, otlp_json, otlp_protobuf};
 
 fn attribute(key: &str, text: &str) -> KeyValue {
@@ -144,4 +148,77 @@ fn enumerations_of_json_may_be_names() {
     otlp_json::decode(json, &mut builder).unwrap();
     let severities: Vec<Severity> = builder.finish().logs.iter().map(|line| line.severity).collect();
     assert_eq!(severities, [Severity::Error, Severity::Info, Severity::Unspecified]);
+}
+
+/// One metric of each kind, with everything that its points can have.
+fn metrics_of_each_kind() -> Vec<Metric> {
+    let exemplars = vec![Exemplar {
+        filtered_attributes: vec![attribute("order", "7")],
+        time_unix_nano: 1,
+        span_id: vec![2; 8],
+        trace_id: vec![1; 16],
+        value: Some(exemplar::Value::AsDouble(1.5)),
+    }];
+    let (start_time_unix_nano, time_unix_nano, flags) = (1, 9, 1);
+    let number = NumberDataPoint { exemplars: exemplars.clone(), flags, ..point(Number::AsInt(-3)) };
+    let histogram = HistogramDataPoint {
+        attributes: vec![attribute("route", "/")],
+        bucket_counts: vec![1, 2, 3],
+        explicit_bounds: vec![0.5, 1.5],
+        exemplars: exemplars.clone(),
+        ..HistogramDataPoint::default()
+    };
+    let buckets = Some(Buckets { offset: -1, bucket_counts: vec![1, 300, u64::MAX] });
+    let exponential = ExponentialHistogramDataPoint {
+        attributes: vec![attribute("route", "/")],
+        scale: -4,
+        positive: buckets.clone(),
+        negative: buckets,
+        exemplars,
+        ..ExponentialHistogramDataPoint::default()
+    };
+    let summary = SummaryDataPoint {
+        attributes: vec![attribute("route", "/")],
+        start_time_unix_nano,
+        time_unix_nano,
+        count: 4,
+        sum: 2.5,
+        quantile_values: vec![ValueAtQuantile { quantile: 0.5, value: 1.5 }],
+        flags,
+    };
+    let (aggregation_temporality, is_monotonic) = (2, true);
+    vec![
+        metric("process.memory.usage", Data::Gauge(Gauge { data_points: vec![number.clone()] })),
+        metric("orders", Data::Sum(Sum { data_points: vec![number], aggregation_temporality, is_monotonic })),
+        metric("waits", Data::Histogram(Histogram { data_points: vec![histogram], aggregation_temporality })),
+        metric(
+            "sizes",
+            Data::ExponentialHistogram(ExponentialHistogram {
+                data_points: vec![exponential],
+                aggregation_temporality,
+            }),
+        ),
+        Metric {
+            metadata: vec![attribute("kind", "summary")],
+            ..metric("quantiles", Data::Summary(Summary { data_points: vec![summary] }))
+        },
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mutated_metrics_are_refused_where_the_public_types_refuse_them(kind in 0..5_usize, seed in any::<u64>()) {
+        let scope_metrics = vec![ScopeMetrics { metrics: vec![metrics_of_each_kind().swap_remove(kind)], ..Default::default() }];
+        let resource_metrics = vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
+        let bytes = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
+        let mut random = Random(seed);
+        for _ in 0..20 {
+            let bytes = oracle::mutate(&bytes, &mut random);
+            let public = ExportMetricsServiceRequest::decode(&bytes[..]);
+            let walk = otlp_protobuf::decode_signal(Signal::Metrics, &bytes, &mut BatchBuilder::default());
+            prop_assert_eq!(public.is_ok(), walk.is_ok(), "public {:?}, walk {:?}", public, walk);
+        }
+    }
 }

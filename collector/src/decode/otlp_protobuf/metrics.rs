@@ -1,9 +1,10 @@
-//! Metrics of an `ExportMetricsServiceRequest`: each is counted, and the points of the standard ones are shown. The
-//! points of any other are not walked, as nothing of them is kept.
+//! Metrics of an `ExportMetricsServiceRequest`: each is validated and counted, and the points of the standard ones are
+//! shown. Nothing is kept of any other.
 
 use spanlint_graph::SpanVisitor;
 use spanlint_graph::measurement::{Amount, PointView, Standard, Temporality};
 
+use super::unread::Message;
 use super::{Walk, checked, emptied};
 use crate::decode::DecodeError;
 use crate::decode::wire::Fields;
@@ -45,13 +46,13 @@ impl Kind {
 
 impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     pub(super) fn metric(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
+        Message::Metric.validate(message)?;
         self.decoded.metrics += 1;
         let (mut name, mut data) = ("", None);
         while let Some(field) = message.next()? {
             match (field.number, Kind::of_field(field.number)) {
                 (_, Some(kind)) => data = Some((kind, message.enter(field)?)),
                 (1, _) => name = field.text()?,
-                (2 | 3, _) => drop(field.text()?),
                 _ => message.skip(field)?,
             }
         }
