@@ -53,7 +53,7 @@ static META: RuleMeta = RuleMeta {
         default: 4.0,
         help: "Services on walked circles from which it is an error.",
     }],
-    absorbs: &["ping-pong", "tight-coupling"],
+    absorbs: &["hub-service", "ping-pong", "tight-coupling"],
 };
 
 impl Rule for CyclicDependency {
@@ -62,22 +62,31 @@ impl Rule for CyclicDependency {
     }
 
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
-        let is_asked_by_all =
-            |index| options.roles().has_any(graph, index, &[Role::Auth, Role::Config, Role::Discovery]);
-        let is_called_back = |edge: &Edge| edge.facts.revisits > 0 && are_called_back(graph, edge.from, edge.to);
-        let calls = |edge: &&Edge| {
-            topology::is_synchronous_call(graph, edge) && !is_asked_by_all(edge.to) && !is_called_back(edge)
-        };
         let messages = |edge: &&Edge| edge.is_derived && topology::joins_services(graph, edge);
 
         let mut verdict = Verdict::default();
         if !graph.edges.iter().any(|edge| topology::joins_services(graph, edge)) {
             verdict.undecided.push(Undecided::of_input(&META, "no calls between services were seen"));
         }
-        search(graph, options, &graph.edges.iter().filter(calls).collect::<Vec<_>>(), Way::Calls, &mut verdict);
+        search(graph, options, &calls(graph, options), Way::Calls, &mut verdict);
         search(graph, options, &graph.edges.iter().filter(messages).collect::<Vec<_>>(), Way::Messages, &mut verdict);
         verdict
     }
+}
+
+/// The circles of calls with enough support, of which each is a finding, by their first service.
+pub(super) fn circles<'a>(graph: &'a CallGraph, options: &Options<'_>) -> Vec<Component<'a>> {
+    let is_supported = |edge: &&Edge| options.required().edge(edge.facts.calls, edge.facts.traces).is_ok();
+    components(graph, &calls(graph, options).into_iter().filter(is_supported).collect::<Vec<_>>())
+}
+
+/// The calls that may close a circle.
+fn calls<'a>(graph: &'a CallGraph, options: &Options<'_>) -> Vec<&'a Edge> {
+    let is_asked_by_all = |index| options.roles().has_any(graph, index, &[Role::Auth, Role::Config, Role::Discovery]);
+    let is_called_back = |edge: &Edge| edge.facts.revisits > 0 && are_called_back(graph, edge.from, edge.to);
+    let is_part =
+        |edge: &&Edge| topology::is_synchronous_call(graph, edge) && !is_asked_by_all(edge.to) && !is_called_back(edge);
+    graph.edges.iter().filter(is_part).collect()
 }
 
 /// What a circle is made of.
@@ -117,8 +126,8 @@ fn search(graph: &CallGraph, options: &Options<'_>, edges: &[&Edge], way: Way, v
 }
 
 /// Services that reach each other.
-struct Component<'a> {
-    nodes: BTreeSet<NodeIndex>,
+pub(super) struct Component<'a> {
+    pub(super) nodes: BTreeSet<NodeIndex>,
     /// Those within, in the order of the snapshot.
     edges: Vec<&'a Edge>,
 }
@@ -244,6 +253,11 @@ impl Component<'_> {
             _ if is_mutual && edges == 2 * (size - 1) && most == 2 => "a chain",
             _ => "a tangle",
         }
+    }
+
+    /// Whether one of its edges leads from one service to the other.
+    pub(super) fn has(&self, ends: (NodeIndex, NodeIndex)) -> bool {
+        self.edges.binary_search_by_key(&ends, |edge| (edge.from, edge.to)).is_ok()
     }
 
     /// Its edges without regard to their protocol.

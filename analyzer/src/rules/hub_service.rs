@@ -2,7 +2,8 @@
 //!
 //! The signal is the number of other services on both sides, against fixed limits and against the rest of the system.
 //! Refused: what is a centre by its role (gateway, auth, discovery, configuration, broker, what starts all of its work by
-//! itself), and edges with too few calls.
+//! itself), and edges with too few calls. What many ask and what itself asks hardly anybody is a note: the graph alone does
+//! not tell it from a platform. Of a hub that a larger circle makes one, the circle's finding tells.
 
 use spanlint_graph::facts::Entry;
 use spanlint_graph::snapshot::Operation;
@@ -13,6 +14,7 @@ use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::roles::Role;
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
+use crate::rules::cyclic_dependency::{self, Component};
 use crate::topology;
 use crate::wording;
 
@@ -25,6 +27,8 @@ const MIN_RANK: usize = 3;
 const MAX_SHARE: f64 = 0.02;
 /// The percentile of the other services that a hub lies above.
 const PERCENTILE: f64 = 0.9;
+/// How many times as many callers as callees a service has that stands below others rather than between them.
+const PLATFORM_RATIO: usize = 10;
 
 /// The rule.
 pub(super) struct HubService;
@@ -43,7 +47,9 @@ static META: RuleMeta = RuleMeta {
           its failure is everybody's.",
     how: "Services that call it and services that it calls are counted, over calls that somebody waits for. The pattern holds \
           from `min_neighbours` in all on, or where callers times callees reach `min_product`; and only for services that \
-          lie above the 90th percentile of the others and are among the three largest (or the largest 2 %).",
+          lie above the 90th percentile of the others and are among the three largest (or the largest 2 %). Ten times as many \
+          callers as callees are a note. A hub in a circle of more services than it has neighbours is told of with the \
+          circle where its neighbours in the circle alone make it one.",
     fix: "Split it along its callers' tasks, let callers ask the services behind it directly, or replace its calls by events \
           that those who need them follow.",
     limits: "Gateways, back ends for front ends, auth, configuration, discovery, brokers and what starts all of its requests \
@@ -80,8 +86,11 @@ impl Rule for HubService {
             .collect();
         let mut sizes: Vec<_> = judged.iter().map(Neighbourhood::size).collect();
         sizes.sort_unstable();
-        for hub in judged.iter().filter(|each| each.is_hub(options) && each.stands_out(each.size(), &sizes)) {
-            verdict.take(hub.judge(graph, options, &sizes));
+        let mut hubs =
+            judged.iter().filter(|each| each.is_hub(options) && each.stands_out(each.size(), &sizes)).peekable();
+        let circles = hubs.peek().map_or_else(Vec::new, |_| cyclic_dependency::circles(graph, options));
+        for hub in hubs {
+            verdict.take(hub.judge(graph, options, &sizes, &circles));
         }
         verdict
     }
@@ -142,7 +151,45 @@ impl Neighbourhood {
         Self::between(graph, callers, self.service, callees)
     }
 
-    fn judge(&self, graph: &CallGraph, options: &Options<'_>, sizes: &[usize]) -> Result<Finding, Undecided> {
+    /// Whether it has so many more callers than callees that it may be what all build on.
+    fn is_platform(&self) -> bool {
+        let [callers, callees] = self.sizes;
+        callers >= callees.max(1) * PLATFORM_RATIO
+    }
+
+    /// Callers and callees, as pairs of caller and callee.
+    fn pairs(&self) -> Vec<(NodeIndex, NodeIndex)> {
+        let incoming = self.callers.iter().map(|&caller| (caller, self.service));
+        incoming.chain(self.callees.iter().map(|&callee| (self.service, callee))).collect()
+    }
+
+    /// The same within a circle that makes it a hub: one of more services than it has neighbours, in which alone it would
+    /// be one.
+    fn of_circle(&self, graph: &CallGraph, options: &Options<'_>, circles: &[Component<'_>]) -> Option<Self> {
+        let circle = circles.iter().find(|circle| circle.nodes.contains(&self.service))?;
+        let callers = self.callers.iter().copied().filter(|&caller| circle.has((caller, self.service))).collect();
+        let callees = self.callees.iter().copied().filter(|&callee| circle.has((self.service, callee))).collect();
+        let within = Self::between(graph, callers, self.service, callees);
+        (circle.nodes.len() > self.size() && within.is_hub(options)).then_some(within)
+    }
+
+    fn title(&self, graph: &CallGraph) -> String {
+        let ([callers, callees], name) = (self.sizes, &graph.node(self.service).name);
+        if self.is_platform() {
+            return format!("{name} is asked by {callers} services and asks {callees}");
+        }
+        let [callers, callees] =
+            [(callers, "caller"), (callees, "callee")].map(|(count, noun)| wording::count(count as u64, noun));
+        format!("{name} stands between {callers} and {callees}")
+    }
+
+    fn judge(
+        &self,
+        graph: &CallGraph,
+        options: &Options<'_>,
+        sizes: &[usize],
+        circles: &[Component<'_>],
+    ) -> Result<Finding, Undecided> {
         let case = Case::new(graph, options, [self.service]);
         let supported = self.supported(graph, options);
         if !supported.is_hub(options) {
@@ -163,18 +210,14 @@ impl Neighbourhood {
         let node = graph.node(self.service);
         let requests = node.service.as_ref().map_or(0, |service| service.requests);
         options.required().requests(requests).map_err(|missing| case.undecided(missing))?;
-        let incoming = supported.callers.iter().map(|&caller| (caller, self.service));
-        let pairs: Vec<_> = incoming.chain(supported.callees.iter().map(|&callee| (self.service, callee))).collect();
+        // What makes it a hub is its subject, so that the circle explains it.
+        let pairs = supported.of_circle(graph, options, circles).as_ref().unwrap_or(&supported).pairs();
         let edges = || pairs.iter().filter_map(|&(from, to)| topology::edges_between(graph, from, to).first());
         let used = edges().filter(|edge| edge.from == self.service).map(|edge| edge.facts.requests).max();
         let [callers, callees] = supported.sizes;
         case.finding(Draft {
-            title: format!(
-                "{} stands between {} and {}",
-                node.name,
-                wording::count(callers as u64, "caller"),
-                wording::count(callees as u64, "callee")
-            ),
+            severity: if supported.is_platform() { Severity::Note } else { META.severity },
+            title: supported.title(graph),
             message: format!(
                 "{} call {}, and it calls {}; few other services of this system have so many neighbours.",
                 if callers == 0 { "No services".to_owned() } else { names(graph, &supported.callers) },
@@ -215,7 +258,7 @@ fn names(graph: &CallGraph, nodes: &[NodeIndex]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Entry;
+    use super::{Entry, Finding};
     use crate::testing::check_with;
 
     fn check(traces: &str, expected: &[&str]) {
@@ -306,6 +349,51 @@ mod tests {
         }
         let expected = ["(shop: nobody was seen asking it, so it may be the gateway)"];
         crate::testing::check_graph("hub-service", &graph, "", &expected);
+    }
+
+    #[test]
+    fn what_hardly_asks_anybody_may_be_a_platform() {
+        let callers = |count| {
+            let callers = ('a'..='z').take(count);
+            callers.map(|name| format!("40 traces\n{name} GET /\n  stock GET /s")).collect::<Vec<_>>().join("\n\n")
+        };
+        check(&callers(9), &["warning strong: stock stands between 9 callers and 0 callees"]);
+        check(&callers(10), &["note strong: stock is asked by 10 services and asks 0"]);
+        let asking = |callees: &str| callers(10).replacen("/s", &format!("/s{callees}"), 1);
+        check(&asking("\n    y GET /y"), &["note strong: stock is asked by 10 services and asks 1"]);
+        check(
+            &asking("\n    y GET /y\n    z GET /z"),
+            &["warning strong: stock stands between 10 callers and 2 callees"],
+        );
+    }
+
+    /// What the findings of both rules are and absorb.
+    fn check_circle(traces: &str, expected: &[(&str, &str, usize)]) {
+        let told = |finding: &Finding| (finding.rule.name, finding.severity.as_str(), finding.absorbs.len());
+        let findings = crate::testing::analysis(traces, "").findings;
+        let is_judged = |finding: &&Finding| ["hub-service", "cyclic-dependency"].contains(&finding.rule.name);
+        assert_eq!(findings.iter().filter(is_judged).map(told).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_circle_explains_a_hub_that_it_makes() {
+        let ways = ["a GET /a\n    d GET /d", "b GET /b\n    e GET /e", "c GET /c\n    f GET /f"];
+        let ways = ways.map(|way| format!("40 traces\nshop GET /\n  {way}")).join("\n\n");
+        let back = ["d", "e", "f"].map(|from| format!("40 traces\n{from} GET /\n  shop GET /back")).join("\n\n");
+        let circle = format!("{ways}\n\n{back}");
+        check_circle(&circle, &[("cyclic-dependency", "warning", 1)]);
+        // Most of what it stands between is no part of the circle.
+        let more = |name: &str| format!("\n\n40 traces\n{name} GET /\n  shop GET /");
+        check_circle(
+            &format!("{circle}{}", more("g")),
+            &[("hub-service", "warning", 0), ("cyclic-dependency", "note", 0)],
+        );
+    }
+
+    #[test]
+    fn a_hub_beside_a_small_circle_is_told_apart() {
+        let beside = format!("{}\n\n40 traces\nd GET /\n  shop GET /", system(HUB));
+        check_circle(&beside, &[("hub-service", "warning", 0), ("cyclic-dependency", "note", 0)]);
     }
 
     #[test]
