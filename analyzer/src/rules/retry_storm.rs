@@ -1,16 +1,18 @@
 //! Attempts after a failure that make a failure worse: too many of them, or on several layers at once, where they multiply.
 //!
 //! The signal is what facts count as attempts after a failure. That a retry succeeds in the end is no excuse: what counts is
-//! the load that it adds while the callee is in trouble.
+//! the load that it adds while the callee is in trouble. Refused: calls for one thing after another to a callee that is
+//! down. Where no attribute tells the parameters of calls, requests that usually make several are taken for such.
 
-use spanlint_graph::snapshot::Edge;
+use spanlint_graph::facts::{Parameters, Repetition};
+use spanlint_graph::snapshot::{CallPattern, Edge};
 use spanlint_graph::{CallGraph, NodeKind};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
-use crate::support::FAILURES_LOOK_FREQUENT;
+use crate::support::{Doubt, FAILURES_LOOK_FREQUENT};
 use crate::{topology, wording};
 
 /// The rule.
@@ -34,7 +36,9 @@ static META: RuleMeta = RuleMeta {
           finding is about both.",
     fix: "Try again in one layer only, a few times, with a growing and random pause, and within a budget: a small share of \
           the calls that succeed. Stop trying while a circuit breaker is open.",
-    limits: "Attempts that no span shows, because the client library hides them, are not seen.",
+    limits: "Attempts that no span shows, because the client library hides them, are not seen. Where no attribute tells the \
+             parameters of calls, and requests make several of them as a rule, attempts cannot be told from calls for one \
+             thing after another: undecided.",
     references: &[
         "Beyer et al.: Site Reliability Engineering (2016), chapter 22, Addressing Cascading Failures",
         "Brooker: Timeouts, retries and backoff with jitter, Amazon Builders' Library (2019)",
@@ -81,6 +85,10 @@ struct Storm<'a> {
     is_much: bool,
     /// Whether so many requests have so many attempts.
     is_long: bool,
+    /// Whether no attribute tells the parameters of most attempts.
+    is_unknown: bool,
+    /// Whether most attempts may as well be calls for one thing after another.
+    is_list: bool,
 }
 
 impl<'a> Storm<'a> {
@@ -92,7 +100,22 @@ impl<'a> Storm<'a> {
         let is_long = persistent >= options.whole("min_traces");
         let is_called = graph.node(edge.from).kind == NodeKind::Service && facts.attempts.count() > 0;
         let is_storm = is_much || is_long || facts.layered_retries > 0;
-        (is_called && is_storm).then_some(Self { edge, percent, persistent, is_much, is_long })
+        if !is_called || !is_storm {
+            return None;
+        }
+        let unknown = || patterns(graph, edge).filter(|pattern| has_unknown_parameters(pattern));
+        let is_most = |attempts: u64| attempts * 2 > facts.retries;
+        Some(Self {
+            edge,
+            percent,
+            persistent,
+            is_much,
+            is_long,
+            is_unknown: is_most(unknown().map(|pattern| pattern.facts.retries).sum()),
+            is_list: is_most(
+                unknown().filter(|pattern| is_list(pattern, edge)).map(|pattern| pattern.facts.retries).sum(),
+            ),
+        })
     }
 
     /// The support of the pattern that holds. The share of calls and the number of requests are the rule's own; layers
@@ -101,6 +124,11 @@ impl<'a> Storm<'a> {
         let facts = &self.edge.facts;
         let affected = facts.attempts.count();
         let requests = facts.requests.max(affected);
+        if self.is_list {
+            return Err("attempts cannot be told from calls for one thing after another, as no attribute tells the \
+                        parameters"
+                .to_owned());
+        }
         if self.is_long {
             return options.required().sighting(affected, requests);
         }
@@ -179,9 +207,36 @@ impl<'a> Storm<'a> {
             .collect(),
             support,
             traces: facts.retried.proof(attempts),
+            doubt: self.is_unknown.then_some(Doubt::Parameters),
             ..case.draft()
         })
     }
+}
+
+/// What is called on an edge again after a failure.
+fn patterns<'a>(graph: &'a CallGraph, edge: &Edge) -> impl Iterator<Item = &'a CallPattern> {
+    let (to, kind) = (edge.to, edge.kind);
+    let is_part = move |pattern: &&CallPattern| {
+        pattern.callee == to && pattern.is_callee_known && pattern.kind == kind && pattern.facts.retries > 0
+    };
+    topology::patterns_of(graph, edge.from).iter().filter(is_part)
+}
+
+/// The requests that repeat a call like this.
+fn requests_that(pattern: &CallPattern, repeat: impl Fn(&Repetition) -> bool) -> u64 {
+    let repetitions = pattern.facts.repetitions.iter().filter(|(repetition, _)| repeat(repetition));
+    repetitions.map(|(_, requests)| requests).sum()
+}
+
+/// Whether no attribute tells the parameters of the calls of most requests.
+fn has_unknown_parameters(pattern: &CallPattern) -> bool {
+    requests_that(pattern, |each| each.parameters == Parameters::Unknown) * 2 > requests_that(pattern, |_| true)
+}
+
+/// Whether requests make several such calls where nothing fails. Those that fail all the way look as if they made one.
+fn is_list(pattern: &CallPattern, edge: &Edge) -> bool {
+    let unharmed = pattern.facts.requests.saturating_sub(edge.facts.attempts.count());
+    requests_that(pattern, |each| each.distinct > 1) * 2 > unharmed
 }
 
 /// How many calls one request on top may become: the median attempts of the edge and of those above it, multiplied. Of
@@ -225,6 +280,24 @@ mod tests {
     fn few_calls_are_undecided() {
         check("4 traces\ncart GET /cart\n  retry stock GET /s", &["(cart stock: 8 calls seen, 50 needed)"]);
         check("retry stock GET /s\n\n10 traces\ncart GET /cart\n  stock GET /s", &[]);
+    }
+
+    #[test]
+    fn what_is_asked_for_one_thing_after_another_is_no_attempt() {
+        let usual = "40 traces\ncart GET /cart\n  5 x stock GET /s";
+        let down = "20 traces\ncart GET /cart\n  5 x stock GET /s";
+        check(&format!("{usual}\n\n{down} fails"), &[]);
+        check(
+            &format!("{usual} unknown\n\n{down} unknown fails"),
+            &[
+                "(cart stock: attempts cannot be told from calls for one thing after another, as no attribute tells the \
+               parameters)",
+            ],
+        );
+        check(&format!("{usual} same\n\n{down} same fails"), &[FINDING]);
+        // Whoever asks once where nothing fails asks for the same where something does.
+        let once = usual.replace("5 x ", "");
+        check(&format!("{once} unknown\n\n{down} unknown fails"), &[&FINDING.replace("proven", "strong")]);
     }
 
     #[test]
