@@ -51,6 +51,16 @@ pub(super) const LIKE_RETRIES: &[(&str, Plan)] = &[
         let [from, to, _] = calling(land, 60, |call| call.failing = 0.1);
         Planted::of(land, &[from, to])
     }),
+    ("failures of one thing after another", |land| {
+        let [from, to] = land.services();
+        let called = land.operation(to, Vec::new());
+        let key = land.random.pick(&[Key::Round, Key::Unknown]);
+        let call = Call { key, failing: 0.2, degrades: true, ..land.plain_call(called) };
+        let each = Step::Repeat { times: (4, 4), at_once: false, gap_ms: 0, steps: vec![Step::Call(call)] };
+        let operation = land.operation(from, vec![each]);
+        land.front_times(operation, 60);
+        Planted::of(land, &[from, to])
+    }),
 ];
 
 pub(super) fn abandoned(land: &mut Land) -> Planted {
