@@ -131,11 +131,6 @@ impl Side {
         matches!(self, Self::Nodes(pattern) if is_id(&pattern.text))
     }
 
-    /// Whether it names one node, without wildcards.
-    fn is_plain(&self) -> bool {
-        matches!(self, Self::Nodes(pattern) if !pattern.text.contains(['*', '?', '[', '{']))
-    }
-
     /// Whether a node is on this side.
     pub fn has(&self, graph: &CallGraph, groups: &Groups, node: NodeIndex) -> bool {
         match self {
@@ -157,11 +152,6 @@ pub struct Arrow {
 }
 
 impl Arrow {
-    /// Whether both of its sides name one node, without wildcards.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.from.is_plain() && self.to.is_plain()
-    }
-
     /// Whether it covers a call from one node to another.
     pub fn covers(&self, graph: &CallGraph, groups: &Groups, (from, to): (NodeIndex, NodeIndex)) -> bool {
         self.from.has(graph, groups, from) && self.to.has(graph, groups, to)

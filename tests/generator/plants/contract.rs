@@ -48,7 +48,10 @@ pub(super) fn unused(land: &mut Land) -> Planted {
         let operation = land.operation(service, Vec::new());
         land.front(operation);
     }
-    let arrow = format!("{} -> {}", land.name_of(from), land.name_of(to));
+    let arrow = match land.random.below(2) {
+        0 => format!("{} -> {}", land.name_of(from), land.name_of(to)),
+        _ => format!("{} -> {}*", land.name_of(from), land.name_of(to)),
+    };
     land.system.settings.allowed.push(arrow);
     Planted::of(land, &[from]).beside(land, &[to])
 }
