@@ -1,8 +1,8 @@
 //! One request calls far too many others: it cannot be faster than the slowest of them, and fails when any of them does.
 //!
 //! The signal is the number of calls that one request makes itself, and that the whole trace makes for a request from
-//! outside. Refused: gateways and back ends for front ends, whose work is to gather; one call for each shard; statements;
-//! attempts after a failure.
+//! outside. Refused: the own calls of gateways and back ends for front ends, whose work is to gather; one call for each
+//! shard; statements; attempts after a failure.
 
 use spanlint_graph::facts::Histogram;
 use spanlint_graph::snapshot::Operation;
@@ -33,11 +33,12 @@ static META: RuleMeta = RuleMeta {
           multiplies in the same way, and one click of a user becomes a burst of load.",
     how: "Calls of one request to services and external hosts are counted, attempts after a failure left out, a batch \
           consumer's divided by the messages that it took. The pattern holds from `min_calls` on, from `min_child_calls` \
-          on with messages, or where the whole trace of a request from outside makes `min_trace_calls`.",
+          on with messages, or where the whole trace of a request from outside makes `min_trace_calls`. Who makes 15 calls \
+          or more itself counts with these alone, and not in the whole trace.",
     fix: "Ask for what is needed with fewer, coarser calls, keep copies of what changes rarely, or prepare the answer \
           before it is asked for.",
-    limits: "Gateways and back ends for front ends are exempt, as is one call for each of many like hosts, which are shards. \
-             Statements to datastores do not count.",
+    limits: "What gateways and back ends for front ends call themselves is exempt, unlike what their requests cause further \
+             on, as is one call for each of many like hosts, which are shards. Statements to datastores do not count.",
     references: &[
         "Dean, Barroso: The Tail at Scale, Communications of the ACM 56(2), 2013",
         "Luo et al.: Characterizing Microservice Dependency and Performance, SoCC 2021",
@@ -62,10 +63,9 @@ impl Rule for ExcessiveFanOut {
 
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let mut verdict = Verdict::default();
-        let gathers =
-            |operation: &&Operation| options.roles().has_any(graph, operation.node, &[Role::Gateway, Role::Bff]);
-        for operation in graph.operations.iter().filter(|operation| !gathers(operation)) {
-            let Some(wide) = Wide::of(operation, options) else { continue };
+        for operation in &graph.operations {
+            let gathers = options.roles().has_any(graph, operation.node, &[Role::Gateway, Role::Bff]);
+            let Some(wide) = Wide::of(operation, options, gathers) else { continue };
             verdict.take(wide.judge(graph, options));
         }
         verdict
@@ -94,15 +94,17 @@ struct Wide<'a> {
 }
 
 impl<'a> Wide<'a> {
-    /// The first limit that some request goes over: the request's own calls before those of its whole trace.
-    fn of(operation: &'a Operation, options: &Options<'_>) -> Option<Self> {
+    /// The first limit that some request goes over: the request's own calls, unless it is there to gather, before those of
+    /// its whole trace.
+    fn of(operation: &'a Operation, options: &Options<'_>, gathers: bool) -> Option<Self> {
         let facts = &operation.facts;
         let limits: [(Counted, &Histogram, &str); 3] = [
             (Counted::Calls, &facts.fan_out, "min_calls"),
             (Counted::CallsAndMessages, &facts.child_calls, "min_child_calls"),
             (Counted::CallsOfTrace, &facts.trace_calls, "min_trace_calls"),
         ];
-        limits.into_iter().find_map(|(counted, calls, option)| {
+        let mut judged = limits.into_iter().filter(|(counted, ..)| !gathers || *counted == Counted::CallsOfTrace);
+        judged.find_map(|(counted, calls, option)| {
             let threshold = options.whole(option).max(1);
             let affected = calls.count_from(threshold);
             let median = repetition::median_from(calls, threshold);
@@ -143,8 +145,9 @@ impl<'a> Wide<'a> {
                 self.most,
             ),
             fix: format!(
-                "Let {} ask for what it needs with fewer, coarser calls, or keep a copy of what changes rarely.",
-                service.name
+                "Let {}{} ask for what it needs with fewer, coarser calls, or keep a copy of what changes rarely.",
+                service.name,
+                if self.counted == Counted::CallsOfTrace { " and each service that it leads to" } else { "" }
             ),
             subject: Subject { operations: vec![caller.clone()], ..Subject::default() },
             evidence: vec![Evidence::of(name, self.median as f64, "calls").against(self.threshold as f64)],
@@ -191,6 +194,23 @@ mod tests {
         let tree = format!("home GET /{}", "\n  list GET /list\n    8 x item GET /item".repeat(12));
         check(&tree, &["warning proven: home GET / causes 109 calls a request"]);
         check(&tree.replace("8 x", "7 x"), &[]);
+    }
+
+    #[test]
+    fn what_a_gateway_leads_to_counts_and_what_it_calls_itself_does_not() {
+        let check = |tree: &str, expected: &[&str]| crate::testing::check("excessive-fan-out", tree, expected);
+        let tree = format!("home GET /{}", "\n  list GET /list\n    8 x item GET /item".repeat(12));
+        check(&tree, &["warning proven: home GET / causes 109 calls a request"]);
+        check(&tree.replace("8 x", "7 x"), &[]);
+        check(&format!("home GET /{}", "\n  list GET /list\n    4 x item GET /item".repeat(20)), &[]);
+    }
+
+    #[test]
+    fn what_one_request_makes_too_many_of_is_told_of_once() {
+        check(
+            &format!("home GET /{}", "\n  list GET /list\n    16 x item GET /item".repeat(7)),
+            &["warning proven: list GET /list makes 16 calls to others a request"],
+        );
     }
 
     #[test]

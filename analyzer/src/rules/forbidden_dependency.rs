@@ -1,6 +1,8 @@
 //! A call that the team said must not be.
 //!
-//! The signal is one call that `forbidden` covers. Without `[architecture]` there is nothing to judge.
+//! The signal is one call that `forbidden` covers. Without `[architecture]` there is nothing to judge. Refused: a way through
+//! a topic as a call of its consumer. Its producer knows the topic alone, and to publish is what other rules advise where a
+//! call should not be; who consumes what somebody published is no proof that one message went all the way, either.
 
 use spanlint_graph::CallGraph;
 use spanlint_graph::snapshot::Edge;
@@ -28,8 +30,9 @@ static META: RuleMeta = RuleMeta {
           freedom, a plan to take something down.",
     how: "Every edge from a service or topic is held against `forbidden` in `[architecture]`; one call is enough.",
     fix: "Take the call out, or change the declaration in a review of its own that says why.",
-    limits: "Only what is declared is judged; without `[architecture]` the rule is silent. Ways through a topic count from \
-             producer to topic and from topic to consumer.",
+    limits: "Only what is declared is judged; without `[architecture]` the rule is silent. A way through a \
+             topic is two edges, since its producer does not know who consumes: `shop -> billing` does not cover it, \
+             `shop -> topic:kafka/paid` and `topic:kafka/paid -> billing` do.",
     references: &[
         "Ford, Parsons, Kua: Building Evolutionary Architectures (2017), Architectural fitness functions",
         "Murphy, Notkin, Sullivan: Software Reflexion Models, FSE 1995",
@@ -92,6 +95,12 @@ mod tests {
         check("\"* -> group:money\"", &["error proven: shop uses billing, which is forbidden"]);
         check("\"shop -> datastore:*\"", &["error proven: shop uses the datastore billing, which is forbidden"]);
         check("\"topic:* -> mail\"", &["error proven: the topic paid uses mail, which is forbidden"]);
+    }
+
+    #[test]
+    fn a_way_through_a_topic_is_forbidden_by_the_name_of_the_topic() {
+        check("\"shop -> mail\"", &[]);
+        check("\"shop -> topic:*/paid\"", &["error proven: shop uses the topic paid, which is forbidden"]);
     }
 
     #[test]

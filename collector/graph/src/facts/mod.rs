@@ -82,6 +82,8 @@ pub const MAX_SEQUENCE: usize = 8;
 pub const MIN_ROUNDS: u64 = 3;
 /// The fewest calls of one whole trace that are kept as an example of many.
 pub const MIN_TRACE_CALLS: u64 = 16;
+/// Calls of one request from which on they are told of with itself, and not with its whole trace.
+pub const MIN_WIDE: u64 = 15;
 /// The fewest distinct calls of one request that are worth folding into one.
 pub const MIN_REPEATED: u64 = 5;
 

@@ -105,7 +105,8 @@ pub struct OperationFacts {
     pub child_calls: Histogram,
     /// By the greater of both.
     pub fanned: Exemplars,
-    /// Calls to services and external hosts of this request and all that it caused; for requests without a caller.
+    /// Calls to services and external hosts of this request and all that it caused; for requests without a caller. Those of
+    /// each that makes [`MIN_WIDE`](super::MIN_WIDE) or more itself are left out.
     pub trace_calls: Histogram,
     /// By that number, from [`MIN_TRACE_CALLS`](super::MIN_TRACE_CALLS) on.
     pub spread: Exemplars,

@@ -2,7 +2,7 @@
 //! their time counts.
 
 use super::{Made, Reading};
-use crate::facts::{EdgeKey, EnvironmentFacts, FailureKey, LoopKey, MAX_PATH_LENGTH, MIN_TRACE_CALLS};
+use crate::facts::{EdgeKey, EnvironmentFacts, FailureKey, LoopKey, MAX_PATH_LENGTH, MIN_TRACE_CALLS, MIN_WIDE};
 use crate::span::{NodeKey, ServiceKey};
 
 impl EnvironmentFacts {
@@ -145,7 +145,7 @@ struct Below {
     root: Vec<usize>,
     /// Where a synchronous way starts: the services on the longest, less the first, each once.
     depth: Vec<u64>,
-    /// Calls to services and external hosts of it and all that it caused.
+    /// Calls to services and external hosts of it and all that it caused, but for those of which each makes many itself.
     remote_calls: Vec<u64>,
     /// (root, service) of every request, sorted, once each.
     groups: Vec<(usize, ServiceKey)>,
@@ -169,6 +169,9 @@ impl Below {
         };
         for call in reading.calls.made.iter().filter(is_own).filter(|call| !call.is_asynchronous) {
             below.remote_calls[call.request] += 1;
+        }
+        for calls in below.remote_calls.iter_mut().filter(|calls| **calls >= MIN_WIDE) {
+            *calls = 0;
         }
         // Callers stand before those that they call.
         for (index, request) in requests.iter().enumerate() {
