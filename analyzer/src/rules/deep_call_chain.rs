@@ -1,12 +1,14 @@
 //! One request waits through a long chain of services, each of which waits for the next.
 //!
 //! The signal is the number of services, less the first, on the longest synchronous way that a request from outside takes.
-//! A service that is on the way already does not count again, so recursion is no depth; messages end a way.
+//! A service that is on the way already does not count again, so recursion is no depth; messages end a way. Entries whose
+//! ways meet while most of the hops are still ahead are one finding.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
-use spanlint_graph::snapshot::Operation;
-use spanlint_graph::{CallGraph, facts::histogram};
+use spanlint_graph::snapshot::{CallPattern, Operation};
+use spanlint_graph::{CallGraph, OperationIndex, facts::histogram};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
@@ -31,7 +33,8 @@ static META: RuleMeta = RuleMeta {
           answer together 99.3 % of the time, and each holds a thread, a connection and a timeout while it waits.",
     how: "For each request that nobody in the system waits for, the services on its longest synchronous way are counted, \
           less the first, each once. The pattern holds where the 95th percentile over an operation's requests reaches \
-          `min_hops`; operations of one service are told together.",
+          `min_hops`; operations of one service are told together, and so are those of several whose ways meet where at \
+          least half of the hops are still ahead.",
     fix: "Let the chain hand over data instead of waiting: publish what has changed and keep a copy where it is read, or \
           merge services that only pass a request on.",
     limits: "Services without telemetry are not counted, so a chain through them is longer than it looks.",
@@ -58,13 +61,12 @@ impl Rule for DeepCallChain {
         if !graph.edges.iter().any(|edge| topology::is_synchronous_call(graph, edge)) {
             verdict.undecided.push(Undecided::of_input(&META, "no calls between services were seen"));
         }
-        for operations in graph.operations.chunk_by(|left, right| left.node == right.node) {
-            let mut deep: Vec<Deep<'_>> = operations.iter().filter_map(|each| Deep::of(each, options)).collect();
+        let numbered = (0..).map(OperationIndex).zip(&graph.operations);
+        let deep: Vec<Deep<'_>> = numbered.filter_map(|(index, each)| Deep::of(index, each, options)).collect();
+        for mut together in told_together(graph, deep) {
             // Stable, so that of two equally deep the one with the smaller name leads.
-            deep.sort_by_key(|each| (each.support.is_err(), Reverse(each.hops)));
-            if !deep.is_empty() {
-                verdict.take(judge(graph, options, &deep));
-            }
+            together.sort_by_key(|each| (each.support.is_err(), Reverse(each.hops)));
+            verdict.take(judge(graph, options, &together));
         }
         verdict
     }
@@ -72,35 +74,110 @@ impl Rule for DeepCallChain {
 
 /// An operation that waits for long chains.
 struct Deep<'a> {
+    index: OperationIndex,
     operation: &'a Operation,
     hops: u64,
     support: Result<Support, String>,
 }
 
 impl<'a> Deep<'a> {
-    fn of(operation: &'a Operation, options: &Options<'_>) -> Option<Self> {
+    fn of(index: OperationIndex, operation: &'a Operation, options: &Options<'_>) -> Option<Self> {
         let (depth, min_hops) = (&operation.facts.depth, options.whole("min_hops"));
         let hops = depth.quantile(0.95);
         let support = || options.required().proven(depth.count_from(min_hops), depth.count());
-        (hops >= min_hops).then(|| Self { operation, hops, support: support() })
+        (hops >= min_hops).then(|| Self { index, operation, hops, support: support() })
     }
 }
 
-/// The operations of one service, the deepest with enough support first.
+/// Those of one service, and those whose ways meet; in the order of the first of each.
+fn told_together<'a>(graph: &CallGraph, deep: Vec<Deep<'a>>) -> Vec<Vec<Deep<'a>>> {
+    let has_one_service = deep.iter().all(|each| each.operation.node == deep[0].operation.node);
+    let ways = if has_one_service { Ways::default() } else { Ways::of(graph, deep.iter().map(|each| each.hops).max()) };
+    let mut groups: Vec<(BTreeSet<OperationIndex>, Vec<Deep<'a>>)> = Vec::new();
+    for each in deep {
+        let is_same = |of_group: &[Deep<'_>]| of_group.iter().any(|other| other.operation.node == each.operation.node);
+        let mut own = (ways.deep_part(&each), Vec::new());
+        let (met, apart): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|(part, of_group)| is_same(of_group) || !part.is_disjoint(&own.0));
+        for (part, of_group) in met {
+            own.0.extend(part);
+            own.1.extend(of_group);
+        }
+        own.1.push(each);
+        groups = apart;
+        groups.push(own);
+    }
+    let mut groups: Vec<_> = groups.into_iter().map(|(_, of_group)| of_group).collect();
+    groups.iter_mut().for_each(|of_group| of_group.sort_by_key(|each| each.index));
+    groups.sort_by_key(|of_group| of_group[0].index);
+    groups
+}
+
+/// Which operations wait for which of other services.
+#[derive(Default)]
+struct Ways {
+    callees: BTreeMap<OperationIndex, Vec<OperationIndex>>,
+    /// The hops that a way from here may have, where there are any.
+    hops: BTreeMap<OperationIndex, u64>,
+}
+
+impl Ways {
+    /// Those of `graph`, as far as `most` hops.
+    fn of(graph: &CallGraph, most: Option<u64>) -> Self {
+        let is_waited_for = |pattern: &&CallPattern| {
+            let from = graph.operation(pattern.caller).node;
+            let edge = topology::edge(graph, from, pattern.callee, pattern.kind);
+            pattern.is_callee_known && edge.is_some_and(|edge| topology::is_synchronous_call(graph, edge))
+        };
+        let mut ways = Self::default();
+        for pattern in graph.patterns.iter().filter(is_waited_for) {
+            if let Some(callee) = topology::operation(graph, pattern.callee, &pattern.template) {
+                ways.callees.entry(pattern.caller).or_default().push(callee);
+            }
+        }
+        for hops in 1..=most.unwrap_or_default() {
+            let leads_on =
+                |callee: &OperationIndex| hops == 1 || ways.hops.get(callee).is_some_and(|&more| more + 1 >= hops);
+            let leading = ways.callees.iter().filter(|(_, callees)| callees.iter().any(leads_on));
+            let leading: Vec<_> = leading.map(|(&caller, _)| caller).collect();
+            ways.hops.extend(leading.into_iter().map(|caller| (caller, hops)));
+        }
+        ways
+    }
+
+    /// The operations on the long ways from an entry, as far as at least half of the hops are still ahead of them.
+    fn deep_part(&self, entry: &Deep<'_>) -> BTreeSet<OperationIndex> {
+        let mut part = BTreeSet::new();
+        let mut open = vec![entry.index];
+        for gone in 1..=entry.hops / 2 {
+            let callees = open.iter().filter_map(|caller| self.callees.get(caller)).flatten().copied();
+            let is_ahead =
+                |callee: &OperationIndex| self.hops.get(callee).is_some_and(|&hops| hops >= entry.hops - gone);
+            open = callees.filter(is_ahead).filter(|callee| part.insert(*callee)).collect();
+        }
+        part
+    }
+}
+
+/// Operations that are told together, the deepest with enough support first.
 fn judge(graph: &CallGraph, options: &Options<'_>, deep: &[Deep<'_>]) -> Result<Finding, Undecided> {
-    let Deep { operation, hops, support } = &deep[0];
-    let (case, hops) = (Case::new(graph, options, [operation.node]), *hops);
+    let Deep { operation, hops, support, .. } = &deep[0];
+    let hops = *hops;
+    let alike: Vec<_> = deep.iter().filter(|each| each.support.is_ok() || support.is_err()).collect();
+    let case = Case::new(graph, options, alike.iter().map(|each| each.operation.node));
     let support = support.clone().map_err(|missing| case.undecided(missing))?;
     let min_hops = options.whole("min_hops");
     let depth = &operation.facts.depth;
     let (affected, requests) = (depth.count_from(min_hops), depth.count());
     let most = depth.buckets().last().map_or(hops, |(bucket, _)| histogram::bucket_middle(bucket));
     let service = &graph.node(operation.node).name;
-    let name = wording::operation(service, &operation.name);
-    let alike: Vec<_> = deep.iter().filter(|each| each.support.is_ok()).collect();
+    let name = operation_of(graph, operation);
     let others = match alike.len() - 1 {
         0 => String::new(),
-        others => format!(" {} of {service} wait for such chains.", wording::count(others as u64, "more operation")),
+        others => {
+            let services = wording::list(case.services());
+            format!(" {} of {services} wait for such chains.", wording::count(others as u64, "more operation"))
+        }
     };
     case.finding(Draft {
         severity: if hops >= options.whole("error_from") { Severity::Error } else { META.severity },
@@ -115,7 +192,7 @@ fn judge(graph: &CallGraph, options: &Options<'_>, deep: &[Deep<'_>]) -> Result<
              neighbour; let the others publish what they know instead of being asked."
         ),
         subject: Subject {
-            operations: alike.iter().map(|each| wording::operation(service, &each.operation.name)).collect(),
+            operations: alike.iter().map(|each| operation_of(graph, each.operation)).collect(),
             ..Subject::default()
         },
         evidence: vec![
@@ -126,6 +203,10 @@ fn judge(graph: &CallGraph, options: &Options<'_>, deep: &[Deep<'_>]) -> Result<
         traces: operation.facts.deepest.proof(hops),
         ..case.draft()
     })
+}
+
+fn operation_of(graph: &CallGraph, operation: &Operation) -> String {
+    wording::operation(&graph.node(operation.node).name, &operation.name)
 }
 
 #[cfg(test)]
@@ -154,6 +235,23 @@ mod tests {
     fn operations_of_one_service_that_are_deep_alike_are_one_finding() {
         let traces = format!("{}\n\n{}", chain("abcdefg"), chain("abcdefghij").replacen("GET /a", "GET /z", 1));
         check(&traces, &["error proven: a GET /z waits through 9 hops from service to service"]);
+    }
+
+    #[test]
+    fn entries_that_lead_into_one_chain_are_one_finding() {
+        let below = |entry: &str, way: &str| chain(&format!("{entry}{way}"));
+        let shared = format!("{}\n\n{}", below("y", "bcdefgh"), below("z", "bcdefgh"));
+        check(&shared, &["warning proven: y GET /y waits through 7 hops from service to service"]);
+        let later = format!("{}\n\n{}", below("y", "bcdefgh"), below("z", "xbcdefgh"));
+        check(&later, &["warning proven: z GET /z waits through 8 hops from service to service"]);
+        let [first, second] = ["y", "z"]
+            .map(|name| format!("warning proven: {name} GET /{name} waits through 7 hops from service to service"));
+        // What they share at the end alone is not what makes both deep.
+        let ends = format!("{}\n\n{}", below("y", "bcdefgh"), below("z", "klmnfgh"));
+        check(&ends, &[&first, &second]);
+        // Nor is what they ask beside.
+        let beside = format!("{}\n  q GET /q\n\n{}\n  q GET /q", below("y", "bcdefgh"), below("z", "klmnopr"));
+        check(&beside, &[&first, &second]);
     }
 
     #[test]
