@@ -108,7 +108,9 @@ fn told_together<'a>(graph: &CallGraph, deep: Vec<Deep<'a>>) -> Vec<Vec<Deep<'a>
         groups.push(own);
     }
     let mut groups: Vec<_> = groups.into_iter().map(|(_, of_group)| of_group).collect();
-    groups.iter_mut().for_each(|of_group| of_group.sort_by_key(|each| each.index));
+    for of_group in &mut groups {
+        of_group.sort_by_key(|each| each.index);
+    }
     groups.sort_by_key(|of_group| of_group[0].index);
     groups
 }

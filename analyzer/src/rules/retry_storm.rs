@@ -85,10 +85,33 @@ struct Storm<'a> {
     is_much: bool,
     /// Whether so many requests have so many attempts.
     is_long: bool,
-    /// Whether no attribute tells the parameters of most attempts.
-    is_unknown: bool,
-    /// Whether most attempts may as well be calls for one thing after another.
-    is_list: bool,
+    asks: Asks,
+}
+
+/// What most attempts ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// The same as before, by their parameters.
+    Same,
+    /// The same as before, as requests make one such call as a rule; no attribute tells the parameters.
+    SameByNumber,
+    /// What may as well be one thing after another.
+    Untold,
+}
+
+impl Asks {
+    fn of(graph: &CallGraph, edge: &Edge) -> Self {
+        let unknown = || patterns(graph, edge).filter(|pattern| has_unknown_parameters(pattern));
+        let untold = unknown().filter(|pattern| is_list(pattern, edge));
+        let is_most = |attempts: u64| attempts * 2 > edge.facts.retries;
+        if is_most(untold.map(|pattern| pattern.facts.retries).sum()) {
+            Self::Untold
+        } else if is_most(unknown().map(|pattern| pattern.facts.retries).sum()) {
+            Self::SameByNumber
+        } else {
+            Self::Same
+        }
+    }
 }
 
 impl<'a> Storm<'a> {
@@ -103,19 +126,7 @@ impl<'a> Storm<'a> {
         if !is_called || !is_storm {
             return None;
         }
-        let unknown = || patterns(graph, edge).filter(|pattern| has_unknown_parameters(pattern));
-        let is_most = |attempts: u64| attempts * 2 > facts.retries;
-        Some(Self {
-            edge,
-            percent,
-            persistent,
-            is_much,
-            is_long,
-            is_unknown: is_most(unknown().map(|pattern| pattern.facts.retries).sum()),
-            is_list: is_most(
-                unknown().filter(|pattern| is_list(pattern, edge)).map(|pattern| pattern.facts.retries).sum(),
-            ),
-        })
+        Some(Self { edge, percent, persistent, is_much, is_long, asks: Asks::of(graph, edge) })
     }
 
     /// The support of the pattern that holds. The share of calls and the number of requests are the rule's own; layers
@@ -124,7 +135,7 @@ impl<'a> Storm<'a> {
         let facts = &self.edge.facts;
         let affected = facts.attempts.count();
         let requests = facts.requests.max(affected);
-        if self.is_list {
+        if self.asks == Asks::Untold {
             return Err("attempts cannot be told from calls for one thing after another, as no attribute tells the \
                         parameters"
                 .to_owned());
@@ -207,7 +218,7 @@ impl<'a> Storm<'a> {
             .collect(),
             support,
             traces: facts.retried.proof(attempts),
-            doubt: self.is_unknown.then_some(Doubt::Parameters),
+            doubt: (self.asks != Asks::Same).then_some(Doubt::Parameters),
             ..case.draft()
         })
     }
