@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spanlint_graph::snapshot::{DatastoreInfo, TableUsage};
+use spanlint_graph::snapshot::{DatastoreInfo, ServiceInfo, TableUsage};
 use spanlint_graph::{CallGraph, NodeIndex};
 
 use crate::context::Options;
@@ -67,6 +67,25 @@ const REPLICA_WORDS: &[&str] =
     &["follower", "read", "reader", "readonly", "replica", "replicas", "ro", "secondary", "slave", "standby"];
 /// What the name of a table that is made for others to read begins or ends with.
 const READ_MODEL_AFFIXES: &[&str] = &["mv", "projection", "read", "readmodel", "view", "vw"];
+
+/// Last words of the names under which a program also runs, to do what no request waits for.
+const WORKER_WORDS: &[&str] = &[
+    "background",
+    "beat",
+    "celery",
+    "consumer",
+    "cron",
+    "horizon",
+    "job",
+    "jobs",
+    "oban",
+    "queue",
+    "resque",
+    "scheduler",
+    "sidekiq",
+    "worker",
+    "workers",
+];
 
 /// Whether it keeps data that has an owner: no cache, queue or object store, and not in memory.
 pub(crate) fn holds_data(info: &DatastoreInfo) -> bool {
@@ -146,20 +165,43 @@ fn is_read_model(table: &str) -> bool {
     READ_MODEL_AFFIXES.contains(&first) || READ_MODEL_AFFIXES.contains(&last) || table.ends_with("_read_model")
 }
 
-/// How many deployables these services are: services with a process in common are one, and those that nobody named may be.
+/// How many deployables these services are: services with a process in common are one, those that nobody named may be, and
+/// a program's workers (`shop-worker`) are one with what else is deployed of it.
 pub(crate) fn deployables(graph: &CallGraph, services: impl IntoIterator<Item = NodeIndex>) -> usize {
     let mut deployable_of: BTreeMap<&str, NodeIndex> = BTreeMap::new();
+    let mut deployable_of_program: BTreeMap<(&str, &str), NodeIndex> = BTreeMap::new();
     let mut deployables = BTreeSet::new();
     for service in services {
         let instances = graph.node(service).service.iter().flat_map(|service| &service.instances);
         let processes = instances.map(|(id, _)| id.as_str()).filter(|id| is_process(id));
         let processes: Vec<_> = processes.chain(topology::placeholder(graph, service)).collect();
         let known = processes.iter().find_map(|id| deployable_of.get(id)).copied();
-        let deployable = known.unwrap_or(service);
+        let own = program(graph, service).map(|program| *deployable_of_program.entry(program).or_insert(service));
+        let own = own.filter(|other| may_be_one_program(graph, service, *other));
+        let deployable = known.or(own).unwrap_or(service);
         deployable_of.extend(processes.into_iter().map(|id| (id, deployable)));
         deployables.insert(deployable);
     }
     deployables.len()
+}
+
+/// The namespace of a service, and its name less a last word that says that it works beside the requests.
+fn program(graph: &CallGraph, service: NodeIndex) -> Option<(&str, &str)> {
+    let info = graph.node(service).service.as_ref()?;
+    let is_worker = |word: &str| WORKER_WORDS.contains(&word.to_lowercase().as_str());
+    let worker = info.name.rsplit_once(['-', '_', '.', ' ']).filter(|(_, word)| is_worker(word));
+    Some((&info.namespace, worker.map_or(info.name.as_str(), |(program, _)| program)))
+}
+
+/// Whether nothing says that two services are of different programs: one language and one version, where they tell.
+fn may_be_one_program(graph: &CallGraph, left: NodeIndex, right: NodeIndex) -> bool {
+    let (Some(left), Some(right)) = (&graph.node(left).service, &graph.node(right).service) else { return false };
+    let versions = |info: &ServiceInfo| info.versions.iter().map(|(version, _)| version.clone()).collect::<Vec<_>>();
+    may_agree(&left.languages, &right.languages) && may_agree(&versions(left), &versions(right))
+}
+
+fn may_agree(left: &[String], right: &[String]) -> bool {
+    left.is_empty() || right.is_empty() || left.iter().any(|name| right.contains(name))
 }
 
 /// Whether an instance is one process, whatever service it says it is: `host/pid`, as the graph names it where the

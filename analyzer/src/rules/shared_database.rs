@@ -547,6 +547,25 @@ mod tests {
     }
 
     #[test]
+    fn workers_of_a_program_are_one_deployable_with_it() {
+        let named = |worker: &str| {
+            uses(&[("shop", "postgresql db:5432 shop INSERT t"), (worker, "postgresql db:5432 shop UPDATE t")])
+        };
+        check(&named("shop-sidekiq"), &[]);
+        check(&named("shop_worker").replace("shop GET", "shop_scheduler GET"), &[]);
+        check(&named("order-worker"), &["error proven: order-worker and shop share the table t of shop"]);
+        check(&named("shop-report"), &["error proven: shop and shop-report share the table t of shop"]);
+        let version = |of: &str| format!("shop is service.version=1\nshop-worker is {of}\n\n{}", named("shop-worker"));
+        check(&version("service.version=1"), &[]);
+        let apart = ["error proven: shop and shop-worker share the table t of shop"];
+        check(&version("service.version=2"), &apart);
+        check(
+            &version("telemetry.sdk.language=go").replace("service.version=1", "telemetry.sdk.language=ruby"),
+            &apart,
+        );
+    }
+
+    #[test]
     fn few_statements_are_undecided() {
         let traces = "10 traces\norder GET /\n  sql postgresql db:5432 shop INSERT t\n\n\
                       2 traces\nuser GET /\n  sql postgresql db:5432 shop SELECT t";
