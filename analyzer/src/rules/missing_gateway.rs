@@ -1,7 +1,7 @@
 //! The outside world talks to many services directly: nobody stands between them and it.
 //!
-//! The signal is how client requests spread over services. Refused: systems with a gateway, services whose declared role
-//! is to face a front end, clients that all ask for one name, functions of a platform, and entries that are only lost
+//! The signal is how client requests spread over services. Refused: systems with a gateway, services whose role is to
+//! face a front end, clients that all ask for one name, functions of a platform, and entries that are only lost
 //! context. Undecided: requests that a few hosts of the private network pass on, which may be a gateway that sends no
 //! telemetry.
 
@@ -72,14 +72,15 @@ impl Rule for MissingGateway {
             verdict.undecided.push(Undecided::of_input(&META, missing));
             return verdict;
         }
-        let faces = |index| options.roles().has_any(graph, index, &[Role::Gateway, Role::Bff]);
-        if topology::services(graph).any(faces) {
+        if topology::services(graph).any(|index| options.roles().has_any(graph, index, &[Role::Gateway])) {
             return verdict;
         }
-        let entries = entries(graph, options);
-        let all: u64 = entries.iter().map(|entry| entry.requests).sum();
+        let is_front = |entry: &ClientEntry<'_>| options.roles().has_any(graph, entry.service, &[Role::Bff]);
+        let (fronts, entries): (Vec<_>, Vec<_>) = entries(graph, options).into_iter().partition(is_front);
+        let requests = |entries: &[ClientEntry<'_>]| entries.iter().map(|entry| entry.requests).sum::<u64>();
+        let all = requests(&fronts) + requests(&entries);
         let most = entries.iter().map(|entry| entry.requests).max().unwrap_or_default();
-        let is_fronted = most as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE;
+        let is_fronted = most.max(requests(&fronts)) as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE;
         let is_fronted = is_fronted || is_one_name_asked(&entries, all);
         let services = topology::count_services(graph, entries.iter().map(|entry| entry.service));
         if !is_fronted && services as u64 >= options.whole("min_services") {
@@ -256,6 +257,13 @@ mod tests {
     fn declared_front_ends_are_on_purpose() {
         check_with("missing-gateway", SPREAD, "[roles]\nbff = [\"a\", \"b\", \"c\"]", &[]);
         check_with("missing-gateway", SPREAD, "[roles]\ngateway = \"a\"", &[]);
+    }
+
+    #[test]
+    fn one_front_end_beside_services_that_clients_call_is_no_gateway() {
+        let beside = |requests: u32| format!("{SPREAD}\n\n{requests} traces\nweb-bff GET /\n  d GET /x\n  e GET /y");
+        check(&beside(20), &["warning heuristic: a, b and c are called from outside, and none is the gateway"]);
+        check(&beside(400), &[]);
     }
 
     /// The same requests, each of which tells where it came from.
