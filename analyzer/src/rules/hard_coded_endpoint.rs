@@ -30,7 +30,7 @@ static META: RuleMeta = RuleMeta {
     why: "A fixed address binds a caller to one machine: the callee cannot be moved, scaled or replaced without changing its \
           callers, and no balancer or failover stands between them.",
     how: "The hosts are taken as callers name them. The pattern holds where a service reaches a peer by one and the same IP \
-          address, or by `localhost`, and another service reaches the same peer by a name.",
+          address, or by `localhost`, and another service, or other code of it, reaches the same peer by a name.",
     fix: "Call the service by the name that the others use, and let discovery or configuration lead to its address.",
     limits: "Some instrumentations record the address that a name led to. Where there are several of these, as pods come and \
              go, they are told apart; a single one that never changes in what was seen looks fixed.",
@@ -82,10 +82,11 @@ fn names(graph: &CallGraph) -> Vec<Option<(&str, &str)>> {
     names
 }
 
-/// The only host that an edge's calls name, where it is an address.
-fn fixed(edge: &Edge) -> Option<&str> {
-    match edge.hosts.as_slice() {
-        [(host, _)] if is_fixed(host) && !edge.facts.hosts.has_overflow() => Some(host),
+/// The only address that an edge's calls name, and how many do; others of them may use a name.
+fn fixed(edge: &Edge) -> Option<(&str, u64)> {
+    let mut addresses = edge.hosts.iter().filter(|(host, _)| is_fixed(host));
+    match (addresses.next(), addresses.next()) {
+        (Some((host, calls)), None) if !edge.facts.hosts.has_overflow() => Some((host, *calls)),
         _ => None,
     }
 }
@@ -98,14 +99,13 @@ fn judge(
     graph: &CallGraph,
     options: &Options<'_>,
     edge: &Edge,
-    address: &str,
+    (address, named): (&str, u64),
     (name, other): (&str, &str),
 ) -> Result<Finding, Undecided> {
     let case = Case::new(graph, options, [edge.from, edge.to]);
     let facts = &edge.facts;
-    options.required().edge(facts.calls, facts.traces).map_err(|missing| case.undecided(missing))?;
+    options.required().edge(named, facts.traces).map_err(|missing| case.undecided(missing))?;
     let (from, to) = (graph.node(edge.from), graph.node(edge.to));
-    let named: u64 = edge.hosts.iter().map(|(_, calls)| calls).sum();
     case.finding(Draft {
         title: format!("{} calls {} by the fixed address {address}", from.name, to.name),
         message: format!(
@@ -143,6 +143,8 @@ mod tests {
         check(&by("10.0.0.7"), &["warning heuristic: web calls cart by the fixed address 10.0.0.7"]);
         check(&by("localhost"), &["warning heuristic: web calls cart by the fixed address localhost"]);
         check(&by("cart.shop.svc"), &[]);
+        let mixed = by("10.0.0.7").replacen("\n\n", "\n  cart GET /price\n\n", 1);
+        check(&mixed, &["warning heuristic: web calls cart by the fixed address 10.0.0.7"]);
     }
 
     #[test]
