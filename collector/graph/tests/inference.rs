@@ -69,6 +69,38 @@ fn a_peer_that_is_only_known_by_its_interface_is_who_offers_it() {
 }
 
 #[test]
+fn a_peer_that_one_service_answers_as_is_that_service() {
+    let asked =
+        |service: &str, host: &str| format!("{service} server \"x\" 0+9 http.request.method=GET http.host={host}");
+    let call = "a internal \"x\" 0+9\n  a client \"y\" 0+5 http.request.method=GET server.address=";
+    let check = |answers: &[String], host: &str, expected: &[&str]| {
+        check(&format!("{}\n\n{call}{host}", answers.join("\n\n")), expected);
+    };
+    let carts = asked("cart", "carts.acme.test:8080");
+    check(std::slice::from_ref(&carts), "carts.acme.test:8080", &["client -> cart http 1", "a -> cart http 1"]);
+    check(
+        std::slice::from_ref(&carts),
+        "carts.acme.test:9200",
+        &["client -> cart http 1", "a -> external:carts.acme.test:9200 http 1"],
+    );
+    let copied = [carts, asked("copy", "carts.acme.test:8080")];
+    let several = ["client -> cart http 1", "client -> copy http 1", "a -> external:carts.acme.test:8080 http 1"];
+    check(&copied, "carts.acme.test:8080", &several);
+    check(&[asked("cart", "10.0.0.7")], "10.0.0.7", &["client -> cart http 1", "a -> external:10.0.0.7 http 1"]);
+}
+
+#[test]
+fn work_that_begins_after_its_call_ended_is_not_waited_for() {
+    let call = |start: u32, kind: &str| {
+        format!("a server \"x\" 0+9\n  a client \"start\" 0+5\n    b {kind} \"run\" {start}+9")
+    };
+    check(&call(6, "internal"), &["client -> a other 1", "a -> b other 1 async"]);
+    for waited in [call(4, "internal"), call(6, "server")] {
+        check(&waited, &["client -> a other 1", "a -> b other 1"]);
+    }
+}
+
+#[test]
 fn a_peer_with_the_name_of_a_service_is_that_service() {
     let known = "cart server \"GET /\" 0+5\n\na internal \"x\" 0+9\n  a client \"y\" 0+5 ";
     for address in ["cart", "cart:8080", "cart.shop.svc.cluster.local:8080", "cart-3.cart", "cart-0.cart.shop:8080"] {

@@ -218,7 +218,8 @@ impl<'a> Reader<'a, '_> {
         let above = parent.filter(|&parent| batch.is_none() && calls(&self.spans[parent], span));
         let caller = above.filter(|&parent| !is_outside(&self.spans[parent]));
         let is_message = span.shape.kind == SpanKind::Consumer
-            || caller.is_some_and(|parent| self.spans[parent].shape.kind == SpanKind::Producer);
+            || caller.is_some_and(|parent| self.spans[parent].shape.kind == SpanKind::Producer)
+            || caller.is_some_and(|parent| is_taken_later(&self.spans[parent], span));
         let entry = match span.shape.kind {
             _ if is_message => Entry::Message,
             _ if caller.is_some() => Entry::Internal,
@@ -322,6 +323,7 @@ impl<'a> Reader<'a, '_> {
                     kind: if call.kind == EdgeKind::Other { received.kind } else { call.kind },
                     callee_ns: received.callee_ns,
                     callee_request: received.callee_request,
+                    is_asynchronous: is_taken_later(span, callee),
                     template: callee.shape.operation,
                     ..self.sent(index, received.callee)
                 });
@@ -479,4 +481,10 @@ fn calls(parent: &Span, span: &Span) -> bool {
     let is_direct =
         span.shape.kind == SpanKind::Server && matches!(parent.shape.kind, SpanKind::Server | SpanKind::Internal);
     !is_direct || span.start_ns < parent.end_ns
+}
+
+/// Whether a call only ordered `span`, which a worker took when the call had ended. A server's clock may be apart from its
+/// caller's; no call waits for what is no server.
+fn is_taken_later(parent: &Span, span: &Span) -> bool {
+    (parent.shape.kind, span.shape.kind) == (SpanKind::Client, SpanKind::Internal) && span.start_ns >= parent.end_ns
 }

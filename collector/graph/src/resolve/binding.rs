@@ -1,6 +1,7 @@
 //! Which raw peer is which service.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::facts::EnvironmentFacts;
 use crate::name::NameTable;
@@ -11,6 +12,8 @@ pub(super) struct Binding<'a> {
     by_name: BTreeMap<&'a str, Vec<ServiceKey>>,
     /// Who offers the methods of an interface for remote procedure calls; none where it is several.
     by_interface: BTreeMap<&'a str, Option<ServiceKey>>,
+    /// Who takes requests of the outside world that were sent to a host; none where it is several.
+    by_host: BTreeMap<&'a str, Option<ServiceKey>>,
     names: &'a NameTable,
 }
 
@@ -26,12 +29,21 @@ impl<'a> Binding<'a> {
             let offers = by_interface.entry(interface).or_insert(Some(operation.service));
             *offers = offers.filter(|known| *known == operation.service);
         }
-        Self { by_name, by_interface, names }
+        let mut by_host: BTreeMap<&str, Option<ServiceKey>> = BTreeMap::new();
+        for (key, edge) in facts.edges.sorted() {
+            let (NodeKey::Client, NodeKey::Service(service)) = (key.caller, key.callee) else { continue };
+            for (host, _) in edge.hosts.sorted() {
+                let asked = by_host.entry(names.text(host)).or_insert(Some(service));
+                *asked = asked.filter(|known| *known == service);
+            }
+        }
+        Self { by_name, by_interface, by_host, names }
     }
 
     /// A peer is a service if it has its name, or if it is a host of a cluster whose first label is that name
-    /// (`cart.shop.svc.cluster.local:8080`), or a member of a set of that name (`cart-3.cart`). Of several with one name the caller's namespace decides. Other hosts that
-    /// begin like a service (`api.stripe.com`) are not it.
+    /// (`cart.shop.svc.cluster.local:8080`), or a member of a set of that name (`cart-3.cart`), or a host that it alone is
+    /// asked as. Of several with one name the caller's namespace decides. Other hosts that begin like a service
+    /// (`api.stripe.com`) are not it.
     pub(super) fn bind(&self, caller: NodeKey, callee: NodeKey) -> NodeKey {
         let NodeKey::Peer(peer) = callee else { return callee };
         let text = self.names.text(peer);
@@ -49,6 +61,13 @@ impl<'a> Binding<'a> {
             return self.choose(caller, name, Some(namespace)).map_or(callee, NodeKey::Service);
         }
         let Some((label, rest)) = host.split_once('.') else { return callee };
+        // A name of a network is who answers to it; an address may have been another's before.
+        if let Some(Some(service)) = self.by_host.get(text)
+            && host.parse::<IpAddr>().is_err()
+        {
+            let bound = NodeKey::Service(*service);
+            return if bound == caller { callee } else { bound };
+        }
         let zone = rest.split('.').next();
         let bound = if let Some(set) = zone.filter(|set| is_member(label, set)) {
             self.choose(caller, set, None)
