@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use petgraph::unionfind::UnionFind;
 use spanlint_graph::snapshot::{CallPattern, Operation};
 use spanlint_graph::{CallGraph, OperationIndex, facts::histogram};
 
@@ -89,75 +90,72 @@ impl<'a> Deep<'a> {
     }
 }
 
-/// Those of one service, and those whose ways meet; in the order of the first of each.
+/// Those of one service, and those whose ways meet where at least half of the hops are still ahead; in the order of the
+/// first of each.
 fn told_together<'a>(graph: &CallGraph, deep: Vec<Deep<'a>>) -> Vec<Vec<Deep<'a>>> {
-    let has_one_service = deep.iter().all(|each| each.operation.node == deep[0].operation.node);
-    let ways = if has_one_service { Ways::default() } else { Ways::of(graph, deep.iter().map(|each| each.hops).max()) };
-    let mut groups: Vec<(BTreeSet<OperationIndex>, Vec<Deep<'a>>)> = Vec::new();
-    for each in deep {
-        let is_same = |of_group: &[Deep<'_>]| of_group.iter().any(|other| other.operation.node == each.operation.node);
-        let mut own = (ways.deep_part(&each), Vec::new());
-        let (met, apart): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|(part, of_group)| is_same(of_group) || !part.is_disjoint(&own.0));
-        for (part, of_group) in met {
-            own.0.extend(part);
-            own.1.extend(of_group);
+    let is_of_first = |each: &Deep<'_>| each.operation.node == deep[0].operation.node;
+    let most = deep.iter().map(|each| each.hops).max().unwrap_or_default();
+    let ways = if deep.iter().all(is_of_first) { Ways::default() } else { Ways::of(graph, most) };
+    let mut groups = UnionFind::<usize>::new(deep.len());
+    let (mut first_of_service, mut first_on_way) = (BTreeMap::new(), BTreeMap::new());
+    for (place, each) in deep.iter().enumerate() {
+        groups.union(place, *first_of_service.entry(each.operation.node).or_insert(place));
+        let mut open = vec![each.index];
+        for gone in 1..=each.hops / 2 {
+            let mut ahead = ways.callees_with(&open, each.hops - gone);
+            // Where another came by, it has gone on from there.
+            ahead.retain(|callee| {
+                let first = *first_on_way.entry(*callee).or_insert(place);
+                groups.union(place, first);
+                first == place
+            });
+            open = ahead;
         }
-        own.1.push(each);
-        groups = apart;
-        groups.push(own);
     }
-    let mut groups: Vec<_> = groups.into_iter().map(|(_, of_group)| of_group).collect();
-    for of_group in &mut groups {
-        of_group.sort_by_key(|each| each.index);
+    let (mut first_of_group, mut together) = (BTreeMap::new(), BTreeMap::<usize, Vec<_>>::new());
+    for (place, each) in deep.into_iter().enumerate() {
+        let first = *first_of_group.entry(groups.find(place)).or_insert(place);
+        together.entry(first).or_default().push(each);
     }
-    groups.sort_by_key(|of_group| of_group[0].index);
-    groups
+    together.into_values().collect()
 }
 
-/// Which operations wait for which of other services.
+/// Which operations wait for which of other services; by operation.
 #[derive(Default)]
 struct Ways {
-    callees: BTreeMap<OperationIndex, Vec<OperationIndex>>,
-    /// The hops that a way from here may have, where there are any.
-    hops: BTreeMap<OperationIndex, u64>,
+    callees: Vec<Vec<OperationIndex>>,
+    /// The hops that a way from here may have.
+    hops: Vec<u64>,
 }
 
 impl Ways {
     /// Those of `graph`, as far as `most` hops.
-    fn of(graph: &CallGraph, most: Option<u64>) -> Self {
+    fn of(graph: &CallGraph, most: u64) -> Self {
+        let count = graph.operations.len();
+        let mut ways = Self { callees: vec![Vec::new(); count], hops: vec![0; count] };
         let is_waited_for = |pattern: &&CallPattern| {
             let from = graph.operation(pattern.caller).node;
             let edge = topology::edge(graph, from, pattern.callee, pattern.kind);
             pattern.is_callee_known && edge.is_some_and(|edge| topology::is_synchronous_call(graph, edge))
         };
-        let mut ways = Self::default();
         for pattern in graph.patterns.iter().filter(is_waited_for) {
-            if let Some(callee) = topology::operation(graph, pattern.callee, &pattern.template) {
-                ways.callees.entry(pattern.caller).or_default().push(callee);
-            }
+            let callee = topology::operation(graph, pattern.callee, &pattern.template);
+            ways.callees[pattern.caller.0 as usize].extend(callee);
         }
-        for hops in 1..=most.unwrap_or_default() {
-            let leads_on =
-                |callee: &OperationIndex| hops == 1 || ways.hops.get(callee).is_some_and(|&more| more + 1 >= hops);
-            let leading = ways.callees.iter().filter(|(_, callees)| callees.iter().any(leads_on));
-            let leading: Vec<_> = leading.map(|(&caller, _)| caller).collect();
-            ways.hops.extend(leading.into_iter().map(|caller| (caller, hops)));
+        for hops in 1..=most {
+            let leads_on = |callee: &OperationIndex| ways.hops[callee.0 as usize] + 1 >= hops;
+            let leading: Vec<bool> = ways.callees.iter().map(|callees| callees.iter().any(leads_on)).collect();
+            let leading = ways.hops.iter_mut().zip(leading).filter(|(_, leads)| *leads);
+            leading.for_each(|(known, _)| *known = hops);
         }
         ways
     }
 
-    /// The operations on the long ways from an entry, as far as at least half of the hops are still ahead of them.
-    fn deep_part(&self, entry: &Deep<'_>) -> BTreeSet<OperationIndex> {
-        let mut part = BTreeSet::new();
-        let mut open = vec![entry.index];
-        for gone in 1..=entry.hops / 2 {
-            let callees = open.iter().filter_map(|caller| self.callees.get(caller)).flatten().copied();
-            let is_ahead =
-                |callee: &OperationIndex| self.hops.get(callee).is_some_and(|&hops| hops >= entry.hops - gone);
-            open = callees.filter(is_ahead).filter(|callee| part.insert(*callee)).collect();
-        }
-        part
+    /// What these wait for, of which a way of so many hops leads on; once each.
+    fn callees_with(&self, callers: &[OperationIndex], hops: u64) -> Vec<OperationIndex> {
+        let callees = callers.iter().filter_map(|caller| self.callees.get(caller.0 as usize)).flatten().copied();
+        let ahead: BTreeSet<_> = callees.filter(|callee| self.hops[callee.0 as usize] >= hops).collect();
+        ahead.into_iter().collect()
     }
 }
 
