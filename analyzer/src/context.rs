@@ -1,6 +1,8 @@
 //! What a rule is told beside the graph: its own thresholds, the support that it needs, and what all rules share.
 
-use spanlint_graph::CallGraph;
+use std::sync::OnceLock;
+
+use spanlint_graph::{CallGraph, NodeIndex};
 
 use crate::analysis::Background;
 use crate::architecture::Architecture;
@@ -21,6 +23,7 @@ pub struct Context<'a> {
     coverage: Coverage,
     groups: Groups,
     calls: Calls,
+    circles: OnceLock<Vec<Vec<NodeIndex>>>,
 }
 
 impl<'a> Context<'a> {
@@ -34,6 +37,7 @@ impl<'a> Context<'a> {
             coverage: Coverage::of(graph, config.sampling()),
             groups: Groups::of(graph, config.architecture()),
             calls,
+            circles: OnceLock::new(),
         }
     }
 
@@ -112,6 +116,11 @@ impl<'a> Options<'a> {
     /// Which services call which, and wait.
     pub(crate) fn calls(&self) -> &'a Calls {
         &self.context.calls
+    }
+
+    /// The services of each circle of calls; the first rule that asks finds them for all.
+    pub(crate) fn circles(&self, find: impl FnOnce() -> Vec<Vec<NodeIndex>>) -> &'a [Vec<NodeIndex>] {
+        self.context.circles.get_or_init(find)
     }
 
     /// How far the input can be trusted.

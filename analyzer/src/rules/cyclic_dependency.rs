@@ -68,25 +68,35 @@ impl Rule for CyclicDependency {
         if !graph.edges.iter().any(|edge| topology::joins_services(graph, edge)) {
             verdict.undecided.push(Undecided::of_input(&META, "no calls between services were seen"));
         }
-        search(graph, options, &calls(graph, options), Way::Calls, &mut verdict);
+        let calls = |edge: &&Edge| may_close_circle(graph, options, edge);
+        search(graph, options, &graph.edges.iter().filter(calls).collect::<Vec<_>>(), Way::Calls, &mut verdict);
         search(graph, options, &graph.edges.iter().filter(messages).collect::<Vec<_>>(), Way::Messages, &mut verdict);
         verdict
     }
 }
 
-/// The circles of calls with enough support, of which each is a finding, by their first service.
-pub(super) fn circles<'a>(graph: &'a CallGraph, options: &Options<'_>) -> Vec<Component<'a>> {
-    let is_supported = |edge: &&Edge| options.required().edge(edge.facts.calls, edge.facts.traces).is_ok();
-    components(graph, &calls(graph, options).into_iter().filter(is_supported).collect::<Vec<_>>())
+/// The services of each circle of calls with enough support, of which each is a finding, by their first service.
+pub(super) fn circles<'a>(graph: &CallGraph, options: &Options<'a>) -> &'a [Vec<NodeIndex>] {
+    options.circles(|| {
+        let is_part = |edge: &&Edge| closes_circle(graph, options, edge);
+        topology::strongly_connected(graph, graph.edges.iter().filter(is_part).map(|edge| (edge.from, edge.to)))
+    })
 }
 
-/// The calls that may close a circle.
-fn calls<'a>(graph: &'a CallGraph, options: &Options<'_>) -> Vec<&'a Edge> {
+/// Whether it is a call with enough support that may be part of a circle.
+pub(super) fn closes_circle(graph: &CallGraph, options: &Options<'_>, edge: &Edge) -> bool {
+    may_close_circle(graph, options, edge) && shortfall(options, edge).is_none()
+}
+
+fn may_close_circle(graph: &CallGraph, options: &Options<'_>, edge: &Edge) -> bool {
     let is_asked_by_all = |index| options.roles().has_any(graph, index, &[Role::Auth, Role::Config, Role::Discovery]);
-    let is_called_back = |edge: &Edge| edge.facts.revisits > 0 && are_called_back(graph, edge.from, edge.to);
-    let is_part =
-        |edge: &&Edge| topology::is_synchronous_call(graph, edge) && !is_asked_by_all(edge.to) && !is_called_back(edge);
-    graph.edges.iter().filter(is_part).collect()
+    let is_called_back = || edge.facts.revisits > 0 && are_called_back(graph, edge.from, edge.to);
+    topology::is_synchronous_call(graph, edge) && !is_asked_by_all(edge.to) && !is_called_back()
+}
+
+/// What an edge lacks, if it does.
+fn shortfall(options: &Options<'_>, edge: &Edge) -> Option<String> {
+    options.required().edge(edge.facts.calls, edge.facts.traces).err()
 }
 
 /// What a circle is made of.
@@ -108,13 +118,15 @@ impl Way {
 /// Judges every component of `edges`. Components are sought among the edges with enough support; one that exists only with
 /// the others is undecided.
 fn search(graph: &CallGraph, options: &Options<'_>, edges: &[&Edge], way: Way, verdict: &mut Verdict) {
-    let shortfall = |edge: &Edge| options.required().edge(edge.facts.calls, edge.facts.traces).err();
-    let supported: Vec<_> = edges.iter().copied().filter(|edge| shortfall(edge).is_none()).collect();
-    let found = components(graph, &supported);
-    for component in components(graph, edges) {
+    let supported: Vec<_> = edges.iter().copied().filter(|edge| shortfall(options, edge).is_none()).collect();
+    let found = match way {
+        Way::Calls => components(graph, circles(graph, options), &supported),
+        Way::Messages => components(graph, &joined(graph, &supported), &supported),
+    };
+    for component in components(graph, &joined(graph, edges), edges) {
         let parts: Vec<_> = found.iter().filter(|part| component.nodes.is_superset(&part.nodes)).collect();
         if parts.is_empty() {
-            let weak = component.edges.iter().find_map(|edge| Some((*edge, shortfall(edge)?)));
+            let weak = component.edges.iter().find_map(|edge| Some((*edge, shortfall(options, edge)?)));
             let (edge, missing) = weak.expect("a component without weak edges is found among the supported edges");
             let (from, to) = (&graph.node(edge.from).name, &graph.node(edge.to).name);
             verdict.undecided.push(component.case(graph, options).undecided(format!("{from} to {to}: {missing}")));
@@ -126,21 +138,26 @@ fn search(graph: &CallGraph, options: &Options<'_>, edges: &[&Edge], way: Way, v
 }
 
 /// Services that reach each other.
-pub(super) struct Component<'a> {
-    pub(super) nodes: BTreeSet<NodeIndex>,
+struct Component<'a> {
+    nodes: BTreeSet<NodeIndex>,
     /// Those within, in the order of the snapshot.
     edges: Vec<&'a Edge>,
 }
 
-/// The strongly connected components of more than one service, by their first service.
-fn components<'a>(graph: &CallGraph, edges: &[&'a Edge]) -> Vec<Component<'a>> {
+/// Services that reach each other over `edges`, by their first service.
+fn joined(graph: &CallGraph, edges: &[&Edge]) -> Vec<Vec<NodeIndex>> {
+    topology::strongly_connected(graph, edges.iter().map(|edge| (edge.from, edge.to)))
+}
+
+/// The components of these services, with those of `edges` that lie within.
+fn components<'a>(graph: &CallGraph, joined: &[Vec<NodeIndex>], edges: &[&'a Edge]) -> Vec<Component<'a>> {
     let mut component_of = vec![usize::MAX; graph.nodes.len()];
     let mut components = Vec::new();
-    for members in topology::strongly_connected(graph, edges.iter().map(|edge| (edge.from, edge.to))) {
-        for member in &members {
+    for members in joined {
+        for member in members {
             component_of[member.0 as usize] = components.len();
         }
-        components.push(Component { nodes: members.into_iter().collect(), edges: Vec::new() });
+        components.push(Component { nodes: members.iter().copied().collect(), edges: Vec::new() });
     }
     for edge in edges {
         let component = component_of[edge.from.0 as usize];
@@ -253,11 +270,6 @@ impl Component<'_> {
             _ if is_mutual && edges == 2 * (size - 1) && most == 2 => "a chain",
             _ => "a tangle",
         }
-    }
-
-    /// Whether one of its edges leads from one service to the other.
-    pub(super) fn has(&self, ends: (NodeIndex, NodeIndex)) -> bool {
-        self.edges.binary_search_by_key(&ends, |edge| (edge.from, edge.to)).is_ok()
     }
 
     /// Its edges without regard to their protocol.

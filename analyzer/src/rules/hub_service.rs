@@ -14,7 +14,7 @@ use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::roles::Role;
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
-use crate::rules::cyclic_dependency::{self, Component};
+use crate::rules::cyclic_dependency;
 use crate::topology;
 use crate::wording;
 
@@ -86,11 +86,8 @@ impl Rule for HubService {
             .collect();
         let mut sizes: Vec<_> = judged.iter().map(Neighbourhood::size).collect();
         sizes.sort_unstable();
-        let mut hubs =
-            judged.iter().filter(|each| each.is_hub(options) && each.stands_out(each.size(), &sizes)).peekable();
-        let circles = hubs.peek().map_or_else(Vec::new, |_| cyclic_dependency::circles(graph, options));
-        for hub in hubs {
-            verdict.take(hub.judge(graph, options, &sizes, &circles));
+        for hub in judged.iter().filter(|each| each.is_hub(options) && each.stands_out(each.size(), &sizes)) {
+            verdict.take(hub.judge(graph, options, &sizes));
         }
         verdict
     }
@@ -165,12 +162,21 @@ impl Neighbourhood {
 
     /// The same within a circle that makes it a hub: one of more services than it has neighbours, in which alone it would
     /// be one.
-    fn of_circle(&self, graph: &CallGraph, options: &Options<'_>, circles: &[Component<'_>]) -> Option<Self> {
-        let circle = circles.iter().find(|circle| circle.nodes.contains(&self.service))?;
-        let callers = self.callers.iter().copied().filter(|&caller| circle.has((caller, self.service))).collect();
-        let callees = self.callees.iter().copied().filter(|&callee| circle.has((self.service, callee))).collect();
+    fn of_circle(&self, graph: &CallGraph, options: &Options<'_>) -> Option<Self> {
+        let is_in = |circle: &[NodeIndex], service: NodeIndex| circle.binary_search(&service).is_ok();
+        let mut circles = cyclic_dependency::circles(graph, options).iter();
+        let circle = circles.find(|circle| circle.len() > self.size() && is_in(circle, self.service))?;
+        let closes = |from, to| {
+            let edges = topology::edges_between(graph, from, to);
+            edges.iter().any(|edge| cyclic_dependency::closes_circle(graph, options, edge))
+        };
+        let part = |nodes: &[NodeIndex]| nodes.iter().copied().filter(|&node| is_in(circle, node)).collect::<Vec<_>>();
+        let mut callers = part(&self.callers);
+        callers.retain(|&caller| closes(caller, self.service));
+        let mut callees = part(&self.callees);
+        callees.retain(|&callee| closes(self.service, callee));
         let within = Self::between(graph, callers, self.service, callees);
-        (circle.nodes.len() > self.size() && within.is_hub(options)).then_some(within)
+        within.is_hub(options).then_some(within)
     }
 
     fn title(&self, graph: &CallGraph) -> String {
@@ -183,13 +189,7 @@ impl Neighbourhood {
         format!("{name} stands between {callers} and {callees}")
     }
 
-    fn judge(
-        &self,
-        graph: &CallGraph,
-        options: &Options<'_>,
-        sizes: &[usize],
-        circles: &[Component<'_>],
-    ) -> Result<Finding, Undecided> {
+    fn judge(&self, graph: &CallGraph, options: &Options<'_>, sizes: &[usize]) -> Result<Finding, Undecided> {
         let case = Case::new(graph, options, [self.service]);
         let supported = self.supported(graph, options);
         if !supported.is_hub(options) {
@@ -211,7 +211,7 @@ impl Neighbourhood {
         let requests = node.service.as_ref().map_or(0, |service| service.requests);
         options.required().requests(requests).map_err(|missing| case.undecided(missing))?;
         // What makes it a hub is its subject, so that the circle explains it.
-        let pairs = supported.of_circle(graph, options, circles).as_ref().unwrap_or(&supported).pairs();
+        let pairs = supported.of_circle(graph, options).as_ref().unwrap_or(&supported).pairs();
         let edges = || pairs.iter().filter_map(|&(from, to)| topology::edges_between(graph, from, to).first());
         let used = edges().filter(|edge| edge.from == self.service).map(|edge| edge.facts.requests).max();
         let [callers, callees] = supported.sizes;
