@@ -274,6 +274,12 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_one_answer_and_looks_whether_it_is_ready_do_not_count() {
+        check(&requests("\n  12 x stock GET /list paged\n  stock GET /price"), &[]);
+        check(&requests(&"\n  stock GET /job same\n  wait 200ms".repeat(12)), &[]);
+    }
+
+    #[test]
     fn messages_and_externals_are_not_judged() {
         check(
             &requests("\n  12 x publish cart.seen\n    stock takes cart.seen\n  12 x host api.example GET /x"),

@@ -61,7 +61,8 @@ impl Rule for MissingTimeout {
         let is_waited_for =
             |edge: &&Edge| !edge.is_derived && edge.is_synchronous() && graph.node(edge.from).kind == NodeKind::Service;
         for edge in graph.edges.iter().filter(is_waited_for) {
-            if let Some(longest) = Longest::of(edge, options) {
+            let longest = Longest::of(edge, options);
+            if let Some(longest) = longest.filter(|longest| !longest.is_ended_below(graph, edge)) {
                 verdict.take(judge(graph, options, edge, &longest));
             }
         }
@@ -87,6 +88,14 @@ impl Longest {
             && edge.facts.outcomes[Outcome::Cancelled.index()] == 0
             && latency.count() > 0;
         is_long.then_some(Self { ns, ratio })
+    }
+
+    /// Whether most of it is a call that the callee waited for until a timeout ended it.
+    fn is_ended_below(&self, graph: &CallGraph, edge: &Edge) -> bool {
+        let worst_ns = |below: &Edge| below.facts.slow.worst().map_or(0, |(ns, _)| ns);
+        let ends = |below: &&Edge| below.facts.outcomes[Outcome::TimedOut.index()] > 0;
+        let mut below = topology::edges_from(graph, edge.to).iter().filter(ends);
+        below.any(|below| (self.ns / 2 + 1..=self.ns).contains(&worst_ns(below)))
     }
 
     /// Whether `above` is long for the most part because this one is.
@@ -159,6 +168,25 @@ mod tests {
         check(1000, 6, |_| (), &["warning heuristic: nothing ends a call of cart to stock"]);
         check(999, 6, |_| (), &["(cart stock: 999 calls seen, 1000 needed)"]);
         check(1000, 4, |_| (), &["(cart stock: 240 seconds seen, 5 minutes needed)"]);
+    }
+
+    #[test]
+    fn a_timeout_of_the_callee_ends_what_waits_for_it() {
+        let check = |below_s: u64, expected: &[&str]| {
+            let mut graph = graph("web GET /\n  cart GET /cart\n    stock GET /stock");
+            graph.counts.seen.last_ns = graph.counts.seen.first_ns + 360_000_000_000;
+            let edges = graph.edges.iter_mut().filter(|edge| edge.facts.requests > 0);
+            // In order of the callers' names.
+            for (edge, (worst_s, timeouts)) in edges.zip([(below_s, 1), (40, 0)]) {
+                edge.facts.calls = 1000;
+                (1..1000).for_each(|_| edge.facts.caller_latency.record(5_000_000));
+                edge.facts.slow.offer(worst_s * 1_000_000_000, spanlint_graph::TraceId(1));
+                edge.facts.outcomes[Outcome::TimedOut.index()] = timeouts;
+            }
+            check_graph("missing-timeout", &graph, "", expected);
+        };
+        check(39, &[]);
+        check(10, &["warning heuristic: nothing ends a call of web to cart"]);
     }
 
     #[test]

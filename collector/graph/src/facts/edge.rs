@@ -76,7 +76,8 @@ pub struct EdgeFacts {
     pub traces: u64,
     /// Caller's requests that make such a call.
     pub requests: u64,
-    /// (bucket of calls, bucket of distinct operations called) of one caller's request → requests. Retries left out.
+    /// (bucket of calls, bucket of distinct operations called) of one caller's request → requests. Retries, further pages,
+    /// redirects and looks whether something is ready are left out.
     /// Its domain is finite: see [`bucket`](super::histogram::bucket).
     pub per_request: BTreeMap<(u16, u16), u64>,
     /// The same of the caller's busiest request of each trace, of two calls or more.

@@ -150,7 +150,7 @@ const CURRENT: [(&str, Field); 59] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 53] = [
+const OLD: [(&str, Field); 54] = [
     ("http.method", Field::HttpMethod),
     ("http.url", Field::Url),
     ("http.target", Field::UrlPath),
@@ -163,6 +163,7 @@ const OLD: [(&str, Field); 53] = [
     ("http.client_ip", Field::ClientAddress),
     ("db.system", Field::DbSystem),
     ("db.type", Field::DbSystem),
+    ("db.url", Field::DbConnection),
     ("db.name", Field::DbNamespace),
     ("db.instance", Field::DbNamespace),
     ("db.redis.database_index", Field::DbNamespace),

@@ -151,6 +151,7 @@ fn set_up_is_told() {
         ("sql.conn.prepare", true),
         ("sql.conn.query", false),
         ("PDO::prepare", true),
+        ("pdo::prepare", true),
         ("PDOStatement::execute", false),
     ];
     for (step, expected) in steps {
@@ -383,6 +384,7 @@ fn every_name_of_a_datastore_is_one() {
     check(&[("db.system", "mssql"), ("server.address", "db"), ("db.name", "x")], "microsoft.sql_server db:1433 x");
     check(&[("db.system", "mongo"), ("server.address", "db:27018")], "mongodb db:27018 ");
     check(&[("db.system", "oracle"), ("db.connection_string", "Server=db;Database=x")], "oracle.db db:1521 x");
+    check(&[("db.system", "postgresql"), ("db.url", "ecto://db"), ("db.name", "shop")], "postgresql db:5432 shop");
     check(&[("db.system", "h2"), ("db.name", "mem")], "h2database box/ mem");
     for host in ["localhost", "127.0.0.1", "::1"] {
         check(&[("db.system", "redis"), ("server.address", host)], "redis box/localhost:6379 ");

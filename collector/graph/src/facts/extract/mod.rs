@@ -1,5 +1,6 @@
 //! The facts of one trace: from its spans to what ⊕ adds up.
 
+mod again;
 mod data;
 mod paths;
 mod repetition;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::again::{continued, same_parameters};
 use super::{Made, Reading, percent, union};
 use crate::facts::histogram::bucket;
 use crate::facts::{
@@ -20,9 +21,6 @@ const MAX_SEQUENCES: usize = 16;
 const MIN_FAN_OUT: u64 = 8;
 /// The fewest differing statements that go through a list: two may be two questions that are asked again.
 const MIN_LISTED: usize = 3;
-/// A pause between two calls to a service, in nanoseconds, after which the same question is asked for a new answer.
-const MIN_POLL_PAUSE_NS: u64 = 100_000_000;
-
 /// The fewest calls of one request that make it busy on an edge.
 const MIN_BUSY: u64 = 2;
 
@@ -88,10 +86,11 @@ impl EnvironmentFacts {
         edge.requests += 1;
         edge.retries += of_request.retries;
         edge.overlapping_calls += overlapping(calls);
-        edge.chatty.offer(of_request.kept, reading.trace);
-        let cell = (bucket(of_request.kept), bucket(of_request.operations));
+        let asked = of_request.kept - of_request.continued;
+        edge.chatty.offer(asked, reading.trace);
+        let cell = (bucket(asked), bucket(of_request.operations));
         *edge.per_request.entry(cell).or_default() += 1;
-        if of_request.kept >= MIN_BUSY {
+        if asked >= MIN_BUSY {
             of_trace.busy.push((key, cell));
         }
         if of_request.retries > 0 {
@@ -307,6 +306,8 @@ impl FanOut {
 struct EdgeOfRequest {
     /// Calls that are no attempts after a failure.
     kept: u64,
+    /// Of these, those that only go on with what another one asked.
+    continued: u64,
     retries: u64,
     /// The most attempts at one thing.
     attempts: u64,
@@ -320,6 +321,7 @@ impl EdgeOfRequest {
         let kept = group.len() as u64 - retries;
         self.retries += retries;
         self.kept += kept;
+        self.continued += continued(group, is_retry);
         if retries == 0 {
             return;
         }
@@ -384,37 +386,6 @@ fn are_scattered(calls: &[&Made<'_>]) -> bool {
     let mut hosts: Vec<Name> = calls.iter().map(|call| call.host()).collect();
     hosts.sort_unstable();
     hosts.windows(2).all(|pair| pair[0] != pair[1])
-}
-
-/// The most calls of a group with the same known parameters, with no write to the callee and no pause between two of
-/// them: who waits before asking again waits for a change.
-fn same_parameters(group: &[&Made<'_>], is_retry: &[bool], on_edge: &[&Made<'_>]) -> u64 {
-    let differs = |call: &Made<'_>| call.marks.has(Marks::SET_UP) || call.marks.has(Marks::PAGE);
-    let kept = group.iter().zip(is_retry).filter(|(call, is_retry)| !**is_retry && !differs(call));
-    // The same question to two hosts is two questions, as to the shards of one service.
-    let asked = |call: &Made<'_>| call.parameters().map(|parameters| (parameters, call.host()));
-    let mut known: Vec<((u64, Name), u64, u64)> =
-        kept.filter_map(|(call, _)| asked(call).map(|asked| (asked, call.start_ns, call.end_ns))).collect();
-    if known.len() < 2 {
-        return known.len() as u64;
-    }
-    known.sort_unstable();
-    let mut writes: Vec<u64> = on_edge
-        .iter()
-        .filter(|call| call.access() == Access::Write && call.template != group[0].template)
-        .map(|call| call.start_ns)
-        .collect();
-    writes.sort_unstable();
-    let (mut most, mut run) = (1, 1);
-    for pair in known.windows(2) {
-        let (earlier, later) = (pair[0].1, pair[1].1);
-        let next = writes.partition_point(|&write| write < earlier);
-        let is_written_between = writes.get(next).is_some_and(|&write| write < later);
-        let is_polled = group[0].is_remote() && later.saturating_sub(pair[0].2) >= MIN_POLL_PAUSE_NS;
-        run = if pair[0].0 == pair[1].0 && !is_written_between && !is_polled { run + 1 } else { 1 };
-        most = most.max(run);
-    }
-    most
 }
 
 /// Calls in order of callee and template that overlap another of them in time.

@@ -217,7 +217,8 @@ pub(in crate::semantics) fn is_driver_step(name: &str) -> bool {
         "sql.tx.commit",
         "sql.tx.rollback",
     ];
-    STEPS.contains(&name)
+    // Zipkin's names are in lower case.
+    STEPS.iter().any(|step| step.eq_ignore_ascii_case(name))
 }
 
 /// Words with which drivers name their own methods, whatever they are asked.
