@@ -18,6 +18,7 @@ use spanlint_graph::span::SpanId;
 use spanlint_graph::{Name, Span, Trace, TraceId};
 
 use self::settled::SettledTraces;
+use crate::pressure::left;
 use crate::size::{owned_bytes, room_bytes};
 
 /// The most spans that wait for their trace to settle.
@@ -114,6 +115,8 @@ pub struct Assembler {
     waiting: BTreeSet<(Duration, TraceId)>,
     spans: usize,
     bytes: usize,
+    /// Bytes that may be pending at present.
+    most_bytes: usize,
     settled: SettledTraces,
     counts: AssemblyCounts,
 }
@@ -143,6 +146,7 @@ impl Assembler {
             waiting: BTreeSet::new(),
             spans: 0,
             bytes: 0,
+            most_bytes: limits.pending_bytes,
             settled: SettledTraces::new(limits.remembered_spans),
             counts: AssemblyCounts::default(),
         }
@@ -171,7 +175,7 @@ impl Assembler {
                 out.push(Assembled::Settled(self.release(id)));
             }
         }
-        while self.spans > self.limits.pending_spans || self.bytes > self.limits.pending_bytes {
+        while self.spans > self.limits.pending_spans || self.bytes > self.most_bytes {
             let quietest = self.quietest().expect("pending spans belong to a pending trace");
             self.counts.early_traces += 1;
             out.push(Assembled::Settled(self.release(quietest)));
@@ -209,6 +213,11 @@ impl Assembler {
             out.push(Assembled::Settled(self.release(id)));
         }
         out
+    }
+
+    /// Holds less, or more again, from the next spans on.
+    pub(crate) fn press(&mut self, pressure: usize) {
+        self.most_bytes = left(self.limits.pending_bytes, pressure);
     }
 
     /// Settles everything.

@@ -5,6 +5,7 @@
 //! is the sender that is slowed then, and what it sends is read once. Whoever gets nothing even so is told to come again.
 //!
 //! The last part of it is for small requests alone: whoever sends much is told to come again before whoever sends little.
+//! Under [`pressure`](crate::pressure) there is less for everybody.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
+
+use crate::pressure::left;
 
 /// Of the bytes, the part that is for small grants: one in this many.
 const PART_FOR_SMALL: usize = 8;
@@ -29,6 +32,8 @@ pub struct Budget(Arc<Shares>);
 #[derive(Debug)]
 struct Shares {
     limit: usize,
+    /// What to give less at present.
+    pressure: AtomicUsize,
     used: AtomicUsize,
     /// Wakes one of those who wait whenever bytes come back.
     freed: Notify,
@@ -46,7 +51,7 @@ pub enum Exceeded {
 impl Budget {
     /// A budget of `limit` bytes, all of them free.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shares { limit, used: AtomicUsize::new(0), freed: Notify::new() }))
+        Self(Arc::new(Shares { limit, pressure: AtomicUsize::new(0), used: AtomicUsize::new(0), freed: Notify::new() }))
     }
 
     /// A grant of no bytes yet.
@@ -64,13 +69,28 @@ impl Budget {
         self.0.used.load(Ordering::Relaxed)
     }
 
+    /// How many bytes there are to give at present.
+    pub fn left(&self) -> usize {
+        left(self.limit(), self.pressure())
+    }
+
+    /// The pressure that it is under.
+    pub(crate) fn pressure(&self) -> usize {
+        self.0.pressure.load(Ordering::Relaxed)
+    }
+
+    /// Gives less, or more again, from now on; what was given stays.
+    pub(crate) fn press(&self, pressure: usize) {
+        self.0.pressure.store(pressure, Ordering::Relaxed);
+        self.0.freed.notify_one();
+    }
+
     /// Waits until a new grant could have `bytes` and some were left for those who come in at the same time, where so many
     /// are to be had at all, but no longer than `patience`. It is no grant that waits, so nobody does who has something.
     pub async fn wait(&self, bytes: usize, patience: Duration) -> Result<(), Exceeded> {
-        let most = self.most_for(bytes);
-        let wanted = bytes.saturating_add(self.limit() / PART_TO_SPARE).min(most);
+        let wanted = bytes.saturating_add(self.limit() / PART_TO_SPARE).min(most_for(bytes, self.limit()));
         let deadline = Instant::now() + patience;
-        while self.used() > most - wanted {
+        while self.used() > self.present_most_for(bytes).saturating_sub(wanted) {
             timeout_at(deadline, self.0.freed.notified()).await.map_err(|_| Exceeded::ForNow)?;
         }
         // There may be enough for the next, too.
@@ -78,11 +98,15 @@ impl Budget {
         Ok(())
     }
 
-    /// How many of them may be taken so that one grant has `bytes`.
-    fn most_for(&self, bytes: usize) -> usize {
-        let limit = self.limit();
-        if bytes > SMALL_GRANT_BYTES { limit - limit / PART_FOR_SMALL } else { limit }
+    /// How many of them may be taken at present so that one grant has `bytes`.
+    fn present_most_for(&self, bytes: usize) -> usize {
+        most_for(bytes, self.left())
     }
+}
+
+/// How many of `limit` bytes may be taken so that one grant has `bytes`.
+fn most_for(bytes: usize, limit: usize) -> usize {
+    if bytes > SMALL_GRANT_BYTES { limit - limit / PART_FOR_SMALL } else { limit }
 }
 
 /// Bytes taken from a budget; dropping it gives them back. A request has one for all that it takes, so that it is known
@@ -110,10 +134,10 @@ impl Grant {
     /// Takes `bytes` more, or none of them.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Exceeded> {
         let wanted = self.bytes.saturating_add(bytes);
-        let most = self.budget.most_for(wanted);
-        if wanted > most {
+        if wanted > most_for(wanted, self.budget.limit()) {
             return Err(Exceeded::ForGood);
         }
+        let most = self.budget.present_most_for(wanted);
         let add = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= most);
         self.budget.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).map_err(|_| Exceeded::ForNow)?;
         self.bytes += bytes;
@@ -211,6 +235,20 @@ mod tests {
         assert_eq!(begun.elapsed(), patience);
         drop(first);
         assert_eq!(budget.wait(101, patience).await, Ok(()), "it is told so when it asks for them");
+    }
+
+    #[test]
+    fn under_pressure_less_is_given_and_nothing_is_refused_for_good() {
+        let budget = Budget::new(400);
+        let mut grant = budget.grant();
+        grant.grow(250).unwrap();
+        budget.press(200);
+        assert_eq!((budget.left(), grant.grow(1)), (200, Err(Exceeded::ForNow)));
+        grant.shrink(100);
+        assert_eq!(grant.grow(51), Err(Exceeded::ForNow));
+        grant.grow(50).unwrap();
+        budget.press(0);
+        grant.grow(200).unwrap();
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::config::{API_FLAG, CollectorConfig, DATA_DIR_FLAG, OTLP_GRPC_FLAG, OT
 use crate::durable::{Durable, DurableError, Opened, Recovery, Replayed, Retention, Trouble, Writer};
 use crate::limits::{Limits, SHUTDOWN_TIMEOUT};
 use crate::live::{FactsReader, Finished, Live, LiveSettings, Published, Replay, TraceReader};
+use crate::pressure;
 use crate::receiver::{self, BindError, Counters, Receiver, Turns, bind};
 use crate::tls::Tls;
 
@@ -90,6 +91,7 @@ impl Collector {
             zipkin: address(zipkin.as_ref())?,
             api: address(api.as_ref())?,
         };
+        let memory_bytes = config.live.memory_bytes;
         let (live, durable, log) = match config.data_dir {
             None => (Live::start(&config.live, system_clock())?, None, None),
             Some(data_dir) => {
@@ -114,6 +116,10 @@ impl Collector {
         };
         let shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
+        let (budget, stopping) = (live.intake().budget().clone(), shutdown.clone());
+        servers.spawn(async move {
+            stopping.run_until_cancelled(pressure::watch(budget, memory_bytes)).await;
+        });
         for listener in otlp_grpc.into_iter().chain(otlp_http) {
             servers.spawn(receiver::serve(listener, tls.clone(), receiver.clone(), shutdown.clone()));
         }

@@ -21,6 +21,7 @@ pub mod live;
 pub mod logs;
 mod loopback;
 pub mod measurements;
+mod pressure;
 pub mod read;
 pub mod receiver;
 mod size;

@@ -231,7 +231,10 @@ async fn drive(mut owner: Owner, mut channels: Channels, clock: Clock) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            Some(queued) = channels.batches.recv() => owner.absorb(queued.batch, clock()),
+            Some(queued) = channels.batches.recv() => {
+                owner.press(channels.intake.budget().pressure());
+                owner.absorb(queued.batch, clock());
+            }
             request = channels.requests.recv() => match request {
                 Some(Request::Finish(reply)) => return finish(owner, channels, &clock, reply),
                 Some(Request::Answer(question)) => answer(&owner, question),

@@ -47,6 +47,8 @@ pub struct LiveSettings {
     pub stored_bytes: usize,
     /// How many bytes requests may take until the owner has their spans.
     pub request_bytes: usize,
+    /// How many bytes the process may take in all.
+    pub memory_bytes: usize,
 }
 
 impl Default for LiveSettings {
@@ -59,6 +61,7 @@ impl Default for LiveSettings {
             facts_bytes: MEMORY_BYTES / 16 * 7,
             stored_bytes: MAX_STORED_BYTES,
             request_bytes: MAX_QUEUED_BYTES,
+            memory_bytes: usize::MAX,
         }
     }
 }
@@ -73,6 +76,7 @@ impl LiveSettings {
             facts_bytes: memory_bytes / 16 * 7,
             stored_bytes: memory_bytes / 16,
             request_bytes: memory_bytes / REQUEST_SHARE,
+            memory_bytes,
             ..self
         }
     }
@@ -189,6 +193,11 @@ impl Owner {
         self.published = Arc::new(Published { at_ns: now.unix_ns, window: self.shown, environments, readings, status });
         self.pins = None;
         Some(Arc::clone(&self.published))
+    }
+
+    /// Holds less under pressure, and more without.
+    pub(super) fn press(&mut self, pressure: usize) {
+        self.assembler.press(pressure);
     }
 
     /// What was published last.

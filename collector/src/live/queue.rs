@@ -87,7 +87,7 @@ impl Intake {
     /// Whether little of the queue is free, so that senders are turned away now or soon.
     pub fn is_nearly_full(&self) -> bool {
         self.sender.capacity() < MAX_QUEUED_BATCHES / NEARLY_FULL
-            || self.budget.limit() - self.budget.used() < self.budget.limit() / NEARLY_FULL
+            || self.budget.left().saturating_sub(self.budget.used()) < self.budget.left() / NEARLY_FULL
     }
 
     /// How many spans were in batches that were turned away.
