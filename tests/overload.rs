@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -34,14 +34,15 @@ const HICCUP: Duration = Duration::from_millis(50);
 struct Size {
     seconds: u64,
     services: usize,
+    long_names: usize,
     resets: u32,
 }
 
 impl Size {
     fn of_this_run() -> Self {
         match std::env::var("SPANLINT_OVERLOAD").as_deref() {
-            Ok("long") => Self { seconds: 60, services: 1_000_000, resets: 1_000_000 },
-            _ => Self { seconds: 1, services: 5_000, resets: 20_000 },
+            Ok("long") => Self { seconds: 60, services: 1_000_000, long_names: 3_000_000, resets: 1_000_000 },
+            _ => Self { seconds: 1, services: 5_000, long_names: 45_000, resets: 20_000 },
         }
     }
 }
@@ -180,6 +181,8 @@ fn nothing_that_is_sent_brings_it_down() {
     recovers(&collector, "senders that hold all memory");
     many_services(&collector, size.services);
     recovers(&collector, "many services");
+    long_names(&collector, size.long_names);
+    recovers(&collector, "long names");
     load(&collector, Duration::from_secs(size.seconds));
     recovers(&collector, "more than it can take");
     assert_eq!(collector.end().0, 0);
@@ -316,6 +319,54 @@ fn many_services(collector: &Collector, services: usize) {
         let body = spans(first..first + 1000);
         while export(&collector.otlp[0], "application/json", "", body.as_bytes()).status != 200 {}
     }
+}
+
+/// Names of 900 bytes, each once: nine for every span, in five environments, from two senders.
+fn long_names(collector: &Collector, names: usize) {
+    const KEYS: [&str; 8] = [
+        "http.route",
+        "url.path",
+        "server.address",
+        "db.namespace",
+        "db.collection.name",
+        "messaging.destination.name",
+        "peer.service",
+        "code.function.name",
+    ];
+    const PER_REQUEST: usize = 500 * (KEYS.len() + 1);
+    let padding = "x".repeat(880);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later").as_nanos();
+    let attribute = |key: &str, value: &str| format!(r#"{{"key":"{key}","value":{{"stringValue":"{value}"}}}}"#);
+    let span = |number: usize| {
+        let attributes = KEYS.map(|key| attribute(key, &format!("{}{number:016x}{padding}", &key[..3])));
+        format!(
+            r#"{{"traceId":"{:032x}","spanId":"{:016x}","name":"n{number:016x}{padding}","kind":{},"startTimeUnixNano":"{now}","endTimeUnixNano":"{now}","attributes":[{}]}}"#,
+            number + 1,
+            number + 1,
+            number % 5 + 1,
+            attributes.join(","),
+        )
+    };
+    let request = |number: usize| {
+        let resource = [
+            attribute("service.name", &format!("service-{}", number % 50)),
+            attribute("deployment.environment.name", &format!("environment-{}", number % 5)),
+        ];
+        let spans: Vec<String> = (number * 500..(number + 1) * 500).map(span).collect();
+        let (resource, spans) = (resource.join(","), spans.join(","));
+        format!(
+            r#"{{"resourceSpans":[{{"resource":{{"attributes":[{resource}]}},"scopeSpans":[{{"spans":[{spans}]}}]}}]}}"#
+        )
+    };
+    let send = |number: usize| {
+        let answer = export(&collector.otlp[0], "application/json", "", request(number).as_bytes());
+        assert!(answer.status == 200 || answer.may_come_again(), "{}", answer.head);
+    };
+    thread::scope(|scope| {
+        for sender in 0..2 {
+            scope.spawn(move || (0..names / PER_REQUEST).filter(|number| number % 2 == sender).for_each(send));
+        }
+    });
 }
 
 /// Senders that keep every thread busy, and ten times as many: another that sends little at a time is answered among

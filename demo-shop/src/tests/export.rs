@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
+use opentelemetry::trace::SpanId;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use prost::Message;
@@ -55,18 +56,24 @@ async fn every_span_arrives(protocol: OtlpProtocol) {
     shop.run_load(LoadPlan::Counted { requests: 60 }).await;
     shop.shutdown().await.unwrap();
 
-    let mut names = BTreeSet::new();
-    let mut spans = 0;
+    let (mut names, mut ids, mut parents, mut roots) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), 0);
     while let Ok(request) = received.try_recv() {
         for resource_spans in request.resource_spans {
             let attributes = resource_spans.resource.unwrap().attributes;
             let name = attributes.into_iter().find(|attribute| attribute.key == "service.name").unwrap();
             names.insert(format!("{:?}", name.value.unwrap()));
-            spans += resource_spans.scope_spans.iter().map(|scope| scope.spans.len()).sum::<usize>();
+            for span in resource_spans.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+                roots += usize::from(span.parent_span_id.is_empty());
+                parents.extend(Some(span.parent_span_id).filter(|id| !id.is_empty()));
+                ids.insert(span.span_id);
+            }
         }
     }
     assert_eq!(names.len(), SERVICES.len(), "{names:?}");
-    assert_eq!(spans, play(3, 60, &[]).await.1.len());
+    // How many spans there are in all hangs on what takes too long on a busy machine; that none is missing does not.
+    let of_recorder = play(3, 60, &[]).await.1;
+    assert_eq!(roots, of_recorder.iter().filter(|(_, span)| span.parent_span_id == SpanId::INVALID).count());
+    assert_eq!(parents.difference(&ids).next(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
