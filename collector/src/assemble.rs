@@ -175,11 +175,7 @@ impl Assembler {
                 out.push(Assembled::Settled(self.release(id)));
             }
         }
-        while self.spans > self.limits.pending_spans || self.bytes > self.most_bytes {
-            let quietest = self.quietest().expect("pending spans belong to a pending trace");
-            self.counts.early_traces += 1;
-            out.push(Assembled::Settled(self.release(quietest)));
-        }
+        self.release_early(&mut out);
         let late = late.into_values().filter(|spans| !spans.is_empty());
         out.extend(late.map(|spans| {
             let owned: usize = spans.iter().map(|span| bytes_each + owned_bytes(span)).sum();
@@ -192,6 +188,7 @@ impl Assembler {
     /// Gives out the traces that are settled at `now`.
     pub fn tick(&mut self, now: Duration) -> Vec<Assembled> {
         let mut out = Vec::new();
+        self.release_early(&mut out);
         let Settle::Quiet { complete, incomplete } = self.settle else {
             return out;
         };
@@ -215,7 +212,16 @@ impl Assembler {
         out
     }
 
-    /// Holds less, or more again, from the next spans on.
+    /// Gives out the quietest traces until what is pending is within its bounds.
+    fn release_early(&mut self, out: &mut Vec<Assembled>) {
+        while self.spans > self.limits.pending_spans || self.bytes > self.most_bytes {
+            let quietest = self.quietest().expect("pending spans belong to a pending trace");
+            self.counts.early_traces += 1;
+            out.push(Assembled::Settled(self.release(quietest)));
+        }
+    }
+
+    /// Holds less, or more again, from the next call on.
     pub(crate) fn press(&mut self, pressure: usize) {
         self.most_bytes = left(self.limits.pending_bytes, pressure);
     }

@@ -22,6 +22,9 @@ const PART_FOR_SMALL: usize = 8;
 /// Of the bytes, the part that is free when somebody who waited comes in: one in this many.
 const PART_TO_SPARE: usize = 16;
 
+/// Of the bytes, the part that a grant may have under any pressure where there is no other: one in this many.
+const PART_FOR_ONE: usize = 2;
+
 /// The most bytes of a small grant: what a hundred spans take.
 const SMALL_GRANT_BYTES: usize = 128 << 10;
 
@@ -137,8 +140,10 @@ impl Grant {
         if wanted > most_for(wanted, self.budget.limit()) {
             return Err(Exceeded::ForGood);
         }
-        let most = self.budget.present_most_for(wanted);
-        let add = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= most);
+        let (most, most_alone) = (self.budget.present_most_for(wanted), self.budget.limit() / PART_FOR_ONE);
+        // Nobody is told to come again for ever: where no other has anything, there is more.
+        let most = |used| if used == self.bytes { most.max(most_alone) } else { most };
+        let add = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= most(used));
         self.budget.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).map_err(|_| Exceeded::ForNow)?;
         self.bytes += bytes;
         Ok(())
@@ -249,6 +254,34 @@ mod tests {
         grant.grow(50).unwrap();
         budget.press(0);
         grant.grow(200).unwrap();
+    }
+
+    #[test]
+    fn under_any_pressure_one_alone_has_something() {
+        let budget = Budget::new(400);
+        budget.press(usize::MAX);
+        let (mut first, mut second) = (budget.grant(), budget.grant());
+        first.grow(200).unwrap();
+        assert_eq!((first.grow(1), second.grow(1)), (Err(Exceeded::ForNow), Err(Exceeded::ForNow)));
+        first.shrink(150);
+        second.grow(50).unwrap();
+        assert_eq!(first.grow(1), Err(Exceeded::ForNow));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_goes_on_when_the_pressure_is_off() {
+        let budget = Budget::new(400);
+        let mut grant = budget.grant();
+        grant.grow(100).unwrap();
+        budget.press(400);
+        let waiting = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.wait(100, Duration::from_secs(1)).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        budget.press(0);
+        assert_eq!(waiting.await.unwrap(), Ok(()));
     }
 
     #[test]

@@ -116,10 +116,12 @@ impl Collector {
         };
         let shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
-        let (budget, stopping) = (live.intake().budget().clone(), shutdown.clone());
-        servers.spawn(async move {
-            stopping.run_until_cancelled(pressure::watch(budget, memory_bytes)).await;
-        });
+        if let Some(memory_bytes) = memory_bytes {
+            let (budget, stopping) = (live.intake().budget().clone(), shutdown.clone());
+            servers.spawn(async move {
+                stopping.run_until_cancelled(pressure::watch(budget, memory_bytes)).await;
+            });
+        }
         for listener in otlp_grpc.into_iter().chain(otlp_http) {
             servers.spawn(receiver::serve(listener, tls.clone(), receiver.clone(), shutdown.clone()));
         }

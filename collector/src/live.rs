@@ -241,6 +241,7 @@ async fn drive(mut owner: Owner, mut channels: Channels, clock: Clock) {
                 None => return,
             },
             _ = ticks.tick(), if !owner.is_idle() => {
+                owner.press(channels.intake.budget().pressure());
                 if let Some(published) = owner.tick(clock(), channels.intake.busy_spans()) {
                     channels.published.send_replace(published);
                 }

@@ -119,6 +119,20 @@ fn bytes_are_bounded_too() {
 }
 
 #[test]
+fn under_pressure_less_is_pending() {
+    let mut assembler = limited(AssemblyLimits { pending_bytes: 1 << 20, ..AssemblyLimits::default() });
+    add(&mut assembler, &[root(1, 1), root(2, 1)], Duration::ZERO);
+    assembler.add(spans(&[root(3, 1)]), 1 << 19, SECOND);
+    assembler.press(1 << 18);
+    check(&assembler.tick(SECOND), &[]);
+    assembler.press(usize::MAX);
+    check(&assembler.tick(SECOND), &["1: 1 spans", "2: 1 spans", "3: 1 spans"]);
+    assert_eq!(assembler.counts().early_traces, 3);
+    assembler.press(0);
+    check(&add(&mut assembler, &[root(4, 1)], SECOND), &[]);
+}
+
+#[test]
 fn an_endless_trace_settles_early_and_goes_on_late() {
     let mut assembler = limited(AssemblyLimits { trace_spans: 2, ..AssemblyLimits::default() });
     let sent: Vec<Sent> = (2..7).map(|span| child(1, span, 1)).collect();

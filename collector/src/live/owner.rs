@@ -20,6 +20,7 @@ use super::status::{SpanRate, Status};
 use crate::assemble::{Assembled, Assembler, AssemblyLimits, Settle};
 use crate::clock::Moment;
 use crate::limits::{MEMORY_BYTES, REQUEST_SHARE};
+use crate::pressure::left_at_limit;
 use crate::size::vocabulary_bytes;
 use crate::store::{MAX_STORED_BYTES, Pins, TraceStore};
 use crate::window::{Past, Windows};
@@ -47,8 +48,8 @@ pub struct LiveSettings {
     pub stored_bytes: usize,
     /// How many bytes requests may take until the owner has their spans.
     pub request_bytes: usize,
-    /// How many bytes the process may take in all.
-    pub memory_bytes: usize,
+    /// How many bytes the process may take in all; none where it does nothing else and ends with its input.
+    pub memory_bytes: Option<usize>,
 }
 
 impl Default for LiveSettings {
@@ -61,7 +62,7 @@ impl Default for LiveSettings {
             facts_bytes: MEMORY_BYTES / 16 * 7,
             stored_bytes: MAX_STORED_BYTES,
             request_bytes: MAX_QUEUED_BYTES,
-            memory_bytes: usize::MAX,
+            memory_bytes: None,
         }
     }
 }
@@ -76,7 +77,7 @@ impl LiveSettings {
             facts_bytes: memory_bytes / 16 * 7,
             stored_bytes: memory_bytes / 16,
             request_bytes: memory_bytes / REQUEST_SHARE,
-            memory_bytes,
+            memory_bytes: Some(memory_bytes),
             ..self
         }
     }
@@ -125,8 +126,12 @@ pub(super) struct Owner {
     store: TraceStore,
     records: Records,
     vocabulary: Vocabulary,
+    /// How many bytes the process may take in all.
+    memory_bytes: Option<usize>,
     /// How many bytes facts may take, with their names and graphs.
     facts_bytes: usize,
+    /// How many of them at present.
+    facts_left: usize,
     /// How many bytes the vocabulary had after it was pruned last.
     pruned_bytes: usize,
     accepted_spans: u64,
@@ -148,7 +153,9 @@ impl Owner {
             store: TraceStore::new(settings.stored_bytes),
             records: Records::new(),
             vocabulary: Vocabulary::default(),
+            memory_bytes: settings.memory_bytes,
             facts_bytes: settings.facts_bytes,
+            facts_left: settings.facts_bytes,
             pruned_bytes: 0,
             accepted_spans: 0,
             refused_spans: 0,
@@ -198,6 +205,9 @@ impl Owner {
     /// Holds less under pressure, and more without.
     pub(super) fn press(&mut self, pressure: usize) {
         self.assembler.press(pressure);
+        if let Some(memory_bytes) = self.memory_bytes {
+            self.facts_left = left_at_limit(self.facts_bytes, pressure, memory_bytes);
+        }
     }
 
     /// What was published last.
@@ -212,7 +222,7 @@ impl Owner {
         self.add_silent_services(now);
         self.advance(now);
         self.prune();
-        if self.windows.fit(self.facts_bytes, &self.vocabulary.names) {
+        if self.windows.fit(self.facts_left, &self.vocabulary.names) {
             // Facts refer to fewer names now, and graphs show less.
             self.pruned_bytes = 0;
             self.is_graph_old = true;

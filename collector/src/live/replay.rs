@@ -13,6 +13,7 @@ use spanlint_graph::SpanBatch;
 use super::owner::{LiveSettings, Owner};
 use super::{Live, run};
 use crate::clock::{Clock, Moment};
+use crate::pressure;
 
 /// How often traces are settled in the time that is lived through again: at whole seconds since the first batch.
 const STEP: Duration = Duration::from_secs(1);
@@ -22,6 +23,7 @@ const STEP: Duration = Duration::from_secs(1);
 pub struct Replay {
     owner: Owner,
     request_bytes: usize,
+    memory_bytes: Option<usize>,
     /// The time of the latest batch; none before the first.
     now: Option<Moment>,
     settled_at: Duration,
@@ -30,12 +32,15 @@ pub struct Replay {
 impl Replay {
     /// An owner to which nothing has happened.
     pub fn new(settings: &LiveSettings) -> Self {
-        let (owner, request_bytes) = (Owner::new(settings), settings.request_bytes);
-        Self { owner, request_bytes, now: None, settled_at: Duration::ZERO }
+        let LiveSettings { request_bytes, memory_bytes, .. } = *settings;
+        Self { owner: Owner::new(settings), request_bytes, memory_bytes, now: None, settled_at: Duration::ZERO }
     }
 
     /// Takes a batch that arrived at `unix_ns` (Unix time in nanoseconds).
     pub fn add(&mut self, batch: SpanBatch, unix_ns: u64) {
+        if let Some(pressure) = self.memory_bytes.and_then(pressure::present) {
+            self.owner.press(pressure);
+        }
         let now = self.pass_to(unix_ns);
         self.owner.absorb(batch, now);
     }

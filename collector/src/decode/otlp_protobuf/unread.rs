@@ -6,7 +6,7 @@ use crate::decode::DecodeError;
 use crate::decode::wire::{Field, Fields, Payload, varint};
 
 /// A message of `opentelemetry.proto`, by its name there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Message {
     Scope,
     EntityRef,
