@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use petgraph::unionfind::UnionFind;
 use spanlint_graph::snapshot::{DatastoreInfo, ServiceInfo, TableUsage};
 use spanlint_graph::{CallGraph, NodeIndex};
 
@@ -168,21 +169,23 @@ fn is_read_model(table: &str) -> bool {
 /// How many deployables these services are: services with a process in common are one, those that nobody named may be, and
 /// a program's workers (`shop-worker`) are one with what else is deployed of it.
 pub(crate) fn deployables(graph: &CallGraph, services: impl IntoIterator<Item = NodeIndex>) -> usize {
-    let mut deployable_of: BTreeMap<&str, NodeIndex> = BTreeMap::new();
-    let mut deployable_of_program: BTreeMap<(&str, &str), NodeIndex> = BTreeMap::new();
-    let mut deployables = BTreeSet::new();
-    for service in services {
+    let services: Vec<_> = services.into_iter().collect();
+    let mut groups = UnionFind::<usize>::new(services.len());
+    let mut first_of_process: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut first_of_program: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for (place, &service) in services.iter().enumerate() {
         let instances = graph.node(service).service.iter().flat_map(|service| &service.instances);
         let processes = instances.map(|(id, _)| id.as_str()).filter(|id| is_process(id));
-        let processes: Vec<_> = processes.chain(topology::placeholder(graph, service)).collect();
-        let known = processes.iter().find_map(|id| deployable_of.get(id)).copied();
-        let own = program(graph, service).map(|program| *deployable_of_program.entry(program).or_insert(service));
-        let own = own.filter(|other| may_be_one_program(graph, service, *other));
-        let deployable = known.or(own).unwrap_or(service);
-        deployable_of.extend(processes.into_iter().map(|id| (id, deployable)));
-        deployables.insert(deployable);
+        for process in processes.chain(topology::placeholder(graph, service)) {
+            groups.union(place, *first_of_process.entry(process).or_insert(place));
+        }
+        let Some(program) = program(graph, service) else { continue };
+        let first = *first_of_program.entry(program).or_insert(place);
+        if may_be_one_program(graph, service, services[first]) {
+            groups.union(place, first);
+        }
     }
-    deployables.len()
+    groups.into_labeling().into_iter().collect::<BTreeSet<_>>().len()
 }
 
 /// The namespace of a service, and its name less a last word that says that it works beside the requests.

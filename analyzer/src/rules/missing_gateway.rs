@@ -76,18 +76,30 @@ impl Rule for MissingGateway {
             return verdict;
         }
         let is_front = |entry: &ClientEntry<'_>| options.roles().has_any(graph, entry.service, &[Role::Bff]);
-        let (fronts, entries): (Vec<_>, Vec<_>) = entries(graph, options).into_iter().partition(is_front);
+        let all_entries = entries(graph, options);
+        let is_one_name_asked = is_one_name_asked(&all_entries);
+        let passed_on = passed_on(graph, &all_entries);
+        let (fronts, entries): (Vec<_>, Vec<_>) = all_entries.into_iter().partition(is_front);
         let requests = |entries: &[ClientEntry<'_>]| entries.iter().map(|entry| entry.requests).sum::<u64>();
         let all = requests(&fronts) + requests(&entries);
         let most = entries.iter().map(|entry| entry.requests).max().unwrap_or_default();
         let is_fronted = most.max(requests(&fronts)) as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE;
-        let is_fronted = is_fronted || is_one_name_asked(&entries, all);
+        let is_fronted = is_fronted || is_one_name_asked;
         let services = topology::count_services(graph, entries.iter().map(|entry| entry.service));
         if !is_fronted && services as u64 >= options.whole("min_services") {
-            verdict.take(judge(graph, options, &entries, (most, all)));
+            verdict.take(judge(graph, options, &entries, &Requests { all, most, passed_on }));
         }
         verdict
     }
+}
+
+/// Requests of the outside world.
+struct Requests {
+    all: u64,
+    /// Those of the busiest service that is no front end.
+    most: u64,
+    /// Those that one gateway without telemetry may have passed on.
+    passed_on: u64,
 }
 
 /// What the outside world asks of one service.
@@ -119,7 +131,7 @@ fn entries<'a>(graph: &'a CallGraph, options: &Options<'_>) -> Vec<ClientEntry<'
 
 /// Whether clients ask for one name, whoever answers: something that sends no telemetry stands before the services. An
 /// address is no such name, since services on one machine share it.
-fn is_one_name_asked(entries: &[ClientEntry<'_>], all: u64) -> bool {
+fn is_one_name_asked(entries: &[ClientEntry<'_>]) -> bool {
     let is_name = |host: &str| {
         let name = topology::without_port(host).trim_matches(['[', ']']);
         name.parse::<IpAddr>().is_err() && name != "localhost"
@@ -128,6 +140,7 @@ fn is_one_name_asked(entries: &[ClientEntry<'_>], all: u64) -> bool {
     for (host, calls) in entries.iter().flat_map(|entry| &entry.edge.hosts) {
         *asked.entry(host).or_default() += calls;
     }
+    let all: u64 = entries.iter().map(|entry| entry.requests).sum();
     asked.into_iter().any(|(host, calls)| is_name(host) && calls as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE)
 }
 
@@ -156,7 +169,7 @@ fn judge(
     graph: &CallGraph,
     options: &Options<'_>,
     entries: &[ClientEntry<'_>],
-    (most, all): (u64, u64),
+    &Requests { all, most, passed_on }: &Requests,
 ) -> Result<Finding, Undecided> {
     let is_supported =
         |entry: &&ClientEntry<'_>| options.required().edge(entry.edge.facts.calls, entry.edge.facts.traces).is_ok();
@@ -169,7 +182,7 @@ fn judge(
         return Err(case.undecided(format!("{seen} with enough requests from outside, {needed} needed")));
     }
     options.required().requests(all).map_err(|missing| case.undecided(missing))?;
-    if passed_on(graph, entries) as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE {
+    if passed_on as f64 >= all as f64 * GATEWAY_MIN_CLIENT_SHARE {
         return Err(case.undecided("a few hosts of the private network pass the requests on, maybe a gateway"));
     }
     let case = Case::new(graph, options, supported.iter().map(|entry| entry.service));
@@ -264,6 +277,11 @@ mod tests {
         let beside = |requests: u32| format!("{SPREAD}\n\n{requests} traces\nweb-bff GET /\n  d GET /x\n  e GET /y");
         check(&beside(20), &["warning heuristic: a, b and c are called from outside, and none is the gateway"]);
         check(&beside(400), &[]);
+        // What stands before all of them stands before the front end, too.
+        let asked = |told: &str| beside(40).replace(" GET /\n", &format!(" GET / {told}\n"));
+        check(&asked("http.host=shop.example"), &[]);
+        let maybe = "(a b c: a few hosts of the private network pass the requests on, maybe a gateway)";
+        check(&asked("client.address=10.0.0.1"), &[maybe]);
     }
 
     /// The same requests, each of which tells where it came from.

@@ -94,7 +94,8 @@ impl Longest {
     fn is_ended_below(&self, graph: &CallGraph, edge: &Edge) -> bool {
         let worst_ns = |below: &Edge| below.facts.slow.worst().map_or(0, |(ns, _)| ns);
         let ends = |below: &&Edge| below.facts.outcomes[Outcome::TimedOut.index()] > 0;
-        let mut below = topology::edges_from(graph, edge.to).iter().filter(ends);
+        let is_waited_for = |below: &&Edge| !below.is_derived && below.is_synchronous();
+        let mut below = topology::edges_from(graph, edge.to).iter().filter(is_waited_for).filter(ends);
         below.any(|below| (self.ns / 2 + 1..=self.ns).contains(&worst_ns(below)))
     }
 
@@ -172,8 +173,8 @@ mod tests {
 
     #[test]
     fn a_timeout_of_the_callee_ends_what_waits_for_it() {
-        let check = |below_s: u64, expected: &[&str]| {
-            let mut graph = graph("web GET /\n  cart GET /cart\n    stock GET /stock");
+        let check = |below: &str, below_s: u64, expected: &[&str]| {
+            let mut graph = graph(&format!("web GET /\n  cart GET /cart\n    {below}"));
             graph.counts.seen.last_ns = graph.counts.seen.first_ns + 360_000_000_000;
             let edges = graph.edges.iter_mut().filter(|edge| edge.facts.requests > 0);
             // In order of the callers' names.
@@ -182,11 +183,15 @@ mod tests {
                 (1..1000).for_each(|_| edge.facts.caller_latency.record(5_000_000));
                 edge.facts.slow.offer(worst_s * 1_000_000_000, spanlint_graph::TraceId(1));
                 edge.facts.outcomes[Outcome::TimedOut.index()] = timeouts;
+                edge.facts.asynchronous_calls *= 1000;
             }
             check_graph("missing-timeout", &graph, "", expected);
         };
-        check(39, &[]);
-        check(10, &["warning heuristic: nothing ends a call of web to cart"]);
+        let open = "warning heuristic: nothing ends a call of web to cart";
+        check("stock GET /stock", 39, &[]);
+        check("stock GET /stock", 10, &[open]);
+        // Nobody waits for a message.
+        check("publish order.placed", 39, &[open]);
     }
 
     #[test]

@@ -102,11 +102,13 @@ enum Asks {
 impl Asks {
     fn of(graph: &CallGraph, edge: &Edge) -> Self {
         let unknown = || patterns(graph, edge).filter(|pattern| has_unknown_parameters(pattern));
-        let untold = unknown().filter(|pattern| is_list(pattern, edge));
+        let untold = unknown().filter(|pattern| is_list(pattern));
+        // An attempt that says so itself is none other.
+        let guessed = |pattern: &CallPattern| pattern.facts.retries.saturating_sub(pattern.facts.resends);
         let is_most = |attempts: u64| attempts * 2 > edge.facts.retries;
-        if is_most(untold.map(|pattern| pattern.facts.retries).sum()) {
+        if is_most(untold.map(guessed).sum()) {
             Self::Untold
-        } else if is_most(unknown().map(|pattern| pattern.facts.retries).sum()) {
+        } else if is_most(unknown().map(guessed).sum()) {
             Self::SameByNumber
         } else {
             Self::Same
@@ -245,8 +247,8 @@ fn has_unknown_parameters(pattern: &CallPattern) -> bool {
 }
 
 /// Whether requests make several such calls where nothing fails. Those that fail all the way look as if they made one.
-fn is_list(pattern: &CallPattern, edge: &Edge) -> bool {
-    let unharmed = pattern.facts.requests.saturating_sub(edge.facts.attempts.count());
+fn is_list(pattern: &CallPattern) -> bool {
+    let unharmed = pattern.facts.requests.saturating_sub(pattern.facts.retried_requests);
     requests_that(pattern, |each| each.distinct > 1) * 2 > unharmed
 }
 
@@ -309,6 +311,15 @@ mod tests {
         // Whoever asks once where nothing fails asks for the same where something does.
         let once = usual.replace("5 x ", "");
         check(&format!("{once} unknown\n\n{down} unknown fails"), &[&FINDING.replace("proven", "strong")]);
+        // What an operation's requests make is told by those of its own.
+        let rows = (0..3).flat_map(|row| {
+            let calls = [(12, ""), (8, "stock GET /s unknown fails\n  "), (1, "2 x ")];
+            calls.map(|(count, call)| format!("{count} traces\ncart GET /c{row}\n  {call}stock GET /s unknown"))
+        });
+        check(&rows.collect::<Vec<_>>().join("\n\n"), &[&FINDING.replace("proven", "strong")]);
+        // An attempt may say so itself.
+        let resent = format!("{down} unknown\n  5 x stock GET /s unknown http.request.resend_count=1");
+        check(&format!("{usual} unknown\n\n{resent}"), &[FINDING]);
     }
 
     #[test]

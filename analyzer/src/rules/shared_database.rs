@@ -566,6 +566,16 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_belongs_to_the_process_of_its_program() {
+        let sql = "postgresql db:5432 shop UPDATE t";
+        for workers in ["shop-worker", "api-worker"] {
+            check(&uses(&[("api@box/17", sql), ("shop@box/17", sql), (workers, sql)]), &[]);
+        }
+        // What works for both makes one of them.
+        check(&uses(&[("api", sql), ("shop", sql), ("api-worker@box/17", sql), ("shop-worker@box/17", sql)]), &[]);
+    }
+
+    #[test]
     fn few_statements_are_undecided() {
         let traces = "10 traces\norder GET /\n  sql postgresql db:5432 shop INSERT t\n\n\
                       2 traces\nuser GET /\n  sql postgresql db:5432 shop SELECT t";

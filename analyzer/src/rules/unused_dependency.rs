@@ -6,7 +6,7 @@
 
 use spanlint_graph::{CallGraph, NodeIndex};
 
-use crate::architecture::Arrow;
+use crate::architecture::{self, Arrow};
 use crate::case::{Case, Draft, traces_of_service};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
@@ -47,9 +47,9 @@ impl Rule for UnusedDependency {
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let mut verdict = Verdict::default();
         let promises = |arrow: &&Arrow| !arrow.from.is_anything() && !arrow.to.is_anything();
+        let dependencies = architecture::dependencies(graph);
         for arrow in options.architecture().allowed.iter().filter(promises) {
-            let is_used = |from: NodeIndex, to| from != to && arrow.covers(graph, options.groups(), (from, to));
-            if graph.edges.iter().any(|edge| is_used(edge.from, edge.to)) {
+            if dependencies.iter().any(|edge| arrow.covers(graph, options.groups(), (edge.from, edge.to))) {
                 continue;
             }
             let is_caller = |service: &NodeIndex| arrow.from.has(graph, options.groups(), *service);
@@ -100,6 +100,13 @@ mod tests {
     fn a_declared_call_that_never_came_is_a_note() {
         let expected = "note heuristic: `shop -> search` is declared and was never seen";
         check(TRACES, "\"shop -> cart\", \"shop -> search\"", &[expected]);
+    }
+
+    #[test]
+    fn a_topic_between_makes_two_other_ways() {
+        let traces = "30 traces\nshop GET /\n  publish order.placed\n    mail takes order.placed";
+        let never = "note heuristic: `shop -> mail` is declared and was never seen";
+        check(traces, "\"shop -> mail\", \"shop -> topic:*\", \"topic:* -> mail\"", &[never]);
     }
 
     #[test]

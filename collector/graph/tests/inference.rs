@@ -86,6 +86,20 @@ fn a_peer_that_one_service_answers_as_is_that_service() {
     let copied = [carts, asked("copy", "carts.acme.test:8080")];
     let several = ["client -> cart http 1", "client -> copy http 1", "a -> external:carts.acme.test:8080 http 1"];
     check(&copied, "carts.acme.test:8080", &several);
+    // Whoever asks for a host of another's makes nobody that host, and takes none from who has it.
+    let forged = [asked("cart", "pay.test"), asked("cart", "carts.acme.test"), asked("cart", "carts.acme.test")];
+    let clients = |cart: u32| format!("client -> cart http {cart}");
+    check(&forged, "pay.test", &[&clients(3), "a -> external:pay.test http 1"]);
+    check(&forged, "carts.acme.test", &[&clients(3), "a -> cart http 1"]);
+    let many = vec![asked("cart", "carts.acme.test"); 10];
+    let scanned = [many.as_slice(), &[asked("copy", "copies.test"), asked("copy", "carts.acme.test")]].concat();
+    check(&scanned, "carts.acme.test", &[&clients(10), "client -> copy http 2", "a -> cart http 1"]);
+    let cluster = [asked("web", "cart.shop.svc.cluster.local"), "cart server \"y\" 0+9".to_owned()];
+    check(
+        &cluster,
+        "cart.shop.svc.cluster.local",
+        &["client -> cart other 1", "client -> web http 1", "a -> cart http 1"],
+    );
     check(&[asked("cart", "10.0.0.7")], "10.0.0.7", &["client -> cart http 1", "a -> external:10.0.0.7 http 1"]);
 }
 
@@ -95,7 +109,14 @@ fn work_that_begins_after_its_call_ended_is_not_waited_for() {
         format!("a server \"x\" 0+9\n  a client \"start\" 0+5\n    b {kind} \"run\" {start}+9")
     };
     check(&call(6, "internal"), &["client -> a other 1", "a -> b other 1 async"]);
-    for waited in [call(4, "internal"), call(6, "server")] {
+    // Clocks of whole milliseconds tell no order within one, and those of two hosts may be apart.
+    let apart = |start: u32| {
+        call(start, "internal")
+            .replace("0+5", "0+5 host=one")
+            .replace(&format!("{start}+9"), &format!("{start}+9 host=two"))
+    };
+    check(&apart(106), &["client -> a other 1", "a -> b other 1 async"]);
+    for waited in [call(4, "internal"), call(5, "internal"), call(6, "server"), apart(105)] {
         check(&waited, &["client -> a other 1", "a -> b other 1"]);
     }
 }

@@ -7,13 +7,17 @@ use std::num::NonZero;
 use self::unmatched::name_unmatched;
 use crate::facts::Entry;
 use crate::name::Name;
-use crate::span::{Access, Call, EdgeKind, Location, Marks, NodeKey, Outcome, Span, SpanId, SpanKind, Transport};
+use crate::span::{
+    Access, Call, EdgeKind, Location, Marks, NodeKey, Outcome, Span, SpanId, SpanKind, Transport, Vocabulary,
+};
 use crate::trace::Tree;
 
 /// The longest chain of callers that is walked, in requests.
 pub(super) const MAX_CHAIN: usize = 256;
 /// The most requests of a trace that are looked at for one to which a span without its parent belongs.
 const MAX_LOOKED_AT: usize = 256;
+/// How far the clocks of two hosts that are kept in time may be apart, in nanoseconds.
+const MAX_SKEW_NS: u64 = 100_000_000;
 
 /// One execution of an operation.
 #[derive(Debug)]
@@ -136,10 +140,10 @@ pub(super) struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    pub(super) fn of(spans: &'a [Span], tree: &Tree) -> Self {
+    pub(super) fn of(spans: &'a [Span], tree: &Tree, vocabulary: &Vocabulary) -> Self {
         let request_of = vec![0; spans.len()];
         let (requests, made) = (Vec::with_capacity(spans.len()), Vec::with_capacity(spans.len()));
-        let mut reader = Reader { spans, tree, request_of, requests, made };
+        let mut reader = Reader { spans, tree, vocabulary, request_of, requests, made };
         // What was torn off is placed last, so that the requests that it may belong to are there.
         let is_torn = torn(spans, tree);
         for &index in tree.order.iter().filter(|&&index| !is_torn[index]) {
@@ -194,6 +198,7 @@ fn torn(spans: &[Span], tree: &Tree) -> Vec<bool> {
 struct Reader<'a, 't> {
     spans: &'a [Span],
     tree: &'t Tree,
+    vocabulary: &'t Vocabulary,
     /// The request that each span belongs to.
     request_of: Vec<usize>,
     requests: Vec<Request>,
@@ -219,7 +224,7 @@ impl<'a> Reader<'a, '_> {
         let caller = above.filter(|&parent| !is_outside(&self.spans[parent]));
         let is_message = span.shape.kind == SpanKind::Consumer
             || caller.is_some_and(|parent| self.spans[parent].shape.kind == SpanKind::Producer)
-            || caller.is_some_and(|parent| is_taken_later(&self.spans[parent], span));
+            || caller.is_some_and(|parent| self.is_taken_later(&self.spans[parent], span));
         let entry = match span.shape.kind {
             _ if is_message => Entry::Message,
             _ if caller.is_some() => Entry::Internal,
@@ -323,7 +328,7 @@ impl<'a> Reader<'a, '_> {
                     kind: if call.kind == EdgeKind::Other { received.kind } else { call.kind },
                     callee_ns: received.callee_ns,
                     callee_request: received.callee_request,
-                    is_asynchronous: is_taken_later(span, callee),
+                    is_asynchronous: self.is_taken_later(span, callee),
                     template: callee.shape.operation,
                     ..self.sent(index, received.callee)
                 });
@@ -334,6 +339,15 @@ impl<'a> Reader<'a, '_> {
             let peer = call.peer.unwrap_or(NodeKey::Unknown);
             self.made.push(Made { request: self.request_of[index], ..self.sent(index, peer) });
         }
+    }
+
+    /// Whether a call only ordered `span`, which a worker took when the call had ended. A server's clock may be apart from
+    /// its caller's; no call waits for what is no server. Of another host it must be later than clocks are apart.
+    fn is_taken_later(&self, parent: &Span, span: &Span) -> bool {
+        let host = |span: &Span| self.vocabulary.resource(span.shape.resource).host;
+        let skew_ns = if host(parent) == host(span) { 0 } else { MAX_SKEW_NS };
+        (parent.shape.kind, span.shape.kind) == (SpanKind::Client, SpanKind::Internal)
+            && span.start_ns > parent.end_ns.saturating_add(skew_ns)
     }
 
     /// Whether a client span is only how a call to a datastore or a broker goes over HTTP, which the span above it tells of.
@@ -481,10 +495,4 @@ fn calls(parent: &Span, span: &Span) -> bool {
     let is_direct =
         span.shape.kind == SpanKind::Server && matches!(parent.shape.kind, SpanKind::Server | SpanKind::Internal);
     !is_direct || span.start_ns < parent.end_ns
-}
-
-/// Whether a call only ordered `span`, which a worker took when the call had ended. A server's clock may be apart from its
-/// caller's; no call waits for what is no server.
-fn is_taken_later(parent: &Span, span: &Span) -> bool {
-    (parent.shape.kind, span.shape.kind) == (SpanKind::Client, SpanKind::Internal) && span.start_ns >= parent.end_ns
 }

@@ -99,6 +99,10 @@ pub struct PatternFacts {
     pub writes: u64,
     /// Attempts after a failure.
     pub retries: u64,
+    /// Of these, those that say so themselves (`http.request.resend_count`).
+    pub resends: u64,
+    /// Caller's requests with attempts after a failure.
+    pub retried_requests: u64,
     /// Repetition → requests, of requests with at least one call that is no attempt after a failure. Its domain is
     /// finite.
     pub repetitions: BTreeMap<Repetition, u64>,
@@ -132,6 +136,8 @@ fold_fields!(PatternFacts {
     set_up_calls,
     writes,
     retries,
+    resends,
+    retried_requests,
     repetitions,
     exemplars,
     saved,

@@ -7,13 +7,16 @@ use crate::facts::EnvironmentFacts;
 use crate::name::NameTable;
 use crate::span::{NodeKey, ServiceKey};
 
+/// The share of the calls for a host that the service answers which is asked for it.
+const MIN_ANSWER_SHARE: f64 = 0.9;
+
 /// The services of an environment by name, and by what they offer.
 pub(super) struct Binding<'a> {
     by_name: BTreeMap<&'a str, Vec<ServiceKey>>,
     /// Who offers the methods of an interface for remote procedure calls; none where it is several.
     by_interface: BTreeMap<&'a str, Option<ServiceKey>>,
-    /// Who takes requests of the outside world that were sent to a host; none where it is several.
-    by_host: BTreeMap<&'a str, Option<ServiceKey>>,
+    /// Who takes requests of the outside world that were sent to a host.
+    by_host: BTreeMap<&'a str, ServiceKey>,
     names: &'a NameTable,
 }
 
@@ -29,21 +32,13 @@ impl<'a> Binding<'a> {
             let offers = by_interface.entry(interface).or_insert(Some(operation.service));
             *offers = offers.filter(|known| *known == operation.service);
         }
-        let mut by_host: BTreeMap<&str, Option<ServiceKey>> = BTreeMap::new();
-        for (key, edge) in facts.edges.sorted() {
-            let (NodeKey::Client, NodeKey::Service(service)) = (key.caller, key.callee) else { continue };
-            for (host, _) in edge.hosts.sorted() {
-                let asked = by_host.entry(names.text(host)).or_insert(Some(service));
-                *asked = asked.filter(|known| *known == service);
-            }
-        }
-        Self { by_name, by_interface, by_host, names }
+        Self { by_name, by_interface, by_host: by_host(facts, names), names }
     }
 
     /// A peer is a service if it has its name, or if it is a host of a cluster whose first label is that name
     /// (`cart.shop.svc.cluster.local:8080`), or a member of a set of that name (`cart-3.cart`), or a host that it alone is
-    /// asked as. Of several with one name the caller's namespace decides. Other hosts that begin like a service
-    /// (`api.stripe.com`) are not it.
+    /// asked as, where no cluster says otherwise. Of several with one name the caller's namespace decides. Other hosts
+    /// that begin like a service (`api.stripe.com`) are not it.
     pub(super) fn bind(&self, caller: NodeKey, callee: NodeKey) -> NodeKey {
         let NodeKey::Peer(peer) = callee else { return callee };
         let text = self.names.text(peer);
@@ -61,13 +56,6 @@ impl<'a> Binding<'a> {
             return self.choose(caller, name, Some(namespace)).map_or(callee, NodeKey::Service);
         }
         let Some((label, rest)) = host.split_once('.') else { return callee };
-        // A name of a network is who answers to it; an address may have been another's before.
-        if let Some(Some(service)) = self.by_host.get(text)
-            && host.parse::<IpAddr>().is_err()
-        {
-            let bound = NodeKey::Service(*service);
-            return if bound == caller { callee } else { bound };
-        }
         let zone = rest.split('.').next();
         let bound = if let Some(set) = zone.filter(|set| is_member(label, set)) {
             self.choose(caller, set, None)
@@ -77,6 +65,9 @@ impl<'a> Binding<'a> {
             // `cart.shop` is the short form within a cluster: the second label is the namespace.
             zone.filter(|zone| *zone == rest).and_then(|zone| self.choose(caller, label, Some(zone)))
         };
+        // A name of a network is who answers to it; an address may have been another's before.
+        let answers = || self.by_host.get(text).copied().filter(|_| host.parse::<IpAddr>().is_err());
+        let bound = bound.or_else(answers);
         // A service does not reach itself under a name that only begins like its own.
         bound.map(NodeKey::Service).filter(|bound| *bound != caller).unwrap_or(callee)
     }
@@ -93,6 +84,35 @@ impl<'a> Binding<'a> {
             _ => candidates.iter().filter(fits).find(is_near).copied(),
         }
     }
+}
+
+/// Who is asked for each host. Anybody may ask anybody for any host, so only that counts for which clients ask a service
+/// for the most part, and hardly ask another.
+fn by_host<'a>(facts: &EnvironmentFacts, names: &'a NameTable) -> BTreeMap<&'a str, ServiceKey> {
+    let mut asked: BTreeMap<&str, Asked> = BTreeMap::new();
+    for (key, edge) in facts.edges.sorted() {
+        let (NodeKey::Client, NodeKey::Service(service)) = (key.caller, key.callee) else { continue };
+        for (host, &calls) in edge.hosts.sorted() {
+            let asked = asked.entry(names.text(host)).or_default();
+            asked.calls = asked.calls.saturating_add(calls);
+            if calls > edge.calls / 2 && calls > asked.most {
+                (asked.most, asked.service) = (calls, Some(service));
+            }
+        }
+    }
+    let is_alone = |asked: &Asked| asked.most as f64 >= asked.calls as f64 * MIN_ANSWER_SHARE;
+    let alone = asked.into_iter().filter(|(_, asked)| is_alone(asked));
+    alone.filter_map(|(host, asked)| Some((host, asked.service?))).collect()
+}
+
+/// How clients ask for a host.
+#[derive(Default)]
+struct Asked {
+    calls: u64,
+    /// Of these, those of `service`.
+    most: u64,
+    /// Who answers most of them, if it is mostly asked for this host.
+    service: Option<ServiceKey>,
 }
 
 /// Whether a host is the numbered member of a set: `cart-3` of `cart`.

@@ -26,7 +26,7 @@ impl Facts {
             let facts = self.environments.entry(environment);
             let tree = Tree::of(part.spans());
             let part = Trace::without_proxies(part, &tree, vocabulary);
-            let calls = Calls::of(part.spans(), &tree);
+            let calls = Calls::of(part.spans(), &tree, vocabulary);
             let reading = Reading { trace: part.id().into(), spans: part.spans(), calls: &calls, vocabulary };
             facts.counts.traces += 1;
             facts.counts.duplicate_spans += part.duplicates();
@@ -47,7 +47,7 @@ impl Facts {
         for (environment, part) in fragment.by_environment(vocabulary, environment) {
             let facts = self.environments.entry(environment);
             let tree = Tree::of(part.spans());
-            let mut calls = Calls::of(part.spans(), &tree);
+            let mut calls = Calls::of(part.spans(), &tree, vocabulary);
             calls.made.retain(|call| !matches!(call.callee, NodeKey::Peer(_)));
             let reading = Reading { trace: part.id().into(), spans: part.spans(), calls: &calls, vocabulary };
             facts.counts.late_spans += part.spans().len() as u64;

@@ -133,6 +133,8 @@ impl EnvironmentFacts {
         pattern.requests += 1;
         pattern.calls += group.len() as u64;
         pattern.retries += retries.iter().filter(|is_retry| **is_retry).count() as u64;
+        pattern.resends += group.iter().filter(|call| call.is_resend()).count() as u64;
+        pattern.retried_requests += u64::from(retries.contains(&true));
         for call in group {
             add_call(pattern, call, reading);
         }
