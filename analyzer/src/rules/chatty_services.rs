@@ -33,9 +33,10 @@ static META: RuleMeta = RuleMeta {
                  the two services cannot be pictured apart, and a slow network between them slows down everything.",
     why: "The interface between the two is finer than the need: latency adds up, both fail together, and the boundary may \
           run through the middle of one task.",
-    how: "Over the caller's requests that touch the callee, the median number of calls is taken, attempts after a failure \
-          left out. The pattern holds from `min_calls` on where they go to `min_operations` or more operations, and from \
-          `min_total_calls` on in any case.",
+    how: "Over the caller's requests that touch the callee, the median number of calls is taken, without attempts after a \
+          failure, further pages of an answer, redirects and looks, after a pause, whether something is ready. The pattern \
+          holds from `min_calls` on where they go to `min_operations` or more operations, and from `min_total_calls` on in \
+          any case.",
     fix: "Offer one coarser operation for the task, pass along what the other needs, or move the task to the side that has \
           the data.",
     limits: "Gateways and back ends for front ends are exempt; those that the graph does not show are declared in \
@@ -121,7 +122,7 @@ impl<'a> Chatty<'a> {
         let min_total_calls = options.whole("min_total_calls");
         let is_many =
             |calls, operations| (calls >= min_calls && operations >= min_operations) || calls >= min_total_calls;
-        let (calls, operations) = edge.facts.median_per_request();
+        let (calls, operations) = edge.facts.median_asked_per_request();
         if !is_many(calls, operations) {
             return None;
         }
@@ -130,7 +131,7 @@ impl<'a> Chatty<'a> {
             let many = cells.iter().filter(|((calls, operations), _)| is_many(middle(*calls), middle(*operations)));
             many.map(|(_, count)| count).sum()
         };
-        let affected = of_many(&edge.facts.per_request);
+        let affected = of_many(&edge.facts.asked_per_request);
 
         let of_caller = topology::patterns_of(graph, edge.from).iter();
         let patterns: Vec<_> = of_caller.filter(|pattern| pattern.callee == edge.to).collect();

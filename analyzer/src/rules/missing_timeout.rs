@@ -30,7 +30,8 @@ static META: RuleMeta = RuleMeta {
           so one stuck service stops all that stand before it.",
     how: "On an edge with `min_calls` calls or more, the longest one is held against `min_longest_ms` and against \
           `min_ratio` times the median. The pattern holds where both are reached and no call ever ended in a \
-          timeout or was cancelled. Callers whose longest call waited for that one are part of the same.",
+          timeout or was cancelled. Callers whose longest call waited for that one are part of the same, and those whose longest call waited for \
+          one that did end so are left out.",
     fix: "Set a timeout on every call, a little above the slowest answer that is still worth having, and pass what is left of \
           it on to the next service.",
     limits: "A timeout longer than what was seen looks like none. Streams and long polls are exempt.",

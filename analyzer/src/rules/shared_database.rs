@@ -44,7 +44,8 @@ static META: RuleMeta = RuleMeta {
     fix: "Give each table one owner; let the others ask it through its interface, or keep a copy that its events feed.",
     limits: "Caches, queues, object stores, scheduled jobs and databases in memory are exempt, and so are default names \
              where no host is recorded. Tables that others only read and whose name says that they are made for it (a view, \
-             a read model), and replicas that nobody writes, are a note. Two services in one process count as one.",
+             a read model), and replicas that nobody writes, are a note. Two services in one process count as one, and so does a \
+             program with its workers, as `shop` with `shop-worker`.",
     references: &[
         "Richardson: Microservices Patterns (2018), Database per service, and Shared database as its opposite",
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018 (Shared Persistency)",

@@ -37,8 +37,9 @@ static META: RuleMeta = RuleMeta {
           side. The pattern holds where both shares are `min_share` or more, and the two call each other or the median \
           request makes `min_calls` or more calls.",
     fix: "Make them one service, or move the boundary to where less crosses it: to the data that only one of them changes.",
-    limits: "A wrapper that turns each request into one call, two names in one process, gateways, and a callee that serves \
-             only this caller are no fault of this kind; nor are services whose role is to be asked by everybody.",
+    limits: "A wrapper that turns each request into one call, two names in one process or of one program and its workers, \
+             gateways, and a callee that serves only this caller are no fault of this kind; nor are services whose role is to \
+             be asked by everybody.",
     references: &[
         "Qingqing, Xinke: Research on Metrics for Service-Oriented Systems (2009), Service Coupling Factor",
         "Perepletchikov, Ryan, Frampton, Tari: Coupling Metrics for Predicting Maintainability in Service-Oriented Designs, \
@@ -114,7 +115,7 @@ impl<'a> Pair<'a> {
             is_mutual,
             of_caller: share(edge.from).min(1.0),
             of_callee: share(edge.to).min(1.0),
-            calls: edge.facts.median_per_request().0,
+            calls: edge.facts.median_asked_per_request().0,
         };
         let min_share = options.number("min_share");
         let is_bound = pair.of_caller >= min_share && pair.of_callee >= min_share;

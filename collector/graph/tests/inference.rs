@@ -357,6 +357,8 @@ fn the_pages_of_one_answer_are_one_call() {
     let graph = notation::graph(&format!("a internal \"x\" 0+99\n{}", (1..9).map(page).collect::<String>()));
     let repetition = graph.patterns[0].facts.repetitions.keys().next().unwrap();
     assert_eq!(repetition.distinct, 1);
+    let edge = &graph.edges[0].facts;
+    assert_eq!((edge.median_per_request(), edge.median_asked_per_request()), ((8, 1), (1, 1)));
 }
 
 #[test]

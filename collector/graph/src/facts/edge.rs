@@ -76,11 +76,12 @@ pub struct EdgeFacts {
     pub traces: u64,
     /// Caller's requests that make such a call.
     pub requests: u64,
-    /// (bucket of calls, bucket of distinct operations called) of one caller's request → requests. Retries, further pages,
-    /// redirects and looks whether something is ready are left out.
+    /// (bucket of calls, bucket of distinct operations called) of one caller's request → requests. Retries are left out.
     /// Its domain is finite: see [`bucket`](super::histogram::bucket).
     pub per_request: BTreeMap<(u16, u16), u64>,
-    /// The same of the caller's busiest request of each trace, of two calls or more.
+    /// The same, with further pages, redirects and looks whether something is ready left out, too.
+    pub asked_per_request: BTreeMap<(u16, u16), u64>,
+    /// The same as the latter of the caller's busiest request of each trace, of two calls or more.
     pub per_trace: BTreeMap<(u16, u16), u64>,
     /// By calls per request.
     pub chatty: Exemplars,
@@ -122,6 +123,11 @@ impl EdgeFacts {
     pub fn median_per_request(&self) -> (u64, u64) {
         (median(&self.per_request, |key| key.0), median(&self.per_request, |key| key.1))
     }
+
+    /// The same of what was asked for, see [`Self::asked_per_request`].
+    pub fn median_asked_per_request(&self) -> (u64, u64) {
+        (median(&self.asked_per_request, |key| key.0), median(&self.asked_per_request, |key| key.1))
+    }
 }
 
 fold_fields!(EdgeFacts {
@@ -141,6 +147,7 @@ fold_fields!(EdgeFacts {
     traces,
     requests,
     per_request,
+    asked_per_request,
     per_trace,
     chatty,
     retries,

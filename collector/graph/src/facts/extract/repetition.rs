@@ -87,9 +87,11 @@ impl EnvironmentFacts {
         edge.retries += of_request.retries;
         edge.overlapping_calls += overlapping(calls);
         let asked = of_request.kept - of_request.continued;
-        edge.chatty.offer(asked, reading.trace);
-        let cell = (bucket(asked), bucket(of_request.operations));
-        *edge.per_request.entry(cell).or_default() += 1;
+        edge.chatty.offer(of_request.kept, reading.trace);
+        let cell = |calls| (bucket(calls), bucket(of_request.operations));
+        *edge.per_request.entry(cell(of_request.kept)).or_default() += 1;
+        let cell = cell(asked);
+        *edge.asked_per_request.entry(cell).or_default() += 1;
         if asked >= MIN_BUSY {
             of_trace.busy.push((key, cell));
         }
