@@ -5,7 +5,7 @@
 //! is the sender that is slowed then, and what it sends is read once. Whoever gets nothing even so is told to come again.
 //!
 //! The last part of it is for small requests alone: whoever sends much is told to come again before whoever sends little.
-//! Under [`pressure`](crate::pressure) there is less for everybody.
+//! Where the process takes too much memory in all, there is less for everybody.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
