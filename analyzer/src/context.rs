@@ -6,7 +6,7 @@ use spanlint_graph::{CallGraph, NodeIndex};
 
 use crate::analysis::Background;
 use crate::architecture::Architecture;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Level, Mode};
 use crate::coverage::Coverage;
 use crate::groups::Groups;
 use crate::roles::Roles;
@@ -74,6 +74,11 @@ impl<'a> Options<'a> {
     /// Whether the configuration sets a level for the rule, so that it is wanted.
     pub fn is_level_set(&self) -> bool {
         self.context.config.level(self.rule).is_some()
+    }
+
+    /// Whether the configuration switches the rule off.
+    pub fn is_off(&self) -> bool {
+        self.context.config.level(self.rule) == Some(Level::Off)
     }
 
     /// Whether the configuration tells where owners are named, so that they are wanted.

@@ -75,6 +75,11 @@ impl Rule for CyclicDependency {
     }
 }
 
+/// Whether circles are told of at all.
+pub(super) fn is_on(options: &Options<'_>) -> bool {
+    !options.of(&META).is_off()
+}
+
 /// The services of each circle of calls with enough support, of which each is a finding, by their first service.
 pub(super) fn circles<'a>(graph: &CallGraph, options: &Options<'a>) -> &'a [Vec<NodeIndex>] {
     options.circles(|| {

@@ -161,8 +161,11 @@ impl Neighbourhood {
     }
 
     /// The same within a circle that makes it a hub: one of more services than it has neighbours, in which alone it would
-    /// be one.
+    /// be one. None where nobody tells of circles.
     fn of_circle(&self, graph: &CallGraph, options: &Options<'_>) -> Option<Self> {
+        if !cyclic_dependency::is_on(options) {
+            return None;
+        }
         let is_in = |circle: &[NodeIndex], service: NodeIndex| circle.binary_search(&service).is_ok();
         let mut circles = cyclic_dependency::circles(graph, options).iter();
         let circle = circles.find(|circle| circle.len() > self.size() && is_in(circle, self.service))?;
@@ -189,6 +192,21 @@ impl Neighbourhood {
         format!("{name} stands between {callers} and {callees}")
     }
 
+    fn fix(&self, graph: &CallGraph) -> String {
+        let name = &graph.node(self.service).name;
+        if self.is_platform() {
+            return format!(
+                "Where {name} is what all others build on, keep what it offers small and stable, and declare its role in \
+                 `[roles]`; else split it along the tasks of its callers."
+            );
+        }
+        let around = match self.callees.as_slice() {
+            [] => "",
+            _ => ", or let those who ask through it ask the services behind it or follow their events",
+        };
+        format!("Split {name} along the tasks of its callers{around}.")
+    }
+
     fn judge(&self, graph: &CallGraph, options: &Options<'_>, sizes: &[usize]) -> Result<Finding, Undecided> {
         let case = Case::new(graph, options, [self.service]);
         let supported = self.supported(graph, options);
@@ -210,32 +228,31 @@ impl Neighbourhood {
         let node = graph.node(self.service);
         let requests = node.service.as_ref().map_or(0, |service| service.requests);
         options.required().requests(requests).map_err(|missing| case.undecided(missing))?;
-        // What makes it a hub is its subject, so that the circle explains it.
-        let pairs = supported.of_circle(graph, options).as_ref().unwrap_or(&supported).pairs();
+        // Of a hub that a circle makes one the circle's part is told, so that the circle explains it.
+        let told = supported.of_circle(graph, options).unwrap_or(supported);
+        let pairs = told.pairs();
         let edges = || pairs.iter().filter_map(|&(from, to)| topology::edges_between(graph, from, to).first());
         let used = edges().filter(|edge| edge.from == self.service).map(|edge| edge.facts.requests).max();
-        let [callers, callees] = supported.sizes;
+        let [callers, callees] = told.sizes;
         case.finding(Draft {
-            severity: if supported.is_platform() { Severity::Note } else { META.severity },
-            title: supported.title(graph),
+            severity: if told.is_platform() { Severity::Note } else { META.severity },
+            title: told.title(graph),
             message: format!(
                 "{} call {}, and it calls {}; few other services of this system have so many neighbours.",
-                if callers == 0 { "No services".to_owned() } else { names(graph, &supported.callers) },
+                if callers == 0 { "No services".to_owned() } else { names(graph, &told.callers) },
                 node.name,
-                if callees == 0 { "none".to_owned() } else { names(graph, &supported.callees) },
+                if callees == 0 { "none".to_owned() } else { names(graph, &told.callees) },
             ),
-            fix: format!(
-                "Split {} along the tasks of its callers, or let those who ask through it ask the services behind it or \
-                 follow their events.",
-                node.name
-            ),
+            fix: told.fix(graph),
             subject: Subject {
-                edges: pairs.iter().map(|&(from, to)| (graph.node(from).id.clone(), graph.node(to).id.clone())).collect(),
+                edges: pairs
+                    .iter()
+                    .map(|&(from, to)| (graph.node(from).id.clone(), graph.node(to).id.clone()))
+                    .collect(),
                 ..Subject::default()
             },
             evidence: vec![
-                Evidence::of("neighbours", supported.size() as f64, "services")
-                    .against(options.number("min_neighbours")),
+                Evidence::of("neighbours", told.size() as f64, "services").against(options.number("min_neighbours")),
                 Evidence::of("callers", callers as f64, "services"),
                 Evidence::of("callees", callees as f64, "services"),
             ],
@@ -375,19 +392,46 @@ mod tests {
         assert_eq!(findings.iter().filter(is_judged).map(told).collect::<Vec<_>>(), expected);
     }
 
-    #[test]
-    fn a_circle_explains_a_hub_that_it_makes() {
+    /// A circle of seven services in which `shop` has six neighbours, and `others` that call it from outside.
+    fn circle(others: &[&str]) -> String {
         let ways = ["a GET /a\n    d GET /d", "b GET /b\n    e GET /e", "c GET /c\n    f GET /f"];
         let ways = ways.map(|way| format!("40 traces\nshop GET /\n  {way}")).join("\n\n");
-        let back = ["d", "e", "f"].map(|from| format!("40 traces\n{from} GET /\n  shop GET /back")).join("\n\n");
-        let circle = format!("{ways}\n\n{back}");
-        check_circle(&circle, &[("cyclic-dependency", "warning", 1)]);
+        let callers = ["d", "e", "f"].iter().chain(others);
+        let back = callers.map(|from| format!("\n\n40 traces\n{from} GET /\n  shop GET /back")).collect::<String>();
+        format!("{ways}{back}")
+    }
+
+    #[test]
+    fn a_circle_explains_a_hub_that_it_makes() {
+        check_circle(&circle(&[]), &[("cyclic-dependency", "warning", 1)]);
         // Most of what it stands between is no part of the circle.
-        let more = |name: &str| format!("\n\n40 traces\n{name} GET /\n  shop GET /");
-        check_circle(
-            &format!("{circle}{}", more("g")),
-            &[("hub-service", "warning", 0), ("cyclic-dependency", "note", 0)],
-        );
+        check_circle(&circle(&["g"]), &[("hub-service", "warning", 0), ("cyclic-dependency", "note", 0)]);
+    }
+
+    #[test]
+    fn of_a_hub_that_a_circle_makes_the_circles_part_is_told() {
+        let larger = circle(&["g"]).replace("c GET /c\n    f GET /f", "c GET /c\n    f GET /f\n      h GET /h");
+        let larger = format!("{larger}\n\n40 traces\nh GET /\n  i GET /i\n    a GET /a");
+        let absorbed = |config: &str| {
+            let analysis = crate::testing::analysis(&larger, config);
+            let absorbs = analysis.findings.into_iter().flat_map(|finding| finding.absorbs);
+            absorbs.filter(|absorbed| absorbed.rule == "hub-service").map(|absorbed| absorbed.title).collect::<Vec<_>>()
+        };
+        assert_eq!(absorbed(""), ["shop stands between 3 callers and 3 callees"]);
+        // Where nobody tells of the circle, all neighbours are told.
+        check(&larger, &["warning strong: shop stands between 4 callers and 3 callees"]);
+    }
+
+    #[test]
+    fn the_fix_is_one_for_what_stands_there() {
+        let fix = |callers: usize| {
+            let callers = ('a'..='z').take(callers);
+            let traces: Vec<_> = callers.map(|name| format!("40 traces\n{name} GET /\n  stock GET /s")).collect();
+            let findings = crate::testing::analysis(&traces.join("\n\n"), "").findings;
+            findings.into_iter().find(|finding| finding.rule.name == "hub-service").unwrap().fix
+        };
+        assert_eq!(fix(9), "Split stock along the tasks of its callers.");
+        assert!(fix(10).starts_with("Where stock is what all others build on"), "{}", fix(10));
     }
 
     #[test]
