@@ -5,8 +5,10 @@
 //! ways meet while most of the hops are still ahead are one finding.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::DiGraph;
 use petgraph::unionfind::UnionFind;
 use spanlint_graph::snapshot::{CallPattern, Operation};
 use spanlint_graph::{CallGraph, OperationIndex, facts::histogram};
@@ -94,21 +96,20 @@ impl<'a> Deep<'a> {
 /// first of each.
 fn told_together<'a>(graph: &CallGraph, deep: Vec<Deep<'a>>) -> Vec<Vec<Deep<'a>>> {
     let is_of_first = |each: &Deep<'_>| each.operation.node == deep[0].operation.node;
-    let most = deep.iter().map(|each| each.hops).max().unwrap_or_default();
-    let ways = if deep.iter().all(is_of_first) { Ways::default() } else { Ways::of(graph, most) };
+    let ways = if deep.iter().all(is_of_first) { Ways::default() } else { Ways::of(graph) };
     let mut groups = UnionFind::<usize>::new(deep.len());
     let (mut first_of_service, mut first_on_way) = (BTreeMap::new(), BTreeMap::new());
+    let mut walked: HashSet<(OperationIndex, u64, u64)> = HashSet::new();
     for (place, each) in deep.iter().enumerate() {
         groups.union(place, *first_of_service.entry(each.operation.node).or_insert(place));
         let mut open = vec![each.index];
         for gone in 1..=each.hops / 2 {
             let mut ahead = ways.callees_with(&open, each.hops - gone);
-            // Where another came by, it has gone on from there.
-            ahead.retain(|callee| {
-                let first = *first_on_way.entry(*callee).or_insert(place);
-                groups.union(place, first);
-                first == place
-            });
+            for callee in &ahead {
+                groups.union(place, *first_on_way.entry(*callee).or_insert(place));
+            }
+            // Where another came by that had as far to go, it has gone on from there.
+            ahead.retain(|callee| walked.insert((*callee, each.hops, gone)));
             open = ahead;
         }
     }
@@ -124,15 +125,15 @@ fn told_together<'a>(graph: &CallGraph, deep: Vec<Deep<'a>>) -> Vec<Vec<Deep<'a>
 #[derive(Default)]
 struct Ways {
     callees: Vec<Vec<OperationIndex>>,
-    /// The hops that a way from here may have.
+    /// The most hops that a way from here may have; around in a circle, as many as bring to another service.
     hops: Vec<u64>,
 }
 
 impl Ways {
-    /// Those of `graph`, as far as `most` hops.
-    fn of(graph: &CallGraph, most: u64) -> Self {
+    /// Those of `graph`.
+    fn of(graph: &CallGraph) -> Self {
         let count = graph.operations.len();
-        let mut ways = Self { callees: vec![Vec::new(); count], hops: vec![0; count] };
+        let mut callees = vec![Vec::new(); count];
         let is_waited_for = |pattern: &&CallPattern| {
             let from = graph.operation(pattern.caller).node;
             let edge = topology::edge(graph, from, pattern.callee, pattern.kind);
@@ -140,15 +141,23 @@ impl Ways {
         };
         for pattern in graph.patterns.iter().filter(is_waited_for) {
             let callee = topology::operation(graph, pattern.callee, &pattern.template);
-            ways.callees[pattern.caller.0 as usize].extend(callee);
+            callees[pattern.caller.0 as usize].extend(callee);
         }
-        for hops in 1..=most {
-            let leads_on = |callee: &OperationIndex| ways.hops[callee.0 as usize] + 1 >= hops;
-            let leading: Vec<bool> = ways.callees.iter().map(|callees| callees.iter().any(leads_on)).collect();
-            let leading = ways.hops.iter_mut().zip(leading).filter(|(_, leads)| *leads);
-            leading.for_each(|(known, _)| *known = hops);
+        let calls =
+            (0..).zip(&callees).flat_map(|(caller, callees)| callees.iter().map(move |callee| (caller, callee.0)));
+        let calls = DiGraph::<(), ()>::from_edges(calls);
+        let (mut hops, mut circle_of) = (vec![0; count], vec![usize::MAX; count]);
+        // Callees come before their callers.
+        for (circle, members) in kosaraju_scc(&calls).into_iter().enumerate() {
+            let members = || members.iter().map(|member| member.index());
+            members().for_each(|member| circle_of[member] = circle);
+            let services: BTreeSet<_> = members().map(|member| graph.operations[member].node).collect();
+            let callees = members().flat_map(|member| &callees[member]).map(|callee| callee.0 as usize);
+            let beyond = callees.filter(|&callee| circle_of[callee] != circle).map(|callee| hops[callee] + 1).max();
+            let most = services.len() as u64 - 1 + beyond.unwrap_or_default();
+            members().for_each(|member| hops[member] = most);
         }
-        ways
+        Self { callees, hops }
     }
 
     /// What these wait for, of which a way of so many hops leads on; once each.
@@ -252,6 +261,16 @@ mod tests {
         // Nor is what they ask beside.
         let beside = format!("{}\n  q GET /q\n\n{}\n  q GET /q", below("y", "bcdefgh"), below("z", "klmnopr"));
         check(&beside, &[&first, &second]);
+        // Nor a circle that both may go around in.
+        let around = "\n  q GET /q\n    s GET /s\n      q GET /q";
+        let circle = format!("{}{around}\n\n{}{around}", below("y", "bcdefgh"), below("z", "klmnopr"));
+        check(&circle, &[&first, &second]);
+    }
+
+    #[test]
+    fn who_came_by_first_decides_nothing() {
+        let ways = ["abcxmno", "wvumnopqr", "zlxmnopqr"].map(chain).join("\n\n");
+        check(&ways, &["warning proven: w GET /w waits through 8 hops from service to service"]);
     }
 
     #[test]
