@@ -3,12 +3,11 @@
 //! The signal is the host as callers name it. Refused: addresses that change, which discovery gives, and peers that nobody
 //! calls by a name, as on a developer's machine.
 
-use std::net::IpAddr;
-
+use spanlint_graph::semantics::is_address;
 use spanlint_graph::snapshot::Edge;
 use spanlint_graph::{CallGraph, NodeKind};
 
-use crate::case::{Case, Draft, trace_of_edge};
+use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, Rule, RuleMeta, Status};
@@ -72,7 +71,7 @@ fn names(graph: &CallGraph) -> Vec<Option<(&str, &str)>> {
     let mut names = vec![None; graph.nodes.len()];
     for edge in graph.edges.iter().filter(|edge| graph.node(edge.from).kind == NodeKind::Service) {
         let caller = graph.node(edge.from).name.as_str();
-        for (host, calls) in edge.hosts.iter().filter(|(host, _)| !is_fixed(host)) {
+        for (host, calls) in edge.hosts.iter().filter(|(host, _)| !is_address(host)) {
             let to = edge.to.0 as usize;
             if *calls > most[to] {
                 (most[to], names[to]) = (*calls, Some((host.as_str(), caller)));
@@ -84,15 +83,11 @@ fn names(graph: &CallGraph) -> Vec<Option<(&str, &str)>> {
 
 /// The only address that an edge's calls name, and how many do; others of them may use a name.
 fn fixed(edge: &Edge) -> Option<(&str, u64)> {
-    let mut addresses = edge.hosts.iter().filter(|(host, _)| is_fixed(host));
+    let mut addresses = edge.hosts.iter().filter(|(host, _)| is_address(host));
     match (addresses.next(), addresses.next()) {
         (Some((host, calls)), None) if !edge.facts.hosts.has_overflow() => Some((host, *calls)),
         _ => None,
     }
-}
-
-fn is_fixed(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
 fn judge(
@@ -121,7 +116,7 @@ fn judge(
         subject: Subject { edges: vec![(from.id.clone(), to.id.clone())], ..Subject::default() },
         evidence: vec![Evidence::of("calls_by_fixed_address", named as f64, "calls")],
         support: Support::of(named, facts.calls),
-        traces: trace_of_edge(edge).into_iter().collect(),
+        traces: facts.addressed.typical(1).into_iter().collect(),
         ..case.draft()
     })
 }
@@ -145,6 +140,20 @@ mod tests {
         check(&by("cart.shop.svc"), &[]);
         let mixed = by("10.0.0.7").replacen("\n\n", "\n  cart GET /price\n\n", 1);
         check(&mixed, &["warning heuristic: web calls cart by the fixed address 10.0.0.7"]);
+    }
+
+    #[test]
+    fn the_trace_shows_the_address() {
+        let by_name = "20 traces\nweb GET /\n  cart GET /cart";
+        let orders = [
+            (format!("{}\n\n{by_name}", by("10.0.0.7")), 1..=10),
+            (format!("{by_name}\n\n{}", by("10.0.0.7")), 21..=30),
+        ];
+        for (traces, of_address) in orders {
+            let findings = crate::testing::analysis(&traces, "").findings;
+            let finding = findings.iter().find(|finding| finding.rule.name == "hard-coded-endpoint").unwrap();
+            assert!(finding.traces.iter().all(|trace| of_address.contains(&{ trace.0 })), "{:?}", finding.traces);
+        }
     }
 
     #[test]

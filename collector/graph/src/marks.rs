@@ -38,6 +38,9 @@ impl Marks {
     /// A header of the request tells which version of the interface is asked for.
     pub const VERSIONED: Self = Self(1 << 13);
 
+    /// The call names its host by an address, or as the own one, where others would name it.
+    pub const ADDRESSED: Self = Self(1 << 14);
+
     /// Whether all flags of `other` are set.
     pub fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0

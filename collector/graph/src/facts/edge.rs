@@ -72,6 +72,8 @@ pub struct EdgeFacts {
     pub plain: Exemplars,
     /// Hosts as the caller named them → calls. Those of the outside world have their port where it is not the usual one.
     pub hosts: Bounded<Name, u64, MAX_HOSTS>,
+    /// Of calls that name their host by an address, see [`is_address`](crate::semantics::is_address), by latency.
+    pub addressed: Exemplars,
     /// Traces that hold such a call.
     pub traces: u64,
     /// Caller's requests that make such a call.
@@ -144,6 +146,7 @@ fold_fields!(EdgeFacts {
     encrypted_calls,
     plain,
     hosts,
+    addressed,
     traces,
     requests,
     per_request,

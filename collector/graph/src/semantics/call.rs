@@ -1,6 +1,7 @@
 //! What a span says of the other side of a call: the peer, what is called there, how it travels.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use super::attributes::Field;
 use super::database::{self, is_loopback};
@@ -127,6 +128,11 @@ fn host<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
         host if host.is_empty() => part(inputs.text(Field::Url), |url| url::split(url).host),
         host => host,
     }
+}
+
+/// Whether a caller names a host by an IP address, or its own host, where others would use a name.
+pub fn is_address(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
 /// The host that a request was sent to, as it says itself, with its port where that is not the usual one.

@@ -22,6 +22,7 @@ mod varying;
 use std::sync::Arc;
 
 use self::attributes::{Field, Keys, Known};
+pub use self::call::is_address;
 use self::inputs::Inputs;
 use self::memory::{Limit, Memory, Recent, Remember};
 pub use self::reading::Reading;
@@ -236,6 +237,8 @@ fn read_shape(inputs: &Inputs<'_>, (id, resource): (ResourceId, &Resource), name
     let (call, is_set_up) = call::read(kind, inputs, names);
     let mut marks = marks::of_span(kind, inputs);
     marks.set(Marks::SET_UP, is_set_up);
+    let is_sent = matches!(kind, SpanKind::Client | SpanKind::Producer);
+    marks.set(Marks::ADDRESSED, is_sent && call.as_ref().is_some_and(|call| is_address(names.text(call.host))));
     Shape {
         kind,
         service: resource.service,
