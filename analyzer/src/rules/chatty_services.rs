@@ -281,6 +281,12 @@ mod tests {
     }
 
     #[test]
+    fn who_is_sent_on_through_many_places_asks_one_question() {
+        let hop = |letter| format!("\n  stock GET /{letter} http.response.status_code=307");
+        check(&requests(&format!("{}\n  stock GET /price", ('a'..='k').map(hop).collect::<String>())), &[]);
+    }
+
+    #[test]
     fn messages_and_externals_are_not_judged() {
         check(
             &requests("\n  12 x publish cart.seen\n    stock takes cart.seen\n  12 x host api.example GET /x"),

@@ -2,7 +2,8 @@
 //!
 //! The signal is the number of calls that one request makes itself, and that the whole trace makes for a request from
 //! outside. Refused: the own calls of gateways and back ends for front ends, whose work is to gather; one call for each
-//! shard; statements; attempts after a failure.
+//! shard; statements; attempts after a failure. Refused as well is what only goes on with another question (further pages,
+//! redirects, looks whether something is ready): how long one answer is says nothing of how many others a request needs.
 
 use spanlint_graph::facts::Histogram;
 use spanlint_graph::snapshot::Operation;
@@ -31,8 +32,9 @@ static META: RuleMeta = RuleMeta {
                  is slow every other time and broken once an hour.",
     why: "With twenty-five calls of which each is slow once in a hundred times, every fourth page is slow; availability \
           multiplies in the same way, and one click of a user becomes a burst of load.",
-    how: "Calls of one request to services and external hosts are counted, attempts after a failure left out, a batch \
-          consumer's divided by the messages that it took. The pattern holds from `min_calls` on, from `min_child_calls` \
+    how: "Calls of one request to services and external hosts are counted, without attempts after a failure, further pages \
+          of an answer, redirects and looks, after a pause, whether something is ready; a batch consumer's are divided by \
+          the messages that it took. The pattern holds from `min_calls` on, from `min_child_calls` \
           on with messages, or where the whole trace of a request from outside makes `min_trace_calls`. Who makes 15 calls \
           or more itself counts with these alone, and not in the whole trace.",
     fix: "Ask for what is needed with fewer, coarser calls, keep copies of what changes rarely, or prepare the answer \
@@ -194,6 +196,24 @@ mod tests {
         let tree = format!("home GET /{}", "\n  list GET /list\n    8 x item GET /item".repeat(12));
         check(&tree, &["warning proven: home GET / causes 109 calls a request"]);
         check(&tree.replace("8 x", "7 x"), &[]);
+    }
+
+    #[test]
+    fn what_counts_in_the_whole_trace_is_what_counts_of_each_request() {
+        let tree = |times, calls: &str| format!("home GET /{}", format!("\n  list GET /list{calls}").repeat(times));
+        let nearly_wide = tree(7, "\n    13 x item GET /item\n    retry price GET /price");
+        check(&nearly_wide, &["warning proven: home GET / causes 105 calls a request"]);
+        let shards = tree(12, "\n    7 x item GET /item\n    8 x shard GET /part scatter");
+        check(&shards, &["warning proven: home GET / causes 109 calls a request"]);
+        check(&tree(12, "\n    8 x item GET /items paged"), &[]);
+    }
+
+    #[test]
+    fn what_goes_on_with_another_question_is_one_call() {
+        check("home GET /\n  20 x item GET /items paged", &[]);
+        let hops: Vec<_> =
+            services(20).lines().skip(1).map(|call| format!("{call} http.response.status_code=302")).collect();
+        check(&format!("home GET /\n{}\n  item GET /item", hops.join("\n")), &[]);
     }
 
     #[test]

@@ -215,6 +215,12 @@ mod tests {
     }
 
     #[test]
+    fn who_is_sent_on_to_where_it_was_asks_one_question() {
+        let sent_on = "cart GET /cart\n  user GET /user same http.response.status_code=302";
+        check(&format!("{sent_on}\n  user GET /user same"), &[]);
+    }
+
+    #[test]
     fn waiting_until_something_is_ready_is_no_repetition() {
         let asked = "\n  print GET /page same\n  wait 200ms".repeat(4);
         check(&format!("cart POST /report{asked}"), &[]);

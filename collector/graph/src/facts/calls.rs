@@ -1,9 +1,11 @@
 //! Who called whom in one trace: its requests, and the calls that each of them makes.
 
+mod redirected;
 mod unmatched;
 
 use std::num::NonZero;
 
+use self::redirected::forget_unfollowed;
 use self::unmatched::name_unmatched;
 use crate::facts::Entry;
 use crate::name::Name;
@@ -167,6 +169,7 @@ impl<'a> Calls<'a> {
         made.retain(|call| !requests[call.request].is_probe);
         name_unmatched(&mut made);
         made.sort_by_cached_key(|call| (call.request, call.start_ns));
+        forget_unfollowed(&mut made);
         Self { requests, made }
     }
 

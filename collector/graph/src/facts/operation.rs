@@ -98,15 +98,16 @@ pub struct OperationFacts {
     pub self_share: Histogram,
     /// Requests that make exactly one call, to a service or an external host, and touch no datastore and no topic.
     pub relays: u64,
-    /// Calls of a request to services and external hosts, attempts after a failure left out, one question to each of
-    /// many shards counted once, divided by the messages that a batch consumer took.
+    /// Calls of a request to services and external hosts, attempts after a failure left out and what only goes on with
+    /// another question (further pages, redirects, looks whether something is ready), one question to each of many shards
+    /// counted once, divided by the messages that a batch consumer took.
     pub fan_out: Histogram,
     /// Calls and messages of a request, not statements, counted like `fan_out`.
     pub child_calls: Histogram,
     /// By the greater of both.
     pub fanned: Exemplars,
-    /// Calls to services and external hosts of this request and all that it caused; for requests without a caller. Those of
-    /// each that makes [`MIN_WIDE`](super::MIN_WIDE) or more itself are left out.
+    /// The sum of what `fan_out` counts over this request and all that it caused; for requests without a caller. What each
+    /// makes that makes [`MIN_WIDE`](super::MIN_WIDE) or more itself is left out.
     pub trace_calls: Histogram,
     /// By that number, from [`MIN_TRACE_CALLS`](super::MIN_TRACE_CALLS) on.
     pub spread: Exemplars,

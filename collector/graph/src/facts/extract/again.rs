@@ -1,5 +1,4 @@
-//! What is asked again within one request: the same once more, or the next part of one answer. Whose attempts follow a
-//! failure is told by who calls this.
+//! What is asked again within one request: an attempt after a failure, the same once more, or the next part of one answer.
 
 use super::Made;
 use crate::marks::Marks;
@@ -8,46 +7,82 @@ use crate::span::Access;
 
 /// A pause between two calls to a service, in nanoseconds, after which the same question is asked for a new answer.
 const MIN_POLL_PAUSE_NS: u64 = 100_000_000;
+/// How many failures of one group of calls wait for the attempt that follows them.
+const MAX_OPEN_FAILURES: usize = 256;
 
-/// How many calls of a group only go on with what another one asked: for its next page, where it was sent on, or to look
-/// again, after a pause, whether something is ready.
-pub(super) fn continued(group: &[&Made<'_>], is_retry: &[bool]) -> u64 {
-    // Most calls are made once.
-    if group.len() < 2 {
-        return 0;
-    }
-    let kept = || group.iter().zip(is_retry).filter(|(_, is_retry)| !**is_retry).map(|(call, _)| *call);
-    let marked = |mark: Marks| kept().filter(|call| call.marks.has(mark)).count() as u64;
-    let mut known: Vec<((u64, Name), u64, u64)> = kept()
-        .filter(|call| !call.marks.has(Marks::PAGE) && !call.marks.has(Marks::REDIRECT))
-        .filter_map(|call| call.parameters().map(|asked| ((asked, call.host()), call.start_ns, call.end_ns)))
-        .collect();
-    known.sort_unstable();
-    let is_look =
-        |pair: &&[((u64, Name), u64, u64)]| pair[0].0 == pair[1].0 && is_after_pause(group[0], pair[0].2, pair[1].1);
-    let looks = known.windows(2).filter(is_look).count() as u64;
-    let continued = marked(Marks::PAGE).saturating_sub(1) + marked(Marks::REDIRECT) + looks;
-    continued.min((kept().count() as u64).saturating_sub(1))
+/// What a call is to the others of its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A question of its own.
+    New,
+    /// An attempt after a failure.
+    Attempt,
+    /// It only goes on with what another one asked: for its next page, where it was sent on, or to look again, after a
+    /// pause, whether something is ready.
+    Continued,
 }
 
-/// Whether a service is asked so long after it has answered that another answer is hoped for.
-fn is_after_pause(call: &Made<'_>, answered_ns: u64, asked_ns: u64) -> bool {
-    call.is_remote() && asked_ns.saturating_sub(answered_ns) >= MIN_POLL_PAUSE_NS
+/// What each call of a group (in order of start) is to the others. The requests of attempts become `attempts`.
+pub(super) fn asked_of(group: &[&Made<'_>], attempts: &mut [bool]) -> Vec<Asked> {
+    let mut asked = mark_attempts(group, attempts);
+    mark_continued(group, &mut asked);
+    asked
+}
+
+/// Each failure that has ended excuses the next call of the same template whose parameters are not known to differ. The
+/// requests of both are attempts.
+fn mark_attempts(group: &[&Made<'_>], attempts: &mut [bool]) -> Vec<Asked> {
+    let mut open_failures: Vec<&Made<'_>> = Vec::new();
+    let mut asked = Vec::with_capacity(group.len());
+    for call in group {
+        let repeats = |failure: &&Made<'_>| {
+            let may_be_same = failure.parameters().is_none() || failure.parameters() == call.parameters();
+            failure.end_ns <= call.start_ns && may_be_same
+        };
+        let excused = open_failures.iter().position(repeats).map(|place| open_failures.remove(place));
+        let is_attempt = excused.is_some() || call.is_resend();
+        asked.push(if is_attempt { Asked::Attempt } else { Asked::New });
+        if is_attempt {
+            let requests = [Some(*call), excused].into_iter().flatten().filter_map(|call| call.callee_request);
+            requests.for_each(|request| attempts[request] = true);
+        }
+        if call.outcome.is_failure() && open_failures.len() < MAX_OPEN_FAILURES {
+            open_failures.push(call);
+        }
+    }
+    asked
+}
+
+/// Marks the calls that only go on with what another one of the group asked.
+fn mark_continued(group: &[&Made<'_>], asked: &mut [Asked]) {
+    // Most calls are made once, and are sent nowhere.
+    if let [only] = group
+        && !only.marks.has(Marks::REDIRECT)
+    {
+        return;
+    }
+    let mut has_page = false;
+    for (call, asked) in group.iter().zip(&mut *asked).filter(|(_, asked)| **asked == Asked::New) {
+        let is_page = call.marks.has(Marks::PAGE);
+        if call.marks.has(Marks::REDIRECT) || (is_page && has_page) {
+            *asked = Asked::Continued;
+        }
+        has_page |= is_page;
+    }
+    for pair in known(group, asked).windows(2) {
+        if pair[0].question == pair[1].question && is_after_pause(group[0], &pair[0], &pair[1]) {
+            asked[pair[1].place] = Asked::Continued;
+        }
+    }
 }
 
 /// The most calls of a group with the same known parameters, with no write to the callee and no pause between two of
 /// them: who waits before asking again waits for a change.
-pub(super) fn same_parameters(group: &[&Made<'_>], is_retry: &[bool], on_edge: &[&Made<'_>]) -> u64 {
-    let differs = |call: &Made<'_>| call.marks.has(Marks::SET_UP) || call.marks.has(Marks::PAGE);
-    let kept = group.iter().zip(is_retry).filter(|(call, is_retry)| !**is_retry && !differs(call));
-    // The same question to two hosts is two questions, as to the shards of one service.
-    let asked = |call: &Made<'_>| call.parameters().map(|parameters| (parameters, call.host()));
-    let mut known: Vec<((u64, Name), u64, u64)> =
-        kept.filter_map(|(call, _)| asked(call).map(|asked| (asked, call.start_ns, call.end_ns))).collect();
+pub(super) fn same_parameters(group: &[&Made<'_>], asked: &[Asked], on_edge: &[&Made<'_>]) -> u64 {
+    let known = known(group, asked);
     if known.len() < 2 {
         return known.len() as u64;
     }
-    known.sort_unstable();
     let mut writes: Vec<u64> = on_edge
         .iter()
         .filter(|call| call.access() == Access::Write && call.template != group[0].template)
@@ -56,12 +91,43 @@ pub(super) fn same_parameters(group: &[&Made<'_>], is_retry: &[bool], on_edge: &
     writes.sort_unstable();
     let (mut most, mut run) = (1, 1);
     for pair in known.windows(2) {
-        let (earlier, later) = (pair[0].1, pair[1].1);
-        let next = writes.partition_point(|&write| write < earlier);
-        let is_written_between = writes.get(next).is_some_and(|&write| write < later);
-        let is_polled = is_after_pause(group[0], pair[0].2, later);
-        run = if pair[0].0 == pair[1].0 && !is_written_between && !is_polled { run + 1 } else { 1 };
+        let next = writes.partition_point(|&write| write < pair[0].start_ns);
+        let is_written_between = writes.get(next).is_some_and(|&write| write < pair[1].start_ns);
+        let is_polled = is_after_pause(group[0], &pair[0], &pair[1]);
+        run = if pair[0].question == pair[1].question && !is_written_between && !is_polled { run + 1 } else { 1 };
         most = most.max(run);
     }
     most
+}
+
+/// A call whose parameters are known.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Known {
+    /// Its parameters, and the host: the same question to two hosts is two questions, as to the shards of one service.
+    question: (u64, Name),
+    start_ns: u64,
+    end_ns: u64,
+    place: usize,
+}
+
+/// The calls of a group that may ask the same, by question and time: no attempts, nothing that prepares a statement,
+/// pages or is sent on.
+fn known(group: &[&Made<'_>], asked: &[Asked]) -> Vec<Known> {
+    let differs =
+        |call: &Made<'_>| [Marks::SET_UP, Marks::PAGE, Marks::REDIRECT].iter().any(|mark| call.marks.has(*mark));
+    let kept = group.iter().zip(asked).enumerate();
+    let kept = kept.filter(|(_, (call, asked))| **asked != Asked::Attempt && !differs(call));
+    let mut known: Vec<Known> = kept
+        .filter_map(|(place, (call, _))| {
+            let question = (call.parameters()?, call.host());
+            Some(Known { question, start_ns: call.start_ns, end_ns: call.end_ns, place })
+        })
+        .collect();
+    known.sort_unstable();
+    known
+}
+
+/// Whether a service is asked so long after it has answered that another answer is hoped for.
+fn is_after_pause(call: &Made<'_>, earlier: &Known, later: &Known) -> bool {
+    call.is_remote() && later.start_ns.saturating_sub(earlier.end_ns) >= MIN_POLL_PAUSE_NS
 }

@@ -33,10 +33,10 @@ impl Facts {
             facts.counts.circular_spans += tree.circular;
             facts.add_spans(&reading, &tree.is_orphan);
             facts.add_secrets(&reading);
-            facts.add_requests(&reading);
+            let remote_calls = facts.add_requests(&reading);
             facts.add_calls(&reading);
             facts.add_data(&reading);
-            facts.add_paths(&reading);
+            facts.add_paths(&reading, remote_calls);
         }
     }
 
@@ -174,7 +174,8 @@ impl EnvironmentFacts {
         seen
     }
 
-    fn add_requests(&mut self, reading: &Reading<'_>) {
+    /// Gives how many calls to services and external hosts each request makes itself.
+    fn add_requests(&mut self, reading: &Reading<'_>) -> Vec<u64> {
         let mut of_trace = OfTrace::new(reading.calls.requests.len());
         reading.each_request(|index, own| {
             let span = reading.opening(index);
@@ -197,7 +198,7 @@ impl EnvironmentFacts {
             self.add_dual_writes(reading, index, own);
             self.add_repetition(reading, index, own, &mut of_trace);
         });
-        self.add_busiest(of_trace);
+        self.add_busiest(of_trace)
     }
 
     fn add_calls(&mut self, reading: &Reading<'_>) {
@@ -219,6 +220,9 @@ impl EnvironmentFacts {
             };
             if !host.is_empty() {
                 *edge.hosts.entry(host) += 1;
+            }
+            if call.marks.has(Marks::ADDRESSED) {
+                edge.addressed.offer(call.duration_ns(), reading.trace);
             }
             add_transport(edge, call, reading.trace);
             add_latency(edge, call, reading);

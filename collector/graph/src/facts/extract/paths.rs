@@ -1,14 +1,14 @@
 //! Ways through several services: how deep they lead, where they come back, which failures travel on them, and what of
 //! their time counts.
 
-use super::{Made, Reading};
+use super::Reading;
 use crate::facts::{EdgeKey, EnvironmentFacts, FailureKey, LoopKey, MAX_PATH_LENGTH, MIN_TRACE_CALLS, MIN_WIDE};
-use crate::span::{NodeKey, ServiceKey};
+use crate::span::ServiceKey;
 
 impl EnvironmentFacts {
-    /// Adds everything about ways.
-    pub(super) fn add_paths(&mut self, reading: &Reading<'_>) {
-        let below = Below::of(reading);
+    /// Adds everything about ways. `remote_calls` are those that each request makes itself.
+    pub(super) fn add_paths(&mut self, reading: &Reading<'_>, remote_calls: Vec<u64>) {
+        let below = Below::of(reading, remote_calls);
         self.add_reach(reading, &below);
         self.add_loops(reading);
         self.add_failures(reading, &below);
@@ -154,22 +154,16 @@ struct Below {
 }
 
 impl Below {
-    fn of(reading: &Reading<'_>) -> Self {
+    fn of(reading: &Reading<'_>, remote_calls: Vec<u64>) -> Self {
         let requests = &reading.calls.requests;
         let count = requests.len();
         let mut below = Self {
             root: (0..count).collect(),
             depth: vec![0; count],
-            remote_calls: vec![0; count],
+            remote_calls,
             groups: Vec::with_capacity(count),
             waited_for: Vec::with_capacity(count),
         };
-        let is_own = |call: &&Made<'_>| {
-            matches!(call.caller, NodeKey::Service(_)) && call.is_remote() && call.callee != NodeKey::Unknown
-        };
-        for call in reading.calls.made.iter().filter(is_own).filter(|call| !call.is_asynchronous) {
-            below.remote_calls[call.request] += 1;
-        }
         for calls in below.remote_calls.iter_mut().filter(|calls| **calls >= MIN_WIDE) {
             *calls = 0;
         }

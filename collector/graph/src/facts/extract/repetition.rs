@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::again::{continued, same_parameters};
+use super::again::{Asked, asked_of, same_parameters};
 use super::{Made, Reading, percent, union};
 use crate::facts::histogram::bucket;
 use crate::facts::{
@@ -13,8 +13,6 @@ use crate::marks::Marks;
 use crate::name::Name;
 use crate::span::{Access, EdgeKind, NodeKey, Span, SpanKind};
 
-/// How many failures of one group of calls wait for the attempt that follows them.
-const MAX_OPEN_FAILURES: usize = 256;
 /// How many sequences of statements are looked for in one place of a request.
 const MAX_SEQUENCES: usize = 16;
 /// The fewest calls of one request among which one for each of many like hosts is looked for.
@@ -30,12 +28,14 @@ pub(super) struct OfTrace {
     attempts: Vec<bool>,
     /// (bucket of calls, bucket of distinct operations called) of each request that is busy on an edge.
     busy: Vec<(EdgeKey, (u16, u16))>,
+    /// How many calls to services and external hosts each request makes itself, by what is too many of them.
+    remote: Vec<u64>,
 }
 
 impl OfTrace {
     /// Of a trace with so many requests, before the first is looked at.
     pub(super) fn new(requests: usize) -> Self {
-        Self { attempts: vec![false; requests], busy: Vec::new() }
+        Self { attempts: vec![false; requests], busy: Vec::new(), remote: vec![0; requests] }
     }
 }
 
@@ -53,23 +53,25 @@ impl EnvironmentFacts {
         own.sort_by_key(|call| asked(call));
         let own: &[_] = &without_steps(own);
         let mut fan_out = FanOut::default();
+        let mut questions = Vec::with_capacity(own.len());
         for calls in own.chunk_by(|left, right| (left.callee, left.kind) == (right.callee, right.kind)) {
             let mut edge = EdgeOfRequest::default();
             for group in calls.chunk_by(|left, right| left.template == right.template) {
-                let retries = mark_retries(group, &mut of_trace.attempts);
-                edge.add(group, &retries);
-                self.add_pattern(reading, request, group, &retries, &mut edge, calls);
+                let asked = asked_of(group, &mut of_trace.attempts);
+                edge.add(group, &asked);
+                questions
+                    .extend(group.iter().zip(&asked).filter(|(_, asked)| **asked == Asked::New).map(|(call, _)| *call));
+                self.add_pattern(reading, request, group, &asked, &mut edge, calls);
             }
-            fan_out.add(calls[0], edge.kept);
+            fan_out.add(calls[0], edge.kept, edge.continued);
             if calls[0].callee != NodeKey::Unknown && calls[0].callee != calls[0].caller {
                 self.add_edge_of_request(reading, request, calls, &edge, of_trace);
             }
         }
-        let is_relay = fan_out.is_relay(span);
-        if fan_out.remote >= MIN_FAN_OUT {
-            fan_out.remote -= scattered(reading, own);
+        if fan_out.remote - fan_out.continued >= MIN_FAN_OUT {
+            fan_out.scattered = scattered(reading, &questions);
         }
-        self.add_fan_out(reading, request, span, &fan_out, is_relay);
+        of_trace.remote[request] = self.add_fan_out(reading, request, span, &fan_out);
     }
 
     fn add_edge_of_request(
@@ -91,7 +93,9 @@ impl EnvironmentFacts {
         let cell = |calls| (bucket(calls), bucket(of_request.operations));
         *edge.per_request.entry(cell(of_request.kept)).or_default() += 1;
         let cell = cell(asked);
-        *edge.asked_per_request.entry(cell).or_default() += 1;
+        if asked > 0 {
+            *edge.asked_per_request.entry(cell).or_default() += 1;
+        }
         if asked >= MIN_BUSY {
             of_trace.busy.push((key, cell));
         }
@@ -105,13 +109,14 @@ impl EnvironmentFacts {
         }
     }
 
-    /// Adds the busiest request of each edge, once all requests are known.
-    pub(super) fn add_busiest(&mut self, mut of_trace: OfTrace) {
+    /// Adds the busiest request of each edge, once all requests are known. Gives how many calls each makes itself.
+    pub(super) fn add_busiest(&mut self, mut of_trace: OfTrace) -> Vec<u64> {
         of_trace.busy.sort_unstable();
         for of_edge in of_trace.busy.chunk_by(|left, right| left.0 == right.0) {
             let (key, cell) = of_edge[of_edge.len() - 1];
             *self.edges.entry(key).per_trace.entry(cell).or_default() += 1;
         }
+        of_trace.remote
     }
 
     fn add_pattern(
@@ -119,7 +124,7 @@ impl EnvironmentFacts {
         reading: &Reading<'_>,
         request: usize,
         group: &[&Made<'_>],
-        retries: &[bool],
+        asked: &[Asked],
         edge: &mut EdgeOfRequest,
         on_edge: &[&Made<'_>],
     ) {
@@ -134,15 +139,16 @@ impl EnvironmentFacts {
         let pattern = self.patterns.entry(key);
         pattern.requests += 1;
         pattern.calls += group.len() as u64;
-        pattern.retries += retries.iter().filter(|is_retry| **is_retry).count() as u64;
+        pattern.retries += count(asked, Asked::Attempt);
         pattern.resends += group.iter().filter(|call| call.is_resend()).count() as u64;
-        pattern.retried_requests += u64::from(retries.contains(&true));
+        pattern.retried_requests += u64::from(asked.contains(&Asked::Attempt));
         for call in group {
             add_call(pattern, call, reading);
         }
         // Who is sent on asks one question, however many places it leads through.
-        let is_kept = |(call, is_retry): &(&&Made<'_>, &bool)| !**is_retry && !call.marks.has(Marks::REDIRECT);
-        let kept = || group.iter().zip(retries).filter(is_kept);
+        let is_kept =
+            |(call, asked): &(&&Made<'_>, &Asked)| **asked != Asked::Attempt && !call.marks.has(Marks::REDIRECT);
+        let kept = || group.iter().zip(asked).filter(is_kept);
         if kept().next().is_none() {
             return;
         }
@@ -166,7 +172,7 @@ impl EnvironmentFacts {
         if repeated.distinct >= MIN_REPEATED {
             pattern.saved.record(repeated.union_ns - repeated.longest_ns.min(repeated.union_ns));
         }
-        let repeats = same_parameters(group, retries, on_edge);
+        let repeats = same_parameters(group, asked, on_edge);
         if repeats > 1 {
             pattern.repeats.record(repeats);
             pattern.repeated.offer(repeats, reading.trace);
@@ -208,16 +214,19 @@ impl EnvironmentFacts {
         }
     }
 
-    fn add_fan_out(&mut self, reading: &Reading<'_>, request: usize, span: &Span, fan_out: &FanOut, is_relay: bool) {
+    /// Gives how many calls to others it adds.
+    fn add_fan_out(&mut self, reading: &Reading<'_>, request: usize, span: &Span, fan_out: &FanOut) -> u64 {
         let is_message = reading.calls.requests[request].entry == Entry::Message;
         let taken = if is_message { u64::from(span.batch.max(1)) } else { 1 };
         let facts = self.operations.entry(reading.operation(request));
-        let remote = fan_out.remote.div_ceil(taken);
-        let children = (fan_out.remote + fan_out.messages).div_ceil(taken);
-        facts.relays += u64::from(is_relay);
+        let asked = fan_out.remote - fan_out.continued - fan_out.scattered;
+        let remote = asked.div_ceil(taken);
+        let children = (asked + fan_out.messages).div_ceil(taken);
+        facts.relays += u64::from(fan_out.is_relay(span));
         facts.fan_out.record(remote);
         facts.child_calls.record(children);
         facts.fanned.offer(children, reading.trace);
+        remote
     }
 }
 
@@ -281,6 +290,10 @@ fn scattered(reading: &Reading<'_>, own: &[&Made<'_>]) -> u64 {
 #[derive(Debug, Default)]
 struct FanOut {
     remote: u64,
+    /// Of these, those that only go on with what another one asked.
+    continued: u64,
+    /// Of those that ask anew, those that a scatter has too many.
+    scattered: u64,
     messages: u64,
     statements: u64,
     /// Calls of which no attribute tells where they go.
@@ -288,12 +301,15 @@ struct FanOut {
 }
 
 impl FanOut {
-    fn add(&mut self, call: &Made<'_>, kept: u64) {
+    fn add(&mut self, call: &Made<'_>, kept: u64, continued: u64) {
         match call.callee {
             NodeKey::Datastore(_) => self.statements += kept,
             NodeKey::Topic(_) => self.messages += kept,
             NodeKey::Unknown => self.unknown += kept,
-            _ => self.remote += kept,
+            _ => {
+                self.remote += kept;
+                self.continued += continued;
+            }
         }
     }
 
@@ -320,22 +336,27 @@ struct EdgeOfRequest {
 }
 
 impl EdgeOfRequest {
-    fn add(&mut self, group: &[&Made<'_>], is_retry: &[bool]) {
-        let retries = is_retry.iter().filter(|is_retry| **is_retry).count() as u64;
+    fn add(&mut self, group: &[&Made<'_>], asked: &[Asked]) {
+        let retries = count(asked, Asked::Attempt);
         let kept = group.len() as u64 - retries;
         self.retries += retries;
         self.kept += kept;
-        self.continued += continued(group, is_retry);
+        self.continued += count(asked, Asked::Continued);
         if retries == 0 {
             return;
         }
-        let repeated = group.iter().zip(is_retry).filter(|(_, is_retry)| **is_retry);
+        let repeated = group.iter().zip(asked).filter(|(_, asked)| **asked == Asked::Attempt);
         let mut known: Vec<u64> = repeated.filter_map(|(call, _)| call.parameters()).collect();
         known.sort_unstable();
         let most = known.chunk_by(|left, right| left == right).map(<[u64]>::len).max().unwrap_or(0) as u64;
         let unknown = retries - known.len() as u64;
         self.attempts = self.attempts.max(1 + most.max(unknown.div_ceil(kept.max(1))));
     }
+}
+
+/// How many calls of a group are asked like this.
+fn count(asked: &[Asked], like: Asked) -> u64 {
+    asked.iter().filter(|asked| **asked == like).count() as u64
 }
 
 /// How often a request makes one call.
@@ -408,30 +429,6 @@ fn overlapping(calls: &[&Made<'_>]) -> u64 {
         latest_end = latest_end.max(end);
     }
     count
-}
-
-/// Which calls of a group (in order of start) are attempts after a failure: each failure that has ended excuses the
-/// next call of the same template whose parameters are not known to differ. The requests of both are attempts.
-fn mark_retries(group: &[&Made<'_>], attempts: &mut [bool]) -> Vec<bool> {
-    let mut open_failures: Vec<&Made<'_>> = Vec::new();
-    let mut is_retry = Vec::with_capacity(group.len());
-    for call in group {
-        let repeats = |failure: &&Made<'_>| {
-            let may_be_same = failure.parameters().is_none() || failure.parameters() == call.parameters();
-            failure.end_ns <= call.start_ns && may_be_same
-        };
-        let excused = open_failures.iter().position(repeats).map(|place| open_failures.remove(place));
-        let is_resend = call.is_resend();
-        is_retry.push(excused.is_some() || is_resend);
-        if excused.is_some() || is_resend {
-            let requests = [Some(*call), excused].into_iter().flatten().filter_map(|call| call.callee_request);
-            requests.for_each(|request| attempts[request] = true);
-        }
-        if call.outcome.is_failure() && open_failures.len() < MAX_OPEN_FAILURES {
-            open_failures.push(call);
-        }
-    }
-    is_retry
 }
 
 /// A sequence of statements that is gone through again and again.
