@@ -1,6 +1,6 @@
 //! Which raw peer is which service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::facts::EnvironmentFacts;
@@ -9,6 +9,8 @@ use crate::span::{NodeKey, ServiceKey};
 
 /// The share of the calls for a host that the service answers which is asked for it.
 const MIN_ANSWER_SHARE: f64 = 0.9;
+/// The fewest traces in which clients ask for a host that make it the service's.
+const MIN_ANSWERS: u64 = 3;
 
 /// The services of an environment by name, and by what they offer.
 pub(super) struct Binding<'a> {
@@ -87,22 +89,36 @@ impl<'a> Binding<'a> {
 }
 
 /// Who is asked for each host. Anybody may ask anybody for any host, so only that counts for which clients ask a service
-/// for the most part, and hardly ask another.
+/// for the most part, again and again, and hardly ask another; and nothing where a call to that host led to another.
 fn by_host<'a>(facts: &EnvironmentFacts, names: &'a NameTable) -> BTreeMap<&'a str, ServiceKey> {
     let mut asked: BTreeMap<&str, Asked> = BTreeMap::new();
+    let mut led: BTreeSet<(&str, ServiceKey)> = BTreeSet::new();
     for (key, edge) in facts.edges.sorted() {
-        let (NodeKey::Client, NodeKey::Service(service)) = (key.caller, key.callee) else { continue };
-        for (host, &calls) in edge.hosts.sorted() {
-            let asked = asked.entry(names.text(host)).or_default();
+        let NodeKey::Service(service) = key.callee else { continue };
+        let hosts = edge.hosts.sorted().into_iter().map(|(host, calls)| (names.text(host), *calls));
+        if key.caller != NodeKey::Client {
+            led.extend(hosts.map(|(host, _)| (host, service)));
+            continue;
+        }
+        for (host, calls) in hosts {
+            let asked = asked.entry(host).or_default();
             asked.calls = asked.calls.saturating_add(calls);
-            if calls > edge.calls / 2 && calls > asked.most {
+            let is_usual = calls > edge.calls / 2 && calls.min(edge.traces) >= MIN_ANSWERS;
+            if is_usual && calls > asked.most {
                 (asked.most, asked.service) = (calls, Some(service));
             }
         }
     }
     let is_alone = |asked: &Asked| asked.most as f64 >= asked.calls as f64 * MIN_ANSWER_SHARE;
+    // On the own host each port is another service's.
+    let leads_elsewhere = |host: &str, service: ServiceKey| {
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        let mut known = led.range((host, ServiceKey::default())..).take_while(|(known, _)| *known == host);
+        host != "localhost" && known.any(|(_, known)| *known != service)
+    };
     let alone = asked.into_iter().filter(|(_, asked)| is_alone(asked));
-    alone.filter_map(|(host, asked)| Some((host, asked.service?))).collect()
+    let answering = alone.filter_map(|(host, asked)| Some((host, asked.service?)));
+    answering.filter(|(host, service)| !leads_elsewhere(host, *service)).collect()
 }
 
 /// How clients ask for a host.
