@@ -397,8 +397,8 @@ mod tests {
         let ways = ["a GET /a\n    d GET /d", "b GET /b\n    e GET /e", "c GET /c\n    f GET /f"];
         let ways = ways.map(|way| format!("40 traces\nshop GET /\n  {way}")).join("\n\n");
         let callers = ["d", "e", "f"].iter().chain(others);
-        let back = callers.map(|from| format!("\n\n40 traces\n{from} GET /\n  shop GET /back")).collect::<String>();
-        format!("{ways}{back}")
+        let back: Vec<_> = callers.map(|from| format!("\n\n40 traces\n{from} GET /\n  shop GET /back")).collect();
+        format!("{ways}{}", back.concat())
     }
 
     #[test]

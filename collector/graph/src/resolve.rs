@@ -6,6 +6,7 @@
 mod binding;
 mod edges;
 mod nodes;
+mod sidecars;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ pub fn resolve(facts: &Facts, environment: Name, names: &NameTable) -> CallGraph
     let empty = EnvironmentFacts::default();
     let lost = lost(facts, names);
     let facts = facts.environments.get(&environment).unwrap_or(&empty);
+    let facts = &*sidecars::given_back(facts, names);
     let binding = Binding::of(facts, names);
     let bound = edges::bound(facts, &binding);
     let (nodes, node_of) = nodes::nodes(facts, &bound, names);

@@ -76,31 +76,31 @@ fn a_peer_that_one_service_answers_as_is_that_service() {
     let check = |answers: &[String], host: &str, expected: &[&str]| {
         check(&format!("{}\n\n{call}{host}", answers.join("\n\n")), expected);
     };
-    let carts = asked("cart", "carts.acme.test:8080");
-    check(std::slice::from_ref(&carts), "carts.acme.test:8080", &["client -> cart http 1", "a -> cart http 1"]);
-    check(
-        std::slice::from_ref(&carts),
-        "carts.acme.test:9200",
-        &["client -> cart http 1", "a -> external:carts.acme.test:9200 http 1"],
-    );
-    let copied = [carts, asked("copy", "carts.acme.test:8080")];
-    let several = ["client -> cart http 1", "client -> copy http 1", "a -> external:carts.acme.test:8080 http 1"];
+    let often = |service: &str, host: &str| vec![asked(service, host); 3];
+    let clients = |service: &str, calls: u32| format!("client -> {service} http {calls}");
+    let carts = often("cart", "carts.acme.test:8080");
+    check(&carts, "carts.acme.test:8080", &[&clients("cart", 3), "a -> cart http 1"]);
+    check(&carts, "carts.acme.test:9200", &[&clients("cart", 3), "a -> external:carts.acme.test:9200 http 1"]);
+    // Once or twice anybody asks for anything.
+    check(&carts[..2], "carts.acme.test:8080", &[&clients("cart", 2), "a -> external:carts.acme.test:8080 http 1"]);
+    let copied = [carts, often("copy", "carts.acme.test:8080")].concat();
+    let several = [&clients("cart", 3), &clients("copy", 3), "a -> external:carts.acme.test:8080 http 1"];
     check(&copied, "carts.acme.test:8080", &several);
     // Whoever asks for a host of another's makes nobody that host, and takes none from who has it.
-    let forged = [asked("cart", "pay.test"), asked("cart", "carts.acme.test"), asked("cart", "carts.acme.test")];
-    let clients = |cart: u32| format!("client -> cart http {cart}");
-    check(&forged, "pay.test", &[&clients(3), "a -> external:pay.test http 1"]);
-    check(&forged, "carts.acme.test", &[&clients(3), "a -> cart http 1"]);
+    let forged =
+        [often("cart", "pay.test"), often("cart", "carts.acme.test"), often("cart", "carts.acme.test")].concat();
+    check(&forged, "pay.test", &[&clients("cart", 9), "a -> external:pay.test http 1"]);
+    check(&forged, "carts.acme.test", &[&clients("cart", 9), "a -> cart http 1"]);
     let many = vec![asked("cart", "carts.acme.test"); 10];
     let scanned = [many.as_slice(), &[asked("copy", "copies.test"), asked("copy", "carts.acme.test")]].concat();
-    check(&scanned, "carts.acme.test", &[&clients(10), "client -> copy http 2", "a -> cart http 1"]);
-    let cluster = [asked("web", "cart.shop.svc.cluster.local"), "cart server \"y\" 0+9".to_owned()];
-    check(
-        &cluster,
-        "cart.shop.svc.cluster.local",
-        &["client -> cart other 1", "client -> web http 1", "a -> cart http 1"],
-    );
-    check(&[asked("cart", "10.0.0.7")], "10.0.0.7", &["client -> cart http 1", "a -> external:10.0.0.7 http 1"]);
+    check(&scanned, "carts.acme.test", &[&clients("cart", 10), &clients("copy", 2), "a -> cart http 1"]);
+    // Where a call to the host led to another service, that is who has it.
+    let call_of = "b internal \"x\" 0+9\n  b client \"y\" 0+5 http.request.method=GET server.address=pay.test";
+    let paid = [often("cart", "pay.test"), vec![format!("{call_of}\n    pay server \"z\" 0+4")]].concat();
+    check(&paid, "pay.test", &[&clients("cart", 3), "a -> external:pay.test http 1", "b -> pay http 1"]);
+    let cluster = [often("web", "cart.shop.svc.cluster.local"), vec!["cart server \"y\" 0+9".to_owned()]].concat();
+    check(&cluster, "cart.shop.svc.cluster.local", &["client -> cart other 1", &clients("web", 3), "a -> cart http 1"]);
+    check(&often("cart", "10.0.0.7"), "10.0.0.7", &[&clients("cart", 3), "a -> external:10.0.0.7 http 1"]);
 }
 
 #[test]
@@ -477,6 +477,23 @@ fn a_sidecar_whose_request_was_lost_stays_with_its_service() {
   b internal \"work\" 5+10",
         &["client -> a other 1", "a -> b other 2"],
     );
+}
+
+#[test]
+fn a_sidecar_that_other_traces_tell_of_is_their_service_where_nothing_of_it_came() {
+    let trace = |below: &str| format!("a server \"x\" 0+99\n  a client \"y\" 1+90\n    {below}");
+    let whole = trace("b.default server \"in\" 3+70 component=proxy\n      b server \"y\" 4+60");
+    let lost = |sidecar: &str| trace(&format!("{sidecar} server \"in\" 3+70 component=proxy"));
+    let with = |sidecar: &str| format!("{whole}\n\n{whole}\n\n{}", lost(sidecar));
+    check(&with("b.default"), &["client -> a other 3", "a -> b other 3"]);
+    check(&with("c.default"), &["client -> a other 3", "a -> b other 2", "a -> c.default other 1"]);
+    // Nothing tells that it has sidecars.
+    let plain = format!("{}\n\n{}", trace("b server \"y\" 4+60"), lost("b-proxy"));
+    check(&plain, &["client -> a other 2", "a -> b other 1", "a -> b-proxy other 1"]);
+    // A proxy at the edge calls whom it is called after.
+    let edge = "b-proxy server \"x\" 0+99 component=proxy host=h2\n  b server \"y\" 4+60 host=h1";
+    let expected = ["client -> a other 2", "client -> b-proxy other 1", "a -> b other 2", "b-proxy -> b other 1"];
+    check(&format!("{whole}\n\n{whole}\n\n{edge}"), &expected);
 }
 
 #[test]

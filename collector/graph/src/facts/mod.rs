@@ -17,6 +17,7 @@ mod limits;
 mod operation;
 mod path;
 mod pattern;
+mod renamed;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
