@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::unionfind::UnionFind;
-use spanlint_graph::snapshot::{DatastoreInfo, ServiceInfo, TableUsage};
+use spanlint_graph::snapshot::{DatastoreInfo, TableUsage};
 use spanlint_graph::{CallGraph, NodeIndex};
 
 use crate::context::Options;
@@ -199,12 +199,14 @@ fn program(graph: &CallGraph, service: NodeIndex) -> Option<(&str, &str)> {
 /// Whether nothing says that two services are of different programs: one language and one version, where they tell.
 fn may_be_one_program(graph: &CallGraph, left: NodeIndex, right: NodeIndex) -> bool {
     let (Some(left), Some(right)) = (&graph.node(left).service, &graph.node(right).service) else { return false };
-    let versions = |info: &ServiceInfo| info.versions.iter().map(|(version, _)| version.clone()).collect::<Vec<_>>();
-    may_agree(&left.languages, &right.languages) && may_agree(&versions(left), &versions(right))
+    may_agree(&left.languages, &right.languages, |name| name)
+        && may_agree(&left.versions, &right.versions, |(version, _)| version)
 }
 
-fn may_agree(left: &[String], right: &[String]) -> bool {
-    left.is_empty() || right.is_empty() || left.iter().any(|name| right.contains(name))
+/// Whether one of the names is on both sides, or one side tells none.
+fn may_agree<T>(left: &[T], right: &[T], name: impl Fn(&T) -> &String) -> bool {
+    let is_on_both = |each: &T| right.iter().any(|other| name(other) == name(each));
+    left.is_empty() || right.is_empty() || left.iter().any(is_on_both)
 }
 
 /// Whether an instance is one process, whatever service it says it is: `host/pid`, as the graph names it where the

@@ -14,9 +14,14 @@ pub(crate) fn joins_services(graph: &CallGraph, edge: &Edge) -> bool {
     edge.from != edge.to && is_service(edge.from) && is_service(edge.to)
 }
 
+/// Whether it stands for calls that their caller waits for.
+pub(crate) fn is_waited_for(edge: &Edge) -> bool {
+    !edge.is_derived && edge.is_synchronous()
+}
+
 /// Whether it is a call from one service to another that its caller waits for.
 pub(crate) fn is_synchronous_call(graph: &CallGraph, edge: &Edge) -> bool {
-    !edge.is_derived && edge.is_synchronous() && joins_services(graph, edge)
+    is_waited_for(edge) && joins_services(graph, edge)
 }
 
 /// The host of `host:port`.
@@ -215,6 +220,15 @@ pub(crate) fn patterns_of(graph: &CallGraph, service: NodeIndex) -> &[CallPatter
     let first = graph.patterns.partition_point(|pattern| node_of(pattern) < service);
     let count = graph.patterns[first..].partition_point(|pattern| node_of(pattern) == service);
     &graph.patterns[first..first + count]
+}
+
+/// What the operations of a service call of one other node.
+pub(crate) fn patterns_between(
+    graph: &CallGraph,
+    from: NodeIndex,
+    to: NodeIndex,
+) -> impl Iterator<Item = &CallPattern> + Clone {
+    patterns_of(graph, from).iter().filter(move |pattern| pattern.callee == to)
 }
 
 /// The operation of a service with this name.

@@ -133,8 +133,7 @@ impl<'a> Chatty<'a> {
         };
         let affected = of_many(&edge.facts.asked_per_request);
 
-        let of_caller = topology::patterns_of(graph, edge.from).iter();
-        let patterns: Vec<_> = of_caller.filter(|pattern| pattern.callee == edge.to).collect();
+        let patterns: Vec<_> = topology::patterns_between(graph, edge.from, edge.to).collect();
         let callers: BTreeSet<_> = patterns.iter().map(|pattern| pattern.caller).collect();
         let (mut requests, mut entries) = (0, [0; Entry::KINDS]);
         for operation in callers.into_iter().map(|caller| graph.operation(caller)) {

@@ -363,12 +363,14 @@ mod tests {
 
     #[test]
     fn what_is_called_back_on_purpose_closes_no_circle() {
-        check(&WALKED.replace("/back", "/webhooks/paid"), &[]);
+        check(&WALKED.replace("GET /back", "POST /webhooks/paid"), &[]);
         check(&WALKED.replace("/back", "/token/verify"), &[]);
         check(
-            &WALKED.replace("/back", "/webhooks/paid\n    order GET /back"),
+            &WALKED.replace("GET /back", "POST /webhooks/paid\n    order GET /back"),
             &["warning proven: order and pay call each other in a circle"],
         );
+        let title = "warning proven: order and pay call each other in a circle";
+        check(&WALKED.replace("GET /back", "POST /callback"), &[title]);
     }
 
     #[test]

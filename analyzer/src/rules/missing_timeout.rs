@@ -29,9 +29,9 @@ static META: RuleMeta = RuleMeta {
     why: "A call without a timeout holds a thread, a connection and its caller's patience for as long as the callee is stuck, \
           so one stuck service stops all that stand before it.",
     how: "On an edge with `min_calls` calls or more, the longest one is held against `min_longest_ms` and against \
-          `min_ratio` times the median. The pattern holds where both are reached and no call ever ended in a \
-          timeout or was cancelled. Callers whose longest call waited for that one are part of the same, and those whose longest call waited for \
-          one that did end so are left out.",
+          `min_ratio` times the median. The pattern holds where both are reached and no call ever ended in a timeout or \
+          was cancelled. Callers whose longest call waited for that one are part of the same, and those whose longest call \
+          waited for one that did end so are left out.",
     fix: "Set a timeout on every call, a little above the slowest answer that is still worth having, and pass what is left of \
           it on to the next service.",
     limits: "A timeout longer than what was seen looks like none. Streams and long polls are exempt.",
@@ -59,9 +59,8 @@ impl Rule for MissingTimeout {
 
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let mut verdict = Verdict::default();
-        let is_waited_for =
-            |edge: &&Edge| !edge.is_derived && edge.is_synchronous() && graph.node(edge.from).kind == NodeKind::Service;
-        for edge in graph.edges.iter().filter(is_waited_for) {
+        let is_judged = |edge: &&Edge| topology::is_waited_for(edge) && graph.node(edge.from).kind == NodeKind::Service;
+        for edge in graph.edges.iter().filter(is_judged) {
             let longest = Longest::of(edge, options);
             if let Some(longest) = longest.filter(|longest| !longest.is_ended_below(graph, edge)) {
                 verdict.take(judge(graph, options, edge, &longest));
@@ -94,9 +93,9 @@ impl Longest {
     /// Whether most of it is a call that the callee waited for until a timeout ended it.
     fn is_ended_below(&self, graph: &CallGraph, edge: &Edge) -> bool {
         let worst_ns = |below: &Edge| below.facts.slow.worst().map_or(0, |(ns, _)| ns);
-        let ends = |below: &&Edge| below.facts.outcomes[Outcome::TimedOut.index()] > 0;
-        let is_waited_for = |below: &&Edge| !below.is_derived && below.is_synchronous();
-        let mut below = topology::edges_from(graph, edge.to).iter().filter(is_waited_for).filter(ends);
+        let ends =
+            |below: &&Edge| topology::is_waited_for(below) && below.facts.outcomes[Outcome::TimedOut.index()] > 0;
+        let mut below = topology::edges_from(graph, edge.to).iter().filter(ends);
         below.any(|below| (self.ns / 2 + 1..=self.ns).contains(&worst_ns(below)))
     }
 

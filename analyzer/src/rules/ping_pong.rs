@@ -1,8 +1,7 @@
 //! Two services call each other back and forth within one request: A asks B, and to answer, B asks A.
 //!
 //! The signal is one synchronous path that comes back to a service over a single other one. Refused: gateways, and services
-//! that are asked by everybody (who somebody is, where something is, how to run); checks of a token, and calls back that
-//! were asked for.
+//! that are asked by everybody (who somebody is, where something is, how to run); checks of a token, and webhooks.
 
 use spanlint_graph::snapshot::{CallPattern, Loop};
 use spanlint_graph::{CallGraph, NodeIndex};
@@ -15,21 +14,11 @@ use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
 use crate::topology;
 use crate::wording;
 
-/// Words in the name of an operation that is meant to be called back.
-const CALL_BACK_WORDS: [&str; 12] = [
-    "authenticate",
-    "authorize",
-    "callback",
-    "introspect",
-    "jwks",
-    "login",
-    "oauth",
-    "permission",
-    "session",
-    "token",
-    "userinfo",
-    "webhook",
-];
+/// Words in the name of an operation that checks who somebody is.
+const IDENTITY_WORDS: [&str; 10] =
+    ["authenticate", "authorize", "introspect", "jwks", "login", "oauth", "permission", "session", "token", "userinfo"];
+/// The word in the name of an operation that takes what others have to tell.
+const HOOK_WORD: &str = "webhook";
 
 /// The rule.
 pub(super) struct PingPong;
@@ -51,7 +40,7 @@ static META: RuleMeta = RuleMeta {
     fix: "Send along what the other side needs instead of letting it ask back, or move the task to the service that owns \
           the data.",
     limits: "Gateways, services for identity, discovery and configuration, and operations whose names say that they check \
-             who somebody is or are called back are exempt. Ways over three or more services are for cyclic-dependency.",
+             who somebody is or take a webhook are exempt. Ways over three or more services are for cyclic-dependency.",
     references: &[
         "Rud, Schmietendorf, Dumke: Product Metrics for Service-Oriented Infrastructures, IWSM 2006, SIY",
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018",
@@ -102,9 +91,11 @@ fn is_meant(graph: &CallGraph, options: &Options<'_>, first: NodeIndex, other: N
 pub(super) fn are_called_back(graph: &CallGraph, from: NodeIndex, to: NodeIndex) -> bool {
     let is_called_back = |pattern: &CallPattern| {
         let template = pattern.template.to_lowercase();
-        CALL_BACK_WORDS.iter().any(|word| template.contains(word))
+        // Who reads there asks for something, whatever it is called.
+        let is_hook = template.contains(HOOK_WORD) && !template.starts_with("get ");
+        is_hook || IDENTITY_WORDS.iter().any(|word| template.contains(word))
     };
-    let mut calls = topology::patterns_of(graph, from).iter().filter(|pattern| pattern.callee == to).peekable();
+    let mut calls = topology::patterns_between(graph, from, to).peekable();
     calls.peek().is_some() && calls.all(is_called_back)
 }
 
@@ -191,6 +182,13 @@ mod tests {
     fn checks_and_calls_back_are_meant() {
         for operation in ["POST /token/verify", "GET /.well-known/jwks.json", "POST /webhooks/paid"] {
             check(&format!("order GET /order\n  bill GET /total\n    order {operation}"), &[]);
+        }
+        // What is only called so asks for something like anything else.
+        for operation in ["POST /callback", "GET /webhooks/{id}"] {
+            check(
+                &format!("order GET /order\n  bill GET /total\n    order {operation}"),
+                &["warning proven: order calls bill, which calls order back within one request"],
+            );
         }
     }
 

@@ -228,11 +228,10 @@ impl<'a> Storm<'a> {
 
 /// What is called on an edge again after a failure.
 fn patterns<'a>(graph: &'a CallGraph, edge: &Edge) -> impl Iterator<Item = &'a CallPattern> {
-    let (to, kind) = (edge.to, edge.kind);
-    let is_part = move |pattern: &&CallPattern| {
-        pattern.callee == to && pattern.is_callee_known && pattern.kind == kind && pattern.facts.retries > 0
-    };
-    topology::patterns_of(graph, edge.from).iter().filter(is_part)
+    let kind = edge.kind;
+    let is_part =
+        move |pattern: &&CallPattern| pattern.is_callee_known && pattern.kind == kind && pattern.facts.retries > 0;
+    topology::patterns_between(graph, edge.from, edge.to).filter(is_part)
 }
 
 /// The requests that repeat a call like this.

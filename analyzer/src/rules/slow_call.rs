@@ -59,7 +59,7 @@ impl Rule for SlowCall {
         if budget_ms <= 0.0 {
             return verdict;
         }
-        for edge in graph.edges.iter().filter(|edge| !edge.is_derived && edge.is_synchronous()) {
+        for edge in graph.edges.iter().filter(|edge| topology::is_waited_for(edge)) {
             if !is_judged(graph, edge, options) || wording::milliseconds(edge.latency().quantile(0.95)) <= budget_ms {
                 continue;
             }

@@ -190,10 +190,7 @@ fn serves_others(graph: &CallGraph, options: &Options<'_>, caller: NodeIndex, ca
     if options.calls().callers(callee).iter().any(|other| *other != caller) {
         return true;
     }
-    let used = |name: &str| {
-        let of_caller = topology::patterns_of(graph, caller);
-        of_caller.iter().any(|pattern| pattern.callee == callee && pattern.template == name)
-    };
+    let used = |name: &str| topology::patterns_between(graph, caller, callee).any(|pattern| pattern.template == name);
     topology::operations_of(graph, callee).iter().any(|operation| !used(&operation.name))
 }
 

@@ -5,7 +5,6 @@ mod unmatched;
 
 use std::num::NonZero;
 
-use self::redirected::forget_unfollowed;
 use self::unmatched::name_unmatched;
 use crate::facts::Entry;
 use crate::name::Name;
@@ -169,7 +168,7 @@ impl<'a> Calls<'a> {
         made.retain(|call| !requests[call.request].is_probe);
         name_unmatched(&mut made);
         made.sort_by_cached_key(|call| (call.request, call.start_ns));
-        forget_unfollowed(&mut made);
+        redirected::forget_unfollowed(&mut made);
         Self { requests, made }
     }
 

@@ -53,14 +53,17 @@ impl EnvironmentFacts {
         own.sort_by_key(|call| asked(call));
         let own: &[_] = &without_steps(own);
         let mut fan_out = FanOut::default();
-        let mut questions = Vec::with_capacity(own.len());
+        let mut questions = Vec::new();
         for calls in own.chunk_by(|left, right| (left.callee, left.kind) == (right.callee, right.kind)) {
             let mut edge = EdgeOfRequest::default();
             for group in calls.chunk_by(|left, right| left.template == right.template) {
                 let asked = asked_of(group, &mut of_trace.attempts);
                 edge.add(group, &asked);
-                questions
-                    .extend(group.iter().zip(&asked).filter(|(_, asked)| **asked == Asked::New).map(|(call, _)| *call));
+                // Most requests call too few others to be looked at again.
+                if own.len() as u64 >= MIN_FAN_OUT {
+                    let new = group.iter().zip(&asked).filter(|(_, asked)| **asked == Asked::New);
+                    questions.extend(new.map(|(call, _)| *call));
+                }
                 self.add_pattern(reading, request, group, &asked, &mut edge, calls);
             }
             fan_out.add(calls[0], edge.kept, edge.continued);
