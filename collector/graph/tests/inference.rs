@@ -486,6 +486,8 @@ fn a_sidecar_that_other_traces_tell_of_is_their_service_where_nothing_of_it_came
     let lost = |sidecar: &str| trace(&format!("{sidecar} server \"in\" 3+70 component=proxy"));
     let with = |sidecar: &str| format!("{whole}\n\n{whole}\n\n{}", lost(sidecar));
     check(&with("b.default"), &["client -> a other 3", "a -> b other 3"]);
+    let operations = notation::graph(&with("b.default")).operations;
+    assert_eq!(operations.iter().map(|operation| operation.name.as_str()).collect::<Vec<_>>(), ["x", "y"]);
     check(&with("c.default"), &["client -> a other 3", "a -> b other 2", "a -> c.default other 1"]);
     // Nothing tells that it has sidecars.
     let plain = format!("{}\n\n{}", trace("b server \"y\" 4+60"), lost("b-proxy"));

@@ -9,7 +9,8 @@ use super::{
 use crate::span::{NodeKey, ServiceKey};
 
 impl EnvironmentFacts {
-    /// The same, with what is known of a service under the name that `rename` gives it.
+    /// The same, with what is known of a service under the name that `rename` gives it; but for its operations, which go
+    /// by names that the other has for none of its own.
     pub(crate) fn renamed(&self, rename: impl Fn(ServiceKey) -> ServiceKey) -> Self {
         let of_operation = |key: OperationKey| OperationKey { service: rename(key.service), ..key };
         let of_node = |node: NodeKey| match node {
@@ -19,7 +20,7 @@ impl EnvironmentFacts {
         Self {
             counts: self.counts.clone(),
             services: renamed(&self.services, &rename),
-            operations: renamed(&self.operations, of_operation),
+            operations: each(&self.operations, |key| (rename(key.service) == key.service).then_some(key)),
             edges: renamed(&self.edges, |key: EdgeKey| EdgeKey {
                 caller: of_node(key.caller),
                 callee: of_node(key.callee),
@@ -52,9 +53,20 @@ where
     K: Copy + Ord + Hash + Key,
     V: Fold,
 {
+    each(map, |key| Some(rename(key)))
+}
+
+/// The entries of a map under the keys that `key_of` gives them.
+fn each<K, V, const LIMIT: usize>(map: &Bounded<K, V, LIMIT>, key_of: impl Fn(K) -> Option<K>) -> Bounded<K, V, LIMIT>
+where
+    K: Copy + Ord + Hash + Key,
+    V: Fold,
+{
     let mut renamed = Bounded::<K, V, LIMIT>::default();
     for (key, value) in map.sorted() {
-        renamed.entry(rename(key)).fold(value);
+        if let Some(key) = key_of(key) {
+            renamed.entry(key).fold(value);
+        }
     }
     if map.has_overflow() {
         renamed.beyond().fold(map.overflow());
