@@ -91,6 +91,7 @@ const ASKED: [Asked; 3] = [
             "flag",
             "flags",
             "kv",
+            "profiles",
             "properties",
             "refresh",
             "resolve",
@@ -112,19 +113,20 @@ const BROKERS: [&str; 10] =
 /// What the names of services that play the outside world begin with, once nothing but their letters is left.
 const LOADS: [&str; 5] = ["artillery", "gatling", "loadgen", "loadtest", "locust"];
 /// Words that a back end for a front end is called by.
-const BFFS: [&str; 2] = ["bff", "bffs"];
+const BFFS: [&str; 3] = ["bff", "bffs", "frontend"];
 
 /// Every role that the graph shows, with the reason.
 pub(super) fn roles(graph: &CallGraph, calls: &Calls) -> Vec<(NodeIndex, Role, String)> {
     let mut roles = Vec::new();
     roles.extend(gateways(graph, calls));
+    let gateways: Vec<NodeIndex> = roles.iter().map(|(service, ..)| *service).collect();
     let neighbours = Neighbours::of(graph);
     for service in topology::services(graph) {
         let found = [
             scheduled(graph, service),
             asked(graph, calls, service),
             broker(graph, &neighbours, service),
-            bff(graph, &neighbours, service),
+            bff(graph, &neighbours, &gateways, service),
         ];
         roles.extend(found.into_iter().flatten().map(|(role, reason)| (service, role, reason)));
     }
@@ -201,12 +203,19 @@ fn broker(graph: &CallGraph, neighbours: &Neighbours, service: NodeIndex) -> Opt
     })
 }
 
-/// Clients ask it, and it gathers from many.
-fn bff(graph: &CallGraph, neighbours: &Neighbours, service: NodeIndex) -> Option<(Role, String)> {
+/// Clients ask it, by way of a gateway or not, and it gathers from many.
+fn bff(
+    graph: &CallGraph,
+    neighbours: &Neighbours,
+    gateways: &[NodeIndex],
+    service: NodeIndex,
+) -> Option<(Role, String)> {
     if !has_word(&graph.node(service).name, &BFFS) {
         return None;
     }
     let (requests, of_clients) = requests(graph, service, Entry::Client);
+    let passed_on = gateways.iter().flat_map(|&gateway| topology::edges_between(graph, gateway, service));
+    let of_clients = of_clients + passed_on.map(|edge| edge.facts.calls).sum::<u64>();
     let gathered = neighbours.receivers[service.0 as usize];
     let is_front = requests > 0 && of_clients as f64 >= requests as f64 * BFF_MIN_CLIENT_SHARE;
     (is_front && gathered >= MANY).then(|| {
@@ -385,6 +394,7 @@ mod tests {
             check(&asked(&format!("{service} POST /token/verify")), &[&format!("{service}: auth")]);
         }
         check(&asked("config-server GET /config/{app}"), &["config-server: config"]);
+        check(&asked("config-server GET /{name}/{profiles}"), &["config-server: config"]);
         check(&asked("eureka GET /eureka/apps/{app}"), &["eureka: discovery"]);
     }
 
@@ -423,6 +433,10 @@ mod tests {
         let bff = "web-bff GET /\n  cart GET /cart\n  stock GET /stock\n\nmobile GET /\n  cart GET /cart";
         check(bff, &["web-bff: bff"]);
         check(&bff.replace("web-bff", "web-shop"), &[]);
+        check(
+            "front GET /\n  web-bff GET /\n    cart GET /cart\n    stock GET /stock",
+            &["front: gateway", "web-bff: bff"],
+        );
         check(
             "web-bff GET /\n  cart GET /cart\n\nmobile GET /\n  web-bff GET /\n  web-bff GET /x\n  stock GET /stock",
             &[],

@@ -70,6 +70,23 @@ fn statements_in_turn_are_a_sequence() {
 }
 
 #[test]
+fn statements_in_turn_are_a_sequence_below_repositories_of_their_own() {
+    let statements = (0..3).flat_map(|round| {
+        ["orders", "items", "taxes"].into_iter().enumerate().map(move |(place, table)| {
+            let start = round * 30 + place * 10;
+            format!(
+                "\n  a internal \"{table}Repository.find\" {start}+9\n    \
+                 a client \"q\" {start}+8 db.system=postgresql db.name=a db.statement=SELECT/**/*/**/FROM/**/{table}"
+            )
+        })
+    });
+    let graph = graph(&format!("a server \"GET /\" 0+100{}", statements.collect::<String>()));
+    let sequences: Vec<_> = graph.patterns.iter().flat_map(|pattern| pattern.facts.sequences.keys()).collect();
+    assert_eq!(sequences.len(), 1);
+    assert_eq!((sequences[0].length, sequences[0].repeats, sequences[0].share), (3, 3, 72));
+}
+
+#[test]
 fn a_write_in_between_is_no_repetition() {
     let get = "  a client \"GET\" TIME http.request.method=GET url.full=http://b/items/7\n";
     let put = "  a client \"PUT\" TIME http.request.method=PUT url.full=http://b/items/7\n";

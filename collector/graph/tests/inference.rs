@@ -104,6 +104,34 @@ fn a_peer_that_one_service_answers_as_is_that_service() {
 }
 
 #[test]
+fn a_peer_that_mostly_one_service_answers_for_is_that_service_where_the_answer_is_lost() {
+    let call = |host: &str, answer: &str| {
+        format!("a server \"x\" 0+9\n  a client \"y\" 1+5 http.request.method=GET server.address={host}{answer}")
+    };
+    let answered = |host: &str, by: &str| call(host, &format!("\n    {by} server \"z\" 2+3"));
+    let check = |traces: &[String], expected: &[&str]| {
+        let clients = format!("client -> a other {}", traces.len());
+        check(&traces.join("\n\n"), &[&[clients.as_str()], expected].concat());
+    };
+    for host in ["carts.acme.test:8080", "carts-v2"] {
+        check(&[answered(host, "cart"), call(host, "")], &["a -> cart http 2"]);
+    }
+    let host = "carts.acme.test:8080";
+    let external = |calls: u32| format!("a -> external:{host} http {calls}");
+    // A host of several services, one that mostly somebody else answers for, and another port are not its own.
+    let both = [&external(1), "a -> cart http 1", "a -> copy http 1"];
+    check(&[answered(host, "cart"), answered(host, "copy"), call(host, "")], &both);
+    check(&[answered(host, "cart"), call(host, ""), call(host, "")], &[&external(2), "a -> cart http 1"]);
+    let other = "a -> external:carts.acme.test:9200 http 1";
+    let ports = [answered(host, "cart"), answered(host, "cart"), call(host, ""), call("carts.acme.test:9200", "")];
+    check(&ports, &[&external(1), other, "a -> cart http 2"]);
+    for address in ["10.0.0.7", "localhost"] {
+        let external = format!("a -> external:{address} http 1");
+        check(&[answered(address, "cart"), call(address, "")], &[&external, "a -> cart http 1"]);
+    }
+}
+
+#[test]
 fn work_that_begins_after_its_call_ended_is_not_waited_for() {
     let call = |start: u32, kind: &str| {
         format!("a server \"x\" 0+9\n  a client \"start\" 0+5\n    b {kind} \"run\" {start}+9")

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::facts::EnvironmentFacts;
-use crate::name::NameTable;
+use crate::name::{Name, NameTable};
+use crate::semantics::is_loopback;
 use crate::span::{NodeKey, ServiceKey};
 
 /// The share of the calls for a host that the service answers which is asked for it.
@@ -19,6 +20,8 @@ pub(super) struct Binding<'a> {
     by_interface: BTreeMap<&'a str, Option<ServiceKey>>,
     /// Who takes requests of the outside world that were sent to a host.
     by_host: BTreeMap<&'a str, ServiceKey>,
+    /// Who answered the calls of other services for a host, which lost its answer now and then.
+    by_answer: BTreeMap<&'a str, ServiceKey>,
     names: &'a NameTable,
 }
 
@@ -34,13 +37,13 @@ impl<'a> Binding<'a> {
             let offers = by_interface.entry(interface).or_insert(Some(operation.service));
             *offers = offers.filter(|known| *known == operation.service);
         }
-        Self { by_name, by_interface, by_host: by_host(facts, names), names }
+        Self { by_name, by_interface, by_host: by_host(facts, names), by_answer: by_answer(facts, names), names }
     }
 
     /// A peer is a service if it has its name, or if it is a host of a cluster whose first label is that name
     /// (`cart.shop.svc.cluster.local:8080`), or a member of a set of that name (`cart-3.cart`), or a host that it alone is
-    /// asked as, where no cluster says otherwise. Of several with one name the caller's namespace decides. Other hosts
-    /// that begin like a service (`api.stripe.com`) are not it.
+    /// asked as or answers for, where no cluster says otherwise. Of several with one name the caller's namespace decides.
+    /// Other hosts that begin like a service (`api.stripe.com`) are not it.
     pub(super) fn bind(&self, caller: NodeKey, callee: NodeKey) -> NodeKey {
         let NodeKey::Peer(peer) = callee else { return callee };
         let text = self.names.text(peer);
@@ -57,9 +60,11 @@ impl<'a> Binding<'a> {
         if let Some((namespace, name)) = text.split_once('/') {
             return self.choose(caller, name, Some(namespace)).map_or(callee, NodeKey::Service);
         }
-        let Some((label, rest)) = host.split_once('.') else { return callee };
-        let zone = rest.split('.').next();
-        let bound = if let Some(set) = zone.filter(|set| is_member(label, set)) {
+        let (label, rest) = host.split_once('.').unwrap_or((host, ""));
+        let zone = rest.split('.').next().filter(|zone| !zone.is_empty());
+        let bound = if rest.is_empty() {
+            None
+        } else if let Some(set) = zone.filter(|set| is_member(label, set)) {
             self.choose(caller, set, None)
         } else if is_within_cluster(rest) {
             self.choose(caller, label, zone).or_else(|| self.choose(caller, label, None))
@@ -68,8 +73,8 @@ impl<'a> Binding<'a> {
             zone.filter(|zone| *zone == rest).and_then(|zone| self.choose(caller, label, Some(zone)))
         };
         // A name of a network is who answers to it; an address may have been another's before.
-        let answers = || self.by_host.get(text).copied().filter(|_| host.parse::<IpAddr>().is_err());
-        let bound = bound.or_else(answers);
+        let answers = || self.by_host.get(text).or_else(|| self.by_answer.get(host)).filter(|_| !is_address(host));
+        let bound = bound.or_else(|| answers().copied());
         // A service does not reach itself under a name that only begins like its own.
         bound.map(NodeKey::Service).filter(|bound| *bound != caller).unwrap_or(callee)
     }
@@ -119,6 +124,50 @@ fn by_host<'a>(facts: &EnvironmentFacts, names: &'a NameTable) -> BTreeMap<&'a s
     let alone = asked.into_iter().filter(|(_, asked)| is_alone(asked));
     let answering = alone.filter_map(|(host, asked)| Some((host, asked.service?)));
     answering.filter(|(host, service)| !leads_elsewhere(host, *service)).collect()
+}
+
+/// Who answers for each host that services call: one service nearly alone, for at least half of what is asked there, and at
+/// one port as far as is known.
+fn by_answer<'a>(facts: &EnvironmentFacts, names: &'a NameTable) -> BTreeMap<&'a str, ServiceKey> {
+    let mut asked: BTreeMap<&str, Answered> = BTreeMap::new();
+    for (key, edge) in facts.edges.sorted() {
+        let NodeKey::Service(_) = key.caller else { continue };
+        for (host, &calls) in edge.hosts.sorted() {
+            let asked = asked.entry(names.text(host)).or_default();
+            match key.callee {
+                NodeKey::Service(service) => *asked.by_service.entry(service).or_default() += calls,
+                NodeKey::Peer(peer) => {
+                    asked.unanswered = asked.unanswered.saturating_add(calls);
+                    asked.peers.insert(peer);
+                }
+                _ => {}
+            }
+        }
+    }
+    let at_one_port = asked.into_iter().filter(|(_, asked)| asked.peers.len() == 1);
+    at_one_port.filter_map(|(host, asked)| Some((host, asked.service()?))).collect()
+}
+
+/// Who answered what services asked a host for.
+#[derive(Default)]
+struct Answered {
+    by_service: BTreeMap<ServiceKey, u64>,
+    unanswered: u64,
+    /// The host as those name it whom nobody answered, port and all.
+    peers: BTreeSet<Name>,
+}
+
+impl Answered {
+    fn service(&self) -> Option<ServiceKey> {
+        let answered: u64 = self.by_service.values().sum();
+        let (service, &most) = self.by_service.iter().max_by_key(|(_, calls)| **calls)?;
+        (most as f64 >= answered as f64 * MIN_ANSWER_SHARE && most >= self.unanswered).then_some(*service)
+    }
+}
+
+/// Whether a host is no name that belongs to somebody: an address, or whoever asks.
+fn is_address(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok() || is_loopback(host)
 }
 
 /// How clients ask for a host.

@@ -150,7 +150,7 @@ const CURRENT: [(&str, Field); 59] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 54] = [
+const OLD: [(&str, Field); 55] = [
     ("http.method", Field::HttpMethod),
     ("http.url", Field::Url),
     ("http.target", Field::UrlPath),
@@ -170,6 +170,7 @@ const OLD: [(&str, Field); 54] = [
     ("db.sql.table", Field::DbCollection),
     ("db.mongodb.collection", Field::DbCollection),
     ("db.cassandra.table", Field::DbCollection),
+    ("db.cosmosdb.container", Field::DbCollection),
     ("db.operation", Field::DbOperation),
     ("db.statement", Field::DbText),
     ("jdbc.query[0]", Field::DbText),

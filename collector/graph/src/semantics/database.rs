@@ -265,7 +265,8 @@ fn datastore(system: &str, namespace: &str, inputs: &Inputs<'_>, names: &mut Nam
     }
 }
 
-pub(super) fn is_loopback(host: &str) -> bool {
+/// Whether a host is the machine that asks.
+pub(crate) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host == "::1" || host.starts_with("127.")
 }
 

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use self::attributes::{Field, Keys, Known};
 pub use self::call::is_address;
+pub(crate) use self::database::is_loopback;
 use self::inputs::Inputs;
 use self::memory::{Limit, Memory, Recent, Remember};
 pub use self::reading::Reading;

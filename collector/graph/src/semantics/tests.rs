@@ -216,6 +216,13 @@ fn a_server_tells_the_name_that_it_was_asked_by() {
 }
 
 #[test]
+fn a_container_is_a_table() {
+    let pairs = [("db.system", "cosmosdb"), ("db.operation", "upsert_item"), ("db.cosmosdb.container", "orders")];
+    let read = read(SpanKind::Client, "upsert_item orders", &pairs);
+    assert_eq!(read.call().tables.iter().map(|&table| read.text(table)).collect::<Vec<_>>(), ["orders"]);
+}
+
+#[test]
 fn a_document_tells_its_command_and_collection() {
     let check = |text: &str, template: &str, tables: &[&str]| {
         let pairs = [("db.type", "mongodb"), ("db.instance", "shop"), ("db.statement", text)];
@@ -270,6 +277,15 @@ fn access_is_told_by_method_and_operation() {
     check(&[("db.system", "redis"), ("db.operation", "INCR")], Access::Write);
     check(&[("db.system", "mongodb"), ("db.operation", "aggregate")], Access::Read);
     check(&[("db.system", "mongodb"), ("db.operation", "insert")], Access::Write);
+    for (operation, expected) in [
+        ("ReadItem", Access::Read),
+        ("query_items", Access::Read),
+        ("CreateItem", Access::Write),
+        ("create_item", Access::Write),
+        ("create_container", Access::None),
+    ] {
+        check(&[("db.system", "cosmosdb"), ("db.operation", operation)], expected);
+    }
     assert_eq!(read(SpanKind::Server, "GET /", &[("http.method", "POST")]).call().kind, EdgeKind::Http);
 }
 

@@ -192,28 +192,42 @@ impl EnvironmentFacts {
         if (statements.len() as u64) < 2 * MIN_ROUNDS {
             return;
         }
-        let place = |call: &Made<'_>| (call.callee, call.parent_name);
-        statements.sort_by_key(|call| (place(call), call.start_ns));
-        for group in statements.chunk_by(|left, right| place(left) == place(right)) {
-            let mut from = 0;
-            for _ in 0..MAX_SEQUENCES {
-                let Some(found) = first_sequence(&group[from..]) else { break };
-                let calls = &group[from + found.start..from + found.start + found.length * found.rounds as usize];
-                from += found.start + calls.len();
-                let union_ns = union(calls.iter().map(|call| (call.start_ns, call.end_ns)));
-                let (first, span) = (calls[0], reading.opening(request));
-                let caller = reading.operation(request);
-                let key = PatternKey { caller, callee: first.callee, kind: first.kind, template: first.template };
-                let pattern = self.patterns.entry(key);
-                let sequence = Sequence {
-                    length: found.length as u8,
-                    repeats: bucket(found.rounds),
-                    union_ns: bucket(union_ns),
-                    share: percent(union_ns, span.duration_ns()),
-                };
-                *pattern.sequences.entry(sequence).or_default() += 1;
-                pattern.sequenced.offer(found.rounds, reading.trace);
+        statements.sort_by_key(|call| (call.callee, call.parent_name, call.start_ns));
+        for of_callee in statements.chunk_by(|left, right| left.callee == right.callee) {
+            // What maps objects names a place of its own for each statement: `OrderRepository.find`.
+            let mut wrapped: Vec<&Made<'_>> = Vec::new();
+            for of_place in of_callee.chunk_by(|left, right| left.parent_name == right.parent_name) {
+                if of_place.iter().all(|call| call.template == of_place[0].template) {
+                    wrapped.extend(of_place);
+                } else {
+                    self.add_sequences_of(reading, request, of_place);
+                }
             }
+            wrapped.sort_by_key(|call| call.start_ns);
+            self.add_sequences_of(reading, request, &wrapped);
+        }
+    }
+
+    /// Adds the sequences of statements in their order.
+    fn add_sequences_of(&mut self, reading: &Reading<'_>, request: usize, statements: &[&Made<'_>]) {
+        let mut from = 0;
+        for _ in 0..MAX_SEQUENCES {
+            let Some(found) = first_sequence(&statements[from..]) else { break };
+            let calls = &statements[from + found.start..from + found.start + found.length * found.rounds as usize];
+            from += found.start + calls.len();
+            let union_ns = union(calls.iter().map(|call| (call.start_ns, call.end_ns)));
+            let (first, span) = (calls[0], reading.opening(request));
+            let caller = reading.operation(request);
+            let key = PatternKey { caller, callee: first.callee, kind: first.kind, template: first.template };
+            let pattern = self.patterns.entry(key);
+            let sequence = Sequence {
+                length: found.length as u8,
+                repeats: bucket(found.rounds),
+                union_ns: bucket(union_ns),
+                share: percent(union_ns, span.duration_ns()),
+            };
+            *pattern.sequences.entry(sequence).or_default() += 1;
+            pattern.sequenced.offer(found.rounds, reading.trace);
         }
     }
 

@@ -2,10 +2,21 @@
 
 use crate::span::Access;
 
-/// What an operation name (`SELECT`, `findAndModify`, `HGET`) does.
+/// What an operation name (`SELECT`, `findAndModify`, `HGET`, `create_item`) does.
 pub(in crate::semantics) fn access_of_operation(operation: &str) -> Access {
-    let first = operation.split(|character: char| !character.is_ascii_alphanumeric()).next().unwrap_or_default();
-    let is = |words: &[&str]| words.iter().any(|word| first.eq_ignore_ascii_case(word));
+    let word = |is_end: fn(char) -> bool| operation.split(is_end).next().unwrap_or_default();
+    let first = word(|character| !character.is_ascii_alphanumeric());
+    let whole = word(|character| !character.is_ascii_alphanumeric() && character != '_');
+    let joined = if whole.len() > first.len() { whole.replace('_', "") } else { String::new() };
+    // What is written with underscores is one name: `create_item` writes, although `create` defines.
+    match access_of_word(&joined) {
+        Access::None => access_of_word(first),
+        known => known,
+    }
+}
+
+fn access_of_word(word: &str) -> Access {
+    let is = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
     if is(READING) {
         Access::Read
     } else if is(WRITING) {
@@ -65,6 +76,10 @@ const READING: &[&str] = &[
     "headobject",
     "listobjects",
     "listobjectsv2",
+    "readitem",
+    "readmanyitems",
+    "readallitems",
+    "queryitems",
 ];
 
 const WRITING: &[&str] = &[
@@ -139,6 +154,10 @@ const WRITING: &[&str] = &[
     "deleteobjects",
     "copyobject",
     "uploadpart",
+    "createitem",
+    "upsertitem",
+    "replaceitem",
+    "patchitem",
 ];
 
 /// First words of statements that define, connect, or control a session or a transaction.
@@ -193,7 +212,7 @@ pub(in crate::semantics) fn is_set_up_operation(operation: &str) -> bool {
         operation.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let (first, last) = (words.next().unwrap_or_default(), words.next_back());
     let connects = last.is_some_and(|last| last.eq_ignore_ascii_case("connect"));
-    access_of_operation(first) == Access::None && sets_up(first) || connects
+    access_of_operation(operation) == Access::None && sets_up(first) || connects
 }
 
 /// Whether a span of Go's `database/sql` or of PHP's data objects is a step beside the query: `sql.conn.prepare`,
