@@ -1,16 +1,15 @@
 //! Which raw peer is which service.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use crate::facts::EnvironmentFacts;
 use crate::name::{Name, NameTable};
-use crate::semantics::is_loopback;
+use crate::semantics::is_address;
 use crate::span::{NodeKey, ServiceKey};
 
 /// The share of the calls for a host that the service answers which is asked for it.
 const MIN_ANSWER_SHARE: f64 = 0.9;
-/// The fewest traces in which clients ask for a host that make it the service's.
+/// The fewest traces in which a host is asked for that make it the service's.
 const MIN_ANSWERS: u64 = 3;
 
 /// The services of an environment by name, and by what they offer.
@@ -126,8 +125,8 @@ fn by_host<'a>(facts: &EnvironmentFacts, names: &'a NameTable) -> BTreeMap<&'a s
     answering.filter(|(host, service)| !leads_elsewhere(host, *service)).collect()
 }
 
-/// Who answers for each host that services call: one service nearly alone, for at least half of what is asked there, and at
-/// one port as far as is known.
+/// Who answers for each host that services call: one service nearly alone, again and again, for at least half of what is
+/// asked there, and at one port as far as is known.
 fn by_answer<'a>(facts: &EnvironmentFacts, names: &'a NameTable) -> BTreeMap<&'a str, ServiceKey> {
     let mut asked: BTreeMap<&str, Answered> = BTreeMap::new();
     for (key, edge) in facts.edges.sorted() {
@@ -135,7 +134,10 @@ fn by_answer<'a>(facts: &EnvironmentFacts, names: &'a NameTable) -> BTreeMap<&'a
         for (host, &calls) in edge.hosts.sorted() {
             let asked = asked.entry(names.text(host)).or_default();
             match key.callee {
-                NodeKey::Service(service) => *asked.by_service.entry(service).or_default() += calls,
+                NodeKey::Service(service) => {
+                    let answers = asked.by_service.entry(service).or_default();
+                    (answers.0, answers.1) = (answers.0 + calls, answers.1 + calls.min(edge.traces));
+                }
                 NodeKey::Peer(peer) => {
                     asked.unanswered = asked.unanswered.saturating_add(calls);
                     asked.peers.insert(peer);
@@ -151,7 +153,8 @@ fn by_answer<'a>(facts: &EnvironmentFacts, names: &'a NameTable) -> BTreeMap<&'a
 /// Who answered what services asked a host for.
 #[derive(Default)]
 struct Answered {
-    by_service: BTreeMap<ServiceKey, u64>,
+    /// Calls, and traces with them.
+    by_service: BTreeMap<ServiceKey, (u64, u64)>,
     unanswered: u64,
     /// The host as those name it whom nobody answered, port and all.
     peers: BTreeSet<Name>,
@@ -159,15 +162,11 @@ struct Answered {
 
 impl Answered {
     fn service(&self) -> Option<ServiceKey> {
-        let answered: u64 = self.by_service.values().sum();
-        let (service, &most) = self.by_service.iter().max_by_key(|(_, calls)| **calls)?;
-        (most as f64 >= answered as f64 * MIN_ANSWER_SHARE && most >= self.unanswered).then_some(*service)
+        let answered: u64 = self.by_service.values().map(|(calls, _)| calls).sum();
+        let (service, &(most, traces)) = self.by_service.iter().max_by_key(|(_, (calls, _))| *calls)?;
+        let is_alone = most as f64 >= answered as f64 * MIN_ANSWER_SHARE && most >= self.unanswered;
+        (is_alone && traces >= MIN_ANSWERS).then_some(*service)
     }
-}
-
-/// Whether a host is no name that belongs to somebody: an address, or whoever asks.
-fn is_address(host: &str) -> bool {
-    host.parse::<IpAddr>().is_ok() || is_loopback(host)
 }
 
 /// How clients ask for a host.

@@ -150,7 +150,7 @@ const CURRENT: [(&str, Field); 59] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 55] = [
+const OLD: [(&str, Field); 56] = [
     ("http.method", Field::HttpMethod),
     ("http.url", Field::Url),
     ("http.target", Field::UrlPath),
@@ -202,6 +202,7 @@ const OLD: [(&str, Field); 55] = [
     ("sampling.rate", Field::SampleRate),
     ("sample_rate", Field::SampleRate),
     ("_sample_rate", Field::SampleRate),
+    ("exception", Field::ErrorType),
     ("code.filepath", Field::CodeFile),
     ("code.lineno", Field::CodeLine),
     ("code.function", Field::CodeFunction),

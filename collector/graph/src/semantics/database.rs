@@ -265,8 +265,7 @@ fn datastore(system: &str, namespace: &str, inputs: &Inputs<'_>, names: &mut Nam
     }
 }
 
-/// Whether a host is the machine that asks.
-pub(crate) fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host == "::1" || host.starts_with("127.")
 }
 

@@ -23,7 +23,6 @@ use std::sync::Arc;
 
 use self::attributes::{Field, Keys, Known};
 pub use self::call::is_address;
-pub(crate) use self::database::is_loopback;
 use self::inputs::Inputs;
 use self::memory::{Limit, Memory, Recent, Remember};
 pub use self::reading::Reading;
@@ -327,14 +326,20 @@ fn outcome(inputs: &Inputs<'_>) -> Outcome {
         _ => {}
     }
     let is_error = inputs.is_error || inputs.text(Field::ErrorFlag) == "true";
-    let error_type = inputs.text(Field::ErrorType).to_ascii_lowercase();
+    // Micrometer calls the exception of a call that had none so.
+    let error_type = Some(inputs.text(Field::ErrorType).to_ascii_lowercase()).filter(|told| told != "none");
+    let error_type = error_type.unwrap_or_default();
     let code = inputs.text(Field::RpcStatus);
     if let Some(outcome) = outcome_of_code(&code).or_else(|| outcome_of_code(&error_type)) {
         return outcome;
     }
-    if error_type.contains("timeout") || error_type.contains("timedout") || error_type.contains("deadline") {
+    // Zipkin's libraries put the message of the error where others only say that there was one.
+    let flag = inputs.text(Field::ErrorFlag);
+    let told = if error_type.is_empty() { &*flag.to_ascii_lowercase() } else { &*error_type };
+    let speaks_of = |words: &[&str]| words.iter().any(|word| told.contains(word));
+    if speaks_of(&["timeout", "timedout", "timed out", "deadline"]) {
         Outcome::TimedOut
-    } else if error_type.contains("cancel") || error_type.contains("abort") {
+    } else if speaks_of(&["cancel", "abort"]) {
         Outcome::Cancelled
     } else if is_error || !error_type.is_empty() {
         Outcome::Failed

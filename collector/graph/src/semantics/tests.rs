@@ -468,6 +468,9 @@ fn outcomes_are_told_by_codes_of_every_spelling() {
     check(&[("error.type", "_OTHER")], Outcome::Failed);
     check(&[("http.status_code", "404")], Outcome::Rejected);
     check(&[("error", "true")], Outcome::Failed);
+    check(&[("error", "Read timed out")], Outcome::TimedOut);
+    check(&[("exception", "ReadTimeoutException")], Outcome::TimedOut);
+    check(&[("exception", "none")], Outcome::Ok);
 }
 
 #[test]
