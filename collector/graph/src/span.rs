@@ -13,7 +13,7 @@ use crate::log::LogLine;
 pub use crate::marks::{Location, Marks, Secret, SecretKind, Transport};
 use crate::measurement::Measurement;
 use crate::name::{Name, NameTable};
-pub use crate::view::{Attribute, Refusal, SpanView, SpanVisitor, Value};
+pub use crate::view::{Attribute, Likeness, Refusal, SpanView, SpanVisitor, Value};
 
 /// A trace id: 16 bytes, big-endian, never zero. Aligned as everything else in a span is, so that no room is lost.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -93,6 +93,16 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// By what spans are known to be like one another: those of a likeness have one meaning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Likeness {
+    /// What it is recalled by.
+    pub key: u128,
+    /// The places of the attributes in whose values they may differ, in ascending order. Texts are not empty there, and
+    /// numbers stay numbers. In ids and times they differ, in everything else they are the same.
+    pub open: Box<[u16]>,
+}
+
 /// What a decoder tells of a request, in its order: each resource is followed by what it sent.
 pub trait SpanVisitor {
     /// The spans that follow belong to the resource with these attributes.
@@ -100,6 +110,17 @@ pub trait SpanVisitor {
 
     /// A span of the current resource.
     fn span(&mut self, span: &SpanView<'_>);
+
+    /// What the last span is like, where others like it are known.
+    fn likeness(&mut self) -> Option<Likeness> {
+        None
+    }
+
+    /// A span of the current resource that differs from one that was shown before only in what the [`Likeness`] with
+    /// this key leaves open. False where it is not taken: then nothing happened, and it is to be shown as any other.
+    fn alike(&mut self, _span: &SpanView<'_>, _key: u128) -> bool {
+        false
+    }
 
     /// A span of the current resource that cannot be taken.
     fn refuse(&mut self, refusal: Refusal);

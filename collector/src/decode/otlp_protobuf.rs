@@ -14,10 +14,12 @@ use super::wire::{Field, Fields, Payload};
 use super::{DecodeError, Decoded, Signal};
 use crate::limits::{MAX_ATTRIBUTES, MAX_LINKS};
 
+use self::layouts::{Head, Layouts};
 use self::texts::{Checked, Place, Texts};
 use self::unread::Message;
 use self::values::{PlainValue, key_value, plain_key_value};
 
+mod layouts;
 mod logs;
 mod metrics;
 mod texts;
@@ -37,21 +39,18 @@ pub fn decode_signal(signal: Signal, bytes: &[u8], visitor: &mut impl SpanVisito
     let mut walk = Walk {
         signal,
         visitor,
+        layouts: Layouts::take(),
+        sender: 0,
         texts: Texts::default(),
         attributes: Vec::new(),
         spare: Vec::new(),
         links: Vec::new(),
         decoded: Decoded::default(),
     };
-    let mut request = Fields::of(bytes);
-    while let Some(field) = request.next()? {
-        match field.number {
-            1 => walk.resource_records(request.enter(field)?)?,
-            _ => request.skip(field)?,
-        }
-    }
-    walk.decoded.is_recognized = !bytes.is_empty();
-    Ok(walk.decoded)
+    let read = walk.request(Fields::of(bytes));
+    walk.layouts.leave();
+    read?;
+    Ok(Decoded { is_recognized: !bytes.is_empty(), ..walk.decoded })
 }
 
 /// What kind of export request `bytes` are, judged by the first record that shows it; none where no record does.
@@ -144,6 +143,9 @@ enum RawValue<'a> {
 struct Walk<'a, 'v, V> {
     signal: Signal,
     visitor: &'v mut V,
+    layouts: Layouts,
+    /// Who has sent what is read, as the layouts know him.
+    sender: u64,
     /// Of the record that is read.
     texts: Texts,
     attributes: Vec<RawAttribute<'a>>,
@@ -154,13 +156,28 @@ struct Walk<'a, 'v, V> {
 }
 
 impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
+    fn request(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
+        while let Some(field) = message.next()? {
+            match field.number {
+                1 => self.resource_records(message.enter(field)?)?,
+                _ => message.skip(field)?,
+            }
+        }
+        Ok(())
+    }
+
     /// The resource may stand anywhere among its records, but is shown first: hence two passes over this one level.
     fn resource_records(&mut self, message: Fields<'a>) -> Result<(), DecodeError> {
         self.clear();
+        self.sender = 0;
         let mut first = message;
         while let Some(field) = first.next()? {
             match field.number {
-                1 => self.resource(first.enter(field)?)?,
+                1 => {
+                    let resource = first.enter(field)?;
+                    self.sender = self.layouts.sender(self.sender, resource.rest());
+                    self.resource(resource)?;
+                }
                 2 => drop(field.bytes()?),
                 3 => drop(field.text()?),
                 _ => first.skip(field)?,
@@ -212,6 +229,11 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     }
 
     fn span(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
+        let head = Head::of(message.rest());
+        let head = head.as_ref().map(|head| (self.layouts.beginning(self.sender, head), head));
+        if head.is_some_and(|head| self.layouts.show(head, &mut self.spare, self.visitor)) {
+            return Ok(());
+        }
         self.clear();
         self.links.clear();
         let mut raw = RawSpan::default();
@@ -224,20 +246,26 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         let (status_message, trace_state) = (texts.get(raw.status_message)?, texts.get(raw.trace_state)?);
         let ids = SpanIds::check(RawId::Bytes(raw.trace_id), RawId::Bytes(raw.span_id), RawId::Bytes(raw.parent_id));
         match (ids, raw.wrong_link) {
-            (Ok(ids), None) => self.visitor.span(&SpanView {
-                trace_id: ids.trace,
-                span_id: ids.span,
-                parent_id: ids.parent,
-                kind: SpanKind::from_otlp(raw.kind.into()),
-                name: name.into(),
-                start_ns: raw.start_ns,
-                end_ns: raw.end_ns,
-                is_error: i64::from(raw.status_code) == STATUS_CODE_ERROR,
-                status_message: status_message.into(),
-                trace_state: trace_state.into(),
-                attributes: &attributes,
-                links: &self.links,
-            }),
+            (Ok(ids), None) => {
+                let view = SpanView {
+                    trace_id: ids.trace,
+                    span_id: ids.span,
+                    parent_id: ids.parent,
+                    kind: SpanKind::from_otlp(raw.kind.into()),
+                    name: name.into(),
+                    start_ns: raw.start_ns,
+                    end_ns: raw.end_ns,
+                    is_error: i64::from(raw.status_code) == STATUS_CODE_ERROR,
+                    status_message: status_message.into(),
+                    trace_state: trace_state.into(),
+                    attributes: &attributes,
+                    links: &self.links,
+                };
+                self.visitor.span(&view);
+                if let Some((head, likeness)) = head.zip(self.visitor.likeness()) {
+                    self.layouts.learn(head, &view, &likeness);
+                }
+            }
             (Err(error), _) | (Ok(_), Some(error)) => self.visitor.refuse(ids::refusal(name, &error)),
         }
         self.spare = emptied(attributes);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use spanlint_graph::log::LogView;
 use spanlint_graph::measurement::PointView;
-use spanlint_graph::span::{Attribute, Refusal, Span, SpanView, SpanVisitor, Value};
+use spanlint_graph::span::{Attribute, Likeness, Refusal, Span, SpanView, SpanVisitor, Value};
 use spanlint_graph::text::MAX_VALUE_BYTES;
 use spanlint_graph::{BatchBuilder, Reading, SpanBatch};
 
@@ -114,10 +114,19 @@ impl SpanVisitor for Meter<'_> {
 
     fn span(&mut self, span: &SpanView<'_>) {
         self.spans += 1;
-        let texts = span.name.len() + span.status_message.len() + attribute_bytes(span.attributes);
-        if self.pays(texts + size_of_val(span.links)) {
+        if self.pays(span_bytes(span)) {
             self.builder.span(span);
         }
+    }
+
+    fn likeness(&mut self) -> Option<Likeness> {
+        self.builder.likeness()
+    }
+
+    fn alike(&mut self, span: &SpanView<'_>, key: u128) -> bool {
+        let is_taken = self.pays(span_bytes(span)) && self.builder.alike(span, key);
+        self.spans += u64::from(is_taken);
+        is_taken
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -136,6 +145,11 @@ impl SpanVisitor for Meter<'_> {
             self.builder.point(point);
         }
     }
+}
+
+fn span_bytes(span: &SpanView<'_>) -> usize {
+    let texts = span.name.len() + span.status_message.len() + attribute_bytes(span.attributes);
+    texts + size_of_val(span.links)
 }
 
 fn attribute_bytes(attributes: &[Attribute<'_>]) -> usize {

@@ -3,8 +3,10 @@
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, LazyLock};
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use super::confidential::{self, Confidentiality};
-use super::{MAX_ATTRIBUTES, Reading, Redaction};
+use super::{MAX_ATTRIBUTES, Reading, Redaction, inputs};
 use crate::detail;
 use crate::hash::HashMap;
 use crate::span::{Attribute, Marks, Value};
@@ -265,8 +267,8 @@ pub(super) struct Sequence {
     pub(super) shown: Box<[Shown]>,
     /// The keys as they are shown, packed.
     pub(super) packed: Arc<[u8]>,
-    /// Another for each sequence.
-    pub(super) id: u64,
+    /// A hash of everything else in it: another for each sequence, the same wherever it was read.
+    pub(super) id: u128,
     /// What each of them means.
     meanings: Box<[Meaning]>,
     /// One more than the place of each field's attribute; 0 where it was not given.
@@ -280,7 +282,7 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    fn of(attributes: &[Attribute<'_>], redaction: &Redaction, id: u64) -> Self {
+    fn of(attributes: &[Attribute<'_>], redaction: &Redaction) -> Self {
         let meanings: Box<[Meaning]> = attributes.iter().map(|(key, _)| meaning(key, redaction)).collect();
         let mut places = [0; FIELDS];
         let mut given: Vec<Field> = Vec::new();
@@ -310,7 +312,7 @@ impl Sequence {
         Self {
             keys: attributes.iter().map(|attribute| ((*attribute.0).into(), is_empty(attribute))).collect(),
             packed: detail::keys_of(shown.iter().map(|shown| &*shown.key)),
-            id,
+            id: identity(attributes, &meanings),
             shown,
             has_parameters: meanings.iter().any(|meaning| meaning.is_parameter),
             meanings,
@@ -332,6 +334,16 @@ pub(super) fn is_empty((_, value): &Attribute<'_>) -> bool {
     matches!(value, Value::Text(text) if text.is_empty())
 }
 
+/// What tells a sequence from every other.
+fn identity(attributes: &[Attribute<'_>], meanings: &[Meaning]) -> u128 {
+    let mut bytes = Vec::new();
+    for (attribute, meaning) in attributes.iter().zip(meanings) {
+        inputs::push_text(&mut bytes, &attribute.0);
+        bytes.push(u8::from(is_empty(attribute)) << 1 | u8::from(meaning.is_redacted));
+    }
+    xxh3_128(&bytes)
+}
+
 fn meaning(key: &str, redaction: &Redaction) -> Meaning {
     match CONVENTIONS.get(key) {
         _ if redaction.covers(key) => Meaning { is_redacted: true, ..Meaning::default() },
@@ -344,12 +356,10 @@ fn meaning(key: &str, redaction: &Redaction) -> Meaning {
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     /// By a hash that differs for most sequences; of two with one hash the later is remembered.
-    sequences: HashMap<u64, Sequence>,
+    sequences: HashMap<u64, Arc<Sequence>>,
     /// What they take, at least.
     bytes: usize,
     reading: Arc<Reading>,
-    /// How many sequences there were so far.
-    count: u64,
 }
 
 impl Keys {
@@ -363,7 +373,7 @@ impl Keys {
     }
 
     /// What the keys of `attributes` mean.
-    pub(super) fn sequence(&mut self, attributes: &[Attribute<'_>]) -> &Sequence {
+    pub(super) fn sequence(&mut self, attributes: &[Attribute<'_>]) -> &Arc<Sequence> {
         if self.bytes >= MAX_SEQUENCE_BYTES {
             self.sequences.clear();
             self.bytes = 0;
@@ -381,8 +391,7 @@ impl Keys {
             entry => {
                 self.bytes +=
                     size_of::<Sequence>() + attributes.iter().map(|(key, _)| 96 + 3 * key.len()).sum::<usize>();
-                self.count += 1;
-                entry.insert_entry(Sequence::of(attributes, &self.reading.redaction, self.count)).into_mut()
+                entry.insert_entry(Arc::new(Sequence::of(attributes, &self.reading.redaction))).into_mut()
             }
         }
     }

@@ -18,10 +18,8 @@ use crate::text::scrub;
 pub(super) struct Inputs<'a> {
     /// All attributes, also those that vary.
     pub(super) known: Known<'a>,
-    /// The path of the request, scrubbed; empty where no attribute has one. It varies.
-    pub(super) full_path: Cow<'a, str>,
-    /// The query of the request, as sent; empty where no attribute has one. It varies.
-    pub(super) query: &'a str,
+    /// What varies of it, and tells more than its own value.
+    pub(super) asked: Asked<'a>,
     /// As sent.
     pub(super) kind: SpanKind,
     /// Whether the status says that it failed.
@@ -32,22 +30,81 @@ pub(super) struct Inputs<'a> {
     pub(super) name: Cow<'a, str>,
     /// Whether that is the name as it was sent.
     pub(super) is_name_whole: bool,
+    /// Whether another attribute tells where the call goes, so that the address it led to varies.
+    is_peer_named: bool,
+    /// What the query text says; the statement without text where there is none.
+    pub(super) statement: &'a Statement,
+    /// The host of the resource; empty where not recorded.
+    pub(super) own_host: &'a str,
+}
+
+/// What a span asks for, whom and by what, as far as that differs from call to call.
+#[derive(Debug, Default)]
+pub(super) struct Asked<'a> {
+    /// The path of the request, scrubbed; empty where no attribute has one.
+    pub(super) full_path: Cow<'a, str>,
+    /// The query of the request, as sent; empty where no attribute has one.
+    pub(super) query: &'a str,
+    /// What meaning is made of.
+    pub(super) meant: Meant<'a>,
+}
+
+/// What of [`Asked`] is the same in all spans of one key.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Meant<'a> {
     /// Scheme, host and port of the URL.
-    origin: &'a str,
+    origin: Cow<'a, str>,
     /// The path with identifiers replaced; empty where there is none, or where something else tells what is called.
     pub(super) path: Cow<'a, str>,
     /// Whether path or user agent are those of health checks.
     pub(super) is_probe: bool,
     /// Whether the path is one of streams.
     pub(super) is_stream_path: bool,
-    /// Whether another attribute tells where the call goes, so that the address it led to varies.
-    is_peer_named: bool,
     /// Whether the address that the call led to is on the same host.
     pub(super) is_peer_loopback: bool,
-    /// What the query text says; the statement without text where there is none.
-    pub(super) statement: &'a Statement,
-    /// The host of the resource; empty where not recorded.
-    pub(super) own_host: &'a str,
+}
+
+/// Fields that [`Asked`] is read from.
+const ASKED: [Field; 5] = [Field::Url, Field::UrlPath, Field::UrlQuery, Field::UserAgent, Field::PeerAddress];
+
+impl<'a> Asked<'a> {
+    pub(super) fn of(known: Known<'a>) -> Self {
+        let is_named =
+            [Field::HttpRoute, Field::UrlTemplate, Field::RpcMethod].into_iter().any(|field| known.has(field));
+        let whole = known.text(Field::Url);
+        let [(path, path_query), (url_path, url_query)] = [known.text(Field::UrlPath), whole].map(url::target);
+        let full_path = scrub(if path.is_empty() { url_path } else { path });
+        let query = [known.text(Field::UrlQuery), url_query, path_query].into_iter().find(|query| !query.is_empty());
+        Self {
+            query: query.unwrap_or_default(),
+            meant: Meant {
+                origin: Cow::Borrowed(url::origin(whole)),
+                path: if is_named { Cow::Borrowed("") } else { url::template_of(full_path.clone()) },
+                is_probe: marks::is_probe_agent(known.text(Field::UserAgent)) || marks::is_probe_path(&full_path),
+                is_stream_path: marks::is_stream_path(&full_path),
+                is_peer_loopback: known.has(Field::PeerAddress) && is_loopback(known.text(Field::PeerAddress)),
+            },
+            full_path,
+        }
+    }
+}
+
+impl Meant<'_> {
+    /// The same for longer.
+    pub(super) fn to_owned(&self) -> Meant<'static> {
+        Meant {
+            origin: self.origin.to_string().into(),
+            path: self.path.to_string().into(),
+            is_probe: self.is_probe,
+            is_stream_path: self.is_stream_path,
+            is_peer_loopback: self.is_peer_loopback,
+        }
+    }
+
+    /// How many bytes its texts take.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.origin.len() + self.path.len()
+    }
 }
 
 /// Fields whose values differ from call to call.
@@ -77,30 +134,17 @@ const VARIES: [bool; FIELDS] = {
 
 impl<'a> Inputs<'a> {
     pub(super) fn of(view: &'a SpanView<'a>, known: Known<'a>, statement: &'a Statement, own_host: &'a str) -> Self {
-        let has = |field: Field| known.has(field);
-        let is_named = [Field::HttpRoute, Field::UrlTemplate, Field::RpcMethod].into_iter().any(has);
-        let is_peer_named = [Field::PeerService, Field::ServerAddress, Field::PeerName].into_iter().any(has);
-        let whole = known.text(Field::Url);
-        let [(path, path_query), (url_path, url_query)] = [known.text(Field::UrlPath), whole].map(url::target);
-        let full_path = scrub(if path.is_empty() { url_path } else { path });
-        let query = [known.text(Field::UrlQuery), url_query, path_query].into_iter().find(|query| !query.is_empty());
+        let is_given = |field: Field| known.has(field);
         let name = url::template_of(scrub(&view.name));
-        let is_probe_agent = has(Field::UserAgent) && marks::is_probe_agent(known.text(Field::UserAgent));
         Self {
             known,
+            asked: Asked::of(known),
             kind: view.kind,
             is_error: view.is_error,
             is_sampled: !view.trace_state.is_empty() && marks::has_threshold(&view.trace_state),
             is_name_whole: matches!(name, Cow::Borrowed(_)),
             name,
-            origin: url::origin(whole),
-            is_probe: is_probe_agent || marks::is_probe_path(&full_path),
-            is_stream_path: marks::is_stream_path(&full_path),
-            path: if is_named { Cow::Borrowed("") } else { url::template_of(full_path.clone()) },
-            full_path,
-            query: query.unwrap_or_default(),
-            is_peer_named,
-            is_peer_loopback: has(Field::PeerAddress) && is_loopback(known.text(Field::PeerAddress)),
+            is_peer_named: [Field::PeerService, Field::ServerAddress, Field::PeerName].into_iter().any(is_given),
             statement,
             own_host,
         }
@@ -118,6 +162,23 @@ impl<'a> Inputs<'a> {
         attributes::is_empty(attribute) || self.known.field_at(place).is_some_and(is_kept)
     }
 
+    /// The places of attributes in which spans of one key may differ.
+    pub(super) fn open(&self, attributes: &[Attribute<'_>]) -> Box<[u16]> {
+        let is_open = |place: usize, attribute| {
+            // Where a statement has placeholders only, its text is the same in all its spans.
+            let is_statement = self.known.field_at(place) == Some(Field::DbText);
+            !(self.is_shared(place, attribute) || is_statement && self.statement.has_placeholders)
+        };
+        let places = attributes.iter().enumerate().filter(|(place, attribute)| is_open(*place, attribute));
+        places.map(|(place, _)| place as u16).collect()
+    }
+
+    /// Whether what is open tells more than each value by itself.
+    pub(super) fn is_meant_anew(&self) -> bool {
+        let is_statement_open = self.known.has(Field::DbText) && !self.statement.has_placeholders;
+        is_statement_open || ASKED.into_iter().any(|field| self.known.has(field))
+    }
+
     /// Whether a field was given.
     pub(super) fn has(&self, field: Field) -> bool {
         self.known.has(field)
@@ -131,7 +192,7 @@ impl<'a> Inputs<'a> {
     /// The text of a field that does not vary, scrubbed, and of the URL its origin; empty where it was not given.
     pub(super) fn text(&self, field: Field) -> Cow<'_, str> {
         match (field, self.value(field)) {
-            (Field::Url, _) => scrub(self.origin),
+            (Field::Url, _) => scrub(&self.asked.meant.origin),
             (_, Some(Value::Text(text))) => scrub(text),
             (_, Some(value)) => value.to_text(),
             (_, None) => Cow::Borrowed(""),
@@ -154,19 +215,13 @@ impl<'a> Inputs<'a> {
         key.extend_from_slice(&resource.0.to_le_bytes());
         key.extend_from_slice(&self.known.sequence.id.to_le_bytes());
         key.extend_from_slice(&self.statement.identity.to_le_bytes());
-        let flags = [
-            self.is_error,
-            self.is_sampled,
-            self.is_probe,
-            self.is_stream_path,
-            self.is_peer_loopback,
-            self.is_name_whole,
-        ];
+        let Meant { origin, path, is_probe, is_stream_path, is_peer_loopback } = &self.asked.meant;
+        let flags = [self.is_error, self.is_sampled, *is_probe, *is_stream_path, *is_peer_loopback, self.is_name_whole];
         key.push(flags.into_iter().fold(0, |bits, flag| bits << 1 | u8::from(flag)));
         key.push(self.kind as u8);
         push_text(key, &self.name);
-        push_text(key, self.origin);
-        push_text(key, &self.path);
+        push_text(key, origin);
+        push_text(key, path);
         for (field, value) in self.known.given() {
             if field != Field::Url && !self.varies(field) {
                 push_value(key, value);

@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::attributes::{Field, Known};
-use super::inputs::Inputs;
+use super::attributes::{Field, Known, Sequence};
+use super::inputs::{Asked, Inputs, Meant};
 use super::shown::Shared;
 use super::sql::Statement;
+use super::varying::Varying;
 use super::{database, read_shape};
 use crate::hash::HashMap;
 use crate::name::{Name, NameTable};
-use crate::span::{Resource, ResourceId, Shape, SpanView};
+use crate::span::{Likeness, Resource, ResourceId, Shape, SpanView};
 
 /// How many shapes are remembered at most, half of them as long as they are asked for.
 const MAX_SHAPES: Limit = Limit { entries: 8192, bytes: 8 << 20 };
@@ -94,6 +95,17 @@ impl<K: Eq + Hash, V: Remember> Recent<K, V> {
 pub(super) struct Remembered {
     pub(super) shape: Arc<Shape>,
     pub(super) shared: Shared,
+    /// The keys of its spans, and what they mean.
+    pub(super) sequence: Arc<Sequence>,
+    /// What the query text of the first of them says.
+    statement: Arc<Statement>,
+    resource: ResourceId,
+    /// The places of the attributes in which they may differ.
+    open: Box<[u16]>,
+    /// What they mean with what is open; none where each open value stands for itself.
+    meant: Option<Meant<'static>>,
+    /// Whether more than one of them was met, and they have one name.
+    is_common: bool,
     /// The names that both refer to.
     names: Box<[(Name, Box<str>)]>,
     /// The batch that last heard of it.
@@ -113,7 +125,9 @@ impl Remembered {
 impl Remember for Remembered {
     fn bytes(&self) -> usize {
         let names: usize = self.names.iter().map(|name| size_of_val(name) + name.1.len()).sum();
-        size_of::<Self>() + size_of::<Shape>() + names + self.shared.bytes()
+        let meant = self.meant.as_ref().map_or(0, Meant::text_bytes);
+        let statement = self.statement.bytes() + size_of_val(&*self.open) + meant;
+        size_of::<Self>() + size_of::<Shape>() + names + self.shared.bytes() + statement
     }
 }
 
@@ -127,19 +141,24 @@ impl Remember for Arc<Statement> {
 #[derive(Debug)]
 pub(super) struct Memory {
     shapes: Recent<u128, Remembered>,
-    statements: Recent<u64, Arc<Statement>>,
-    /// What stands for a text that was not given.
-    no_statement: Arc<Statement>,
+    statements: Statements,
     batch: u64,
     key: Vec<u8>,
+}
+
+/// Statements, remembered.
+#[derive(Debug)]
+struct Statements {
+    recent: Recent<u64, Arc<Statement>>,
+    /// What stands for a text that was not given.
+    none: Arc<Statement>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
             shapes: Recent::new(MAX_SHAPES),
-            statements: Recent::new(MAX_STATEMENTS),
-            no_statement: Arc::default(),
+            statements: Statements { recent: Recent::new(MAX_STATEMENTS), none: Arc::default() },
             batch: 0,
             key: Vec::new(),
         }
@@ -154,39 +173,98 @@ impl Memory {
 
     /// What the query text of a span says.
     pub(super) fn statement(&mut self, known: &Known<'_>) -> Arc<Statement> {
+        self.statements.statement(known)
+    }
+
+    /// What a span has in common with others, whose names `names` knows afterwards, and by what it is recalled.
+    pub(super) fn remembered(
+        &mut self,
+        inputs: &Inputs<'_>,
+        view: &SpanView<'_>,
+        (sequence, statement): (&Arc<Sequence>, &Arc<Statement>),
+        (id, resource): (ResourceId, &Resource),
+        names: &mut NameTable,
+    ) -> (u128, &Remembered) {
+        inputs.write_key(id, &mut self.key);
+        let key = xxh3_128(&self.key);
+        let batch = self.batch;
+        let mut is_common = true;
+        let remembered = self.shapes.get_or_insert_with(key, || {
+            is_common = false;
+            let mut own = NameTable::default();
+            let shape = Arc::new(read_shape(inputs, (id, resource), &mut own));
+            let shared = Shared::of(inputs, view, &mut own);
+            names.merge(&own);
+            Remembered {
+                shape,
+                shared,
+                sequence: Arc::clone(sequence),
+                statement: Arc::clone(statement),
+                resource: id,
+                open: inputs.open(view.attributes),
+                meant: inputs.is_meant_anew().then(|| inputs.asked.meant.to_owned()),
+                is_common,
+                names: own.sorted(|_| true).into_iter().collect(),
+                batch,
+            }
+        });
+        remembered.is_common = is_common && inputs.is_name_whole;
+        if remembered.batch != batch {
+            remembered.renew(batch, names);
+        }
+        (key, remembered)
+    }
+
+    /// What spans have in common that are recalled by `key`; none where only one was met so far, or each has a name of
+    /// its own.
+    pub(super) fn likeness(&mut self, key: u128) -> Option<Likeness> {
+        let remembered = self.shapes.get(&key).filter(|remembered| remembered.is_common)?;
+        Some(Likeness { key, open: remembered.open.clone() })
+    }
+
+    /// What a span that is as `key` says has in common with others, and what differs; none where it is not.
+    pub(super) fn recall(
+        &mut self,
+        key: u128,
+        view: &SpanView<'_>,
+        resource: ResourceId,
+        names: &mut NameTable,
+    ) -> Option<(&Remembered, Varying)> {
+        let remembered = self.shapes.get(&key).filter(|remembered| remembered.resource == resource)?;
+        let known = Known::of(view.attributes, &remembered.sequence);
+        let kinds = remembered.shape.call.as_ref().map(|call| (call.kind, remembered.shape.kind));
+        let varying = |statement: &Statement, asked: &Asked<'_>| {
+            kinds.map(|kinds| Varying::of(kinds, &known, statement, asked)).unwrap_or_default()
+        };
+        let varying = match &remembered.meant {
+            Some(meant) => {
+                let asked = Asked::of(known);
+                let statement = self.statements.statement(&known);
+                if asked.meant != *meant || statement.identity != remembered.statement.identity {
+                    return None;
+                }
+                varying(&statement, &asked)
+            }
+            None => varying(&remembered.statement, &Asked::default()),
+        };
+        if remembered.batch != self.batch {
+            remembered.renew(self.batch, names);
+        }
+        Some((remembered, varying))
+    }
+}
+
+impl Statements {
+    fn statement(&mut self, known: &Known<'_>) -> Arc<Statement> {
         if !known.has(Field::DbText) {
-            return Arc::clone(&self.no_statement);
+            return Arc::clone(&self.none);
         }
         let (text, system) = (known.text(Field::DbText), known.text(Field::DbSystem));
         if text.len() > MAX_TEXT_BYTES {
             return Arc::new(database::statement(system, text));
         }
         let hash = xxh3_64(text.as_bytes()) ^ xxh3_64(system.as_bytes()).rotate_left(32);
-        Arc::clone(self.statements.get_or_insert_with(hash, || Arc::new(database::statement(system, text))))
-    }
-
-    /// What a span has in common with others, whose names `names` knows afterwards.
-    pub(super) fn remembered(
-        &mut self,
-        inputs: &Inputs<'_>,
-        view: &SpanView<'_>,
-        (id, resource): (ResourceId, &Resource),
-        names: &mut NameTable,
-    ) -> &Remembered {
-        inputs.write_key(id, &mut self.key);
-        let key = xxh3_128(&self.key);
-        let batch = self.batch;
-        let remembered = self.shapes.get_or_insert_with(key, || {
-            let mut own = NameTable::default();
-            let shape = Arc::new(read_shape(inputs, (id, resource), &mut own));
-            let shared = Shared::of(inputs, view, &mut own);
-            names.merge(&own);
-            Remembered { shape, shared, names: own.sorted(|_| true).into_iter().collect(), batch }
-        });
-        if remembered.batch != batch {
-            remembered.renew(batch, names);
-        }
-        remembered
+        Arc::clone(self.recent.get_or_insert_with(hash, || Arc::new(database::statement(system, text))))
     }
 }
 

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use self::attributes::{Field, Keys, Known};
 pub use self::call::is_address;
 use self::inputs::Inputs;
-use self::memory::{Limit, Memory, Recent, Remember};
+use self::memory::{Limit, Memory, Recent, Remember, Remembered};
 pub use self::reading::Reading;
 pub use self::redaction::Redaction;
 use self::shown::Shown;
@@ -36,8 +36,8 @@ use crate::log::LogView;
 use crate::measurement::PointView;
 use crate::name::{Name, NameTable, cut};
 use crate::span::{
-    Attribute, Call, Link, Marks, Outcome, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch, SpanId,
-    SpanKind, SpanView, SpanVisitor,
+    Attribute, Call, Likeness, Link, Marks, Outcome, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span,
+    SpanBatch, SpanId, SpanKind, SpanView, SpanVisitor,
 };
 use crate::text::scrub;
 
@@ -64,6 +64,8 @@ pub struct BatchBuilder {
     senders: Recent<Box<[u8]>, Arc<Sender>>,
     keys: Keys,
     memory: Memory,
+    /// By what the last span is recalled.
+    last: Option<u128>,
     shown: Shown,
 }
 
@@ -118,6 +120,7 @@ impl BatchBuilder {
             sender: Arc::default(),
             senders: Recent::new(MAX_RESOURCES),
             memory: Memory::default(),
+            last: None,
             shown: Shown::default(),
         }
     }
@@ -180,35 +183,24 @@ impl SpanVisitor for BatchBuilder {
         let statement = self.memory.statement(&known);
         let inputs = Inputs::of(view, known, &statement, &self.sender.host);
         let names = &mut self.batch.vocabulary.names;
-        let remembered = self.memory.remembered(&inputs, view, (self.sender.id, &self.sender.resource), names);
-        let shape = &remembered.shape;
-        let call = shape.call.as_ref();
-        let varying = call.map(|call| Varying::of(call.kind, shape.kind, &inputs)).unwrap_or_default();
-        let (client, of_client) = varying::client(shape.kind, &known);
-        let mut marks = shape.marks;
-        marks.set(self.sender.marks, true);
-        marks.set(of_client, true);
-        marks.set(Marks::PAGE, varying.is_page);
-        let shown::Read { detail, name, secrets } =
-            self.shown.read(view, sequence, (&self.sender.secrets, &remembered.shared), names);
-        let links: Box<[Link]> = view.links.iter().take(MAX_LINKS).copied().collect();
-        let rare = (!links.is_empty() || !secrets.is_empty()).then(|| Box::new(Rare { links, secrets }));
-        self.batch.spans.push(Span {
-            trace_id: view.trace_id,
-            span_id: view.span_id,
-            parent_id: if view.parent_id == view.span_id { SpanId::NONE } else { view.parent_id },
-            start_ns: view.start_ns,
-            end_ns: view.end_ns.max(view.start_ns),
-            shape: Arc::clone(shape),
-            name,
-            client,
-            parameters: varying.parameters,
-            batch: varying.batch,
-            is_resend: varying.is_resend,
-            marks,
-            rare,
-            detail,
-        });
+        let sender = (self.sender.id, &self.sender.resource);
+        let (key, remembered) = self.memory.remembered(&inputs, view, (sequence, &statement), sender, names);
+        let Shape { kind, call, .. } = &*remembered.shape;
+        let varying = |call: &Call| Varying::of((call.kind, *kind), &known, &statement, &inputs.asked);
+        let varying = call.as_ref().map(varying).unwrap_or_default();
+        self.last = Some(key);
+        self.batch.spans.push(read_span(view, &self.sender, remembered, &varying, &mut self.shown, names));
+    }
+
+    fn likeness(&mut self) -> Option<Likeness> {
+        self.memory.likeness(self.last?)
+    }
+
+    fn alike(&mut self, view: &SpanView<'_>, key: u128) -> bool {
+        let names = &mut self.batch.vocabulary.names;
+        let Some((remembered, varying)) = self.memory.recall(key, view, self.sender.id, names) else { return false };
+        self.batch.spans.push(read_span(view, &self.sender, remembered, &varying, &mut self.shown, names));
+        true
     }
 
     fn refuse(&mut self, mut refusal: Refusal) {
@@ -227,6 +219,42 @@ impl SpanVisitor for BatchBuilder {
     fn point(&mut self, point: &PointView<'_>) {
         let measurement = self.measurement(point);
         self.batch.measurements.extend(measurement);
+    }
+}
+
+/// A span that has `remembered` in common with others.
+fn read_span(
+    view: &SpanView<'_>,
+    sender: &Sender,
+    remembered: &Remembered,
+    varying: &Varying,
+    shown: &mut Shown,
+    names: &mut NameTable,
+) -> Span {
+    let Remembered { shape, shared, sequence, .. } = remembered;
+    let (client, of_client) = varying::client(shape.kind, &Known::of(view.attributes, sequence));
+    let mut marks = shape.marks;
+    marks.set(sender.marks, true);
+    marks.set(of_client, true);
+    marks.set(Marks::PAGE, varying.is_page);
+    let shown::Read { detail, name, secrets } = shown.read(view, sequence, (&sender.secrets, shared), names);
+    let links: Box<[Link]> = view.links.iter().take(MAX_LINKS).copied().collect();
+    let rare = (!links.is_empty() || !secrets.is_empty()).then(|| Box::new(Rare { links, secrets }));
+    Span {
+        trace_id: view.trace_id,
+        span_id: view.span_id,
+        parent_id: if view.parent_id == view.span_id { SpanId::NONE } else { view.parent_id },
+        start_ns: view.start_ns,
+        end_ns: view.end_ns.max(view.start_ns),
+        shape: Arc::clone(shape),
+        name,
+        client,
+        parameters: varying.parameters,
+        batch: varying.batch,
+        is_resend: varying.is_resend,
+        marks,
+        rare,
+        detail,
     }
 }
 
@@ -291,8 +319,8 @@ fn operation(kind: SpanKind, inputs: &Inputs<'_>) -> String {
                 method
             } else if let Some(route) = route {
                 call::http_template(inputs, &route)
-            } else if !inputs.path.is_empty() && inputs.has(Field::HttpMethod) {
-                call::http_template(inputs, &inputs.path)
+            } else if !inputs.asked.meant.path.is_empty() && inputs.has(Field::HttpMethod) {
+                call::http_template(inputs, &inputs.asked.meant.path)
             } else {
                 named()
             }

@@ -6,7 +6,7 @@ use std::num::NonZero;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::attributes::{Field, Known};
-use super::inputs::Inputs;
+use super::inputs::Asked;
 use super::sql::Statement;
 use super::url;
 use crate::marks::Marks;
@@ -25,8 +25,12 @@ pub(super) struct Varying {
 
 impl Varying {
     /// What differs of a call of kind `edge` that a span of kind `kind` tells of.
-    pub(super) fn of(edge: EdgeKind, kind: SpanKind, inputs: &Inputs<'_>) -> Self {
-        let known = &inputs.known;
+    pub(super) fn of(
+        (edge, kind): (EdgeKind, SpanKind),
+        known: &Known<'_>,
+        statement: &Statement,
+        asked: &Asked<'_>,
+    ) -> Self {
         let mut varying = Self { batch: 1, ..Self::default() };
         if kind == SpanKind::Server {
             return varying;
@@ -38,11 +42,11 @@ impl Varying {
         }
         varying.is_resend = known.int(Field::ResendCount).is_some_and(|count| count > 0);
         let parameters = match edge {
-            EdgeKind::Database => query_parameters(known, inputs.statement),
+            EdgeKind::Database => query_parameters(known, statement),
             EdgeKind::Messaging => None,
             _ => {
-                varying.is_page = inputs.query.split('&').any(turns_page);
-                request_parameters(&inputs.full_path, inputs.query).filter(|_| tells_all(edge, known))
+                varying.is_page = asked.query.split('&').any(turns_page);
+                request_parameters(&asked.full_path, asked.query).filter(|_| tells_all(edge, known))
             }
         };
         varying.parameters = parameters.and_then(|hash| NonZero::new(hash.max(1)));

@@ -1,0 +1,401 @@
+//! Spans like one that was shown before, read without walking through their fields: encoders write what is alike byte
+//! for byte alike, so only what differs has to be read.
+//!
+//! It is a short cut, never a second opinion: a span that fits no layout is walked through, and a property test holds
+//! that both ways show the same. Spans with events or links are not kept here.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::hash::BuildHasher as _;
+
+use spanlint_graph::SpanVisitor;
+use spanlint_graph::hash::HashMap;
+use spanlint_graph::span::{Attribute, Likeness, SpanId, SpanKind, SpanView, TraceId, Value};
+
+use super::emptied;
+use super::texts::{Place, Texts};
+use crate::decode::composite;
+use crate::decode::wire::{Fields, Payload, varint};
+
+/// The most bytes that the layouts of one thread take.
+const MAX_BYTES: usize = 2 << 20;
+/// The longest span that a layout is made of.
+const MAX_SPAN_BYTES: usize = 4096;
+/// The most layouts of spans that begin alike.
+const MAX_ALIKE: usize = 8;
+/// Of spans that begin alike so many are learned from when they fit no layout, and later one of as many.
+const LESSONS: u64 = 64;
+
+thread_local! {
+    /// What this thread's last request has left for the next.
+    static LAYOUTS: Cell<Option<Layouts>> = const { Cell::new(None) };
+}
+
+/// How spans are written.
+#[derive(Debug, Default)]
+pub(super) struct Layouts {
+    by_beginning: HashMap<Beginning, Alike>,
+    bytes: usize,
+    read: Read,
+}
+
+/// What a span begins with where it is written as encoders write it, in the order of the fields: all but its
+/// attributes, its status and what few spans have.
+#[derive(Debug)]
+pub(super) struct Head<'a> {
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent_id: SpanId,
+    name: &'a [u8],
+    /// One byte, as nearly all have it; none where it is not given.
+    kind: Option<u8>,
+    start_ns: u64,
+    end_ns: u64,
+    rest: &'a [u8],
+}
+
+/// A hash of the sender, name and kind of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Beginning(u64);
+
+/// Spans that begin alike.
+#[derive(Debug, Default)]
+struct Alike {
+    layouts: Vec<Layout>,
+    /// How many of them fitted none.
+    misses: u64,
+}
+
+/// How the spans of one likeness are written.
+#[derive(Debug)]
+struct Layout {
+    /// That of the likeness.
+    key: u128,
+    /// Behind the head.
+    steps: Box<[Step]>,
+    /// Those of the first of them behind its head.
+    bytes: Box<[u8]>,
+    kind: SpanKind,
+    /// As its head has it.
+    kind_byte: Option<u8>,
+    name: Box<str>,
+    is_error: bool,
+    status_message: Box<str>,
+    /// Those of the first of them.
+    attributes: Box<[Attribute<'static>]>,
+    /// The places of those attributes whose values are open.
+    open: Box<[u16]>,
+}
+
+/// What comes next in the bytes of a span.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// The same as in the first of them from here to there.
+    Same(u16, u16),
+    /// An attribute whose key, from here to there, is the same, and whose value is not, but is of this type.
+    Open(u16, u16, ValueTag),
+}
+
+/// What a value begins with.
+type ValueTag = u8;
+const TEXT: ValueTag = 1 << 3 | 2;
+const BOOL: ValueTag = 2 << 3;
+const INT: ValueTag = 3 << 3;
+const DOUBLE: ValueTag = 4 << 3 | 1;
+/// What an attribute begins with.
+const ATTRIBUTE: u8 = 9 << 3 | 2;
+
+/// What is read of one span; memory for that of the next.
+#[derive(Debug, Default)]
+struct Read {
+    texts: Texts,
+    open: Vec<Open>,
+}
+
+/// A value of its own.
+#[derive(Debug)]
+enum Open {
+    Text(Place),
+    Other(Value<'static>),
+}
+
+impl Layouts {
+    /// Those that this thread has learned.
+    pub(super) fn take() -> Self {
+        LAYOUTS.take().unwrap_or_default()
+    }
+
+    /// Leaves them for the next request.
+    pub(super) fn leave(self) {
+        LAYOUTS.set(Some(self));
+    }
+
+    /// A number for a sender who is told by these bytes and by what `before` tells.
+    pub(super) fn sender(&self, before: u64, resource: &[u8]) -> u64 {
+        self.by_beginning.hasher().hash_one((before, resource))
+    }
+
+    /// What tells spans of `sender` that begin with `head` from others.
+    pub(super) fn beginning(&self, sender: u64, head: &Head<'_>) -> Beginning {
+        Beginning(self.by_beginning.hasher().hash_one((sender, head.kind, head.name)))
+    }
+
+    /// Shows a span to `visitor` where a layout fits; `spare` is memory for its attributes.
+    pub(super) fn show(
+        &mut self,
+        (beginning, head): (Beginning, &Head<'_>),
+        spare: &mut Vec<Attribute<'static>>,
+        visitor: &mut impl SpanVisitor,
+    ) -> bool {
+        let Some(alike) = self.by_beginning.get_mut(&beginning) else { return false };
+        let read = &mut self.read;
+        let is_shown = |layout: &Layout| layout.read(head, read).is_some() && layout.show(head, read, spare, visitor);
+        let Some(found) = alike.layouts.iter().position(is_shown) else {
+            alike.misses += 1;
+            return false;
+        };
+        // The next is likely to be as this one.
+        alike.layouts.swap(0, found);
+        true
+    }
+
+    /// Learns how spans of a likeness are written; `view` is what this one says.
+    pub(super) fn learn(
+        &mut self,
+        (beginning, head): (Beginning, &Head<'_>),
+        view: &SpanView<'_>,
+        likeness: &Likeness,
+    ) {
+        if self.bytes >= MAX_BYTES {
+            self.by_beginning.clear();
+            self.bytes = 0;
+        }
+        self.bytes += size_of::<(Beginning, Alike)>();
+        let alike = self.by_beginning.entry(beginning).or_default();
+        if alike.misses >= LESSONS && !alike.misses.is_multiple_of(LESSONS) {
+            return;
+        }
+        let Some(layout) = Layout::of(head, view, likeness) else { return };
+        self.bytes += layout.size();
+        if alike.layouts.len() == MAX_ALIKE {
+            alike.layouts.pop();
+        }
+        alike.layouts.insert(0, layout);
+    }
+}
+
+impl<'a> Head<'a> {
+    /// The head of a span; none where it is written in another way, or has a state, which may be another in each trace.
+    pub(super) fn of(message: &'a [u8]) -> Option<Self> {
+        const TRACE_ID: [u8; 2] = [1 << 3 | 2, 16];
+        const SPAN_ID: [u8; 2] = [2 << 3 | 2, 8];
+        const PARENT_ID: [u8; 2] = [4 << 3 | 2, 8];
+        const NAME: u8 = 5 << 3 | 2;
+        const KIND: u8 = 6 << 3;
+        const START: u8 = 7 << 3 | 1;
+        const END: u8 = 8 << 3 | 1;
+        let mut rest = message.strip_prefix(&TRACE_ID)?;
+        let trace_id = TraceId(u128::from_be_bytes(take(&mut rest)?));
+        rest = rest.strip_prefix(&SPAN_ID)?;
+        let span_id = SpanId(u64::from_be_bytes(take(&mut rest)?));
+        let mut parent_id = SpanId::NONE;
+        if let Some(parent) = rest.strip_prefix(&PARENT_ID) {
+            rest = parent;
+            parent_id = SpanId(u64::from_be_bytes(take(&mut rest)?));
+        }
+        let (name, mut rest) = delimited(rest.strip_prefix(&[NAME])?)?;
+        let mut kind = None;
+        if let [KIND, byte @ ..0x80, after @ ..] = rest {
+            (kind, rest) = (Some(*byte), after);
+        }
+        rest = rest.strip_prefix(&[START])?;
+        let start_ns = u64::from_le_bytes(take(&mut rest)?);
+        rest = rest.strip_prefix(&[END])?;
+        let end_ns = u64::from_le_bytes(take(&mut rest)?);
+        let has_ids = trace_id != TraceId(0) && span_id != SpanId::NONE;
+        has_ids.then_some(Self { trace_id, span_id, parent_id, name, kind, start_ns, end_ns, rest })
+    }
+}
+
+impl Layout {
+    fn of(head: &Head<'_>, view: &SpanView<'_>, likeness: &Likeness) -> Option<Self> {
+        let is_cut = view.attributes.iter().any(|(_, value)| composite::is_cut(value));
+        if head.rest.len() > MAX_SPAN_BYTES || is_cut {
+            return None;
+        }
+        let mut fields = Fields::of(head.rest);
+        let (mut steps, mut open) = (Vec::new(), Vec::new());
+        // Up to here the steps go.
+        let (mut done, mut place) = (0, 0);
+        loop {
+            let from = head.rest.len() - fields.rest().len();
+            let Some(field) = fields.next().ok()? else { break };
+            let to = head.rest.len() - fields.rest().len();
+            match (field.number, field.payload) {
+                (9, Payload::Bytes(attribute)) => {
+                    place += 1;
+                    let is_open = likeness.open.binary_search(&(place - 1)).is_ok();
+                    let Some((key, tag)) = key_and_tag(attribute).filter(|_| is_open) else { continue };
+                    open.push(place - 1);
+                    let from_key = to - attribute.len();
+                    let attribute = Step::Open(from_key as u16, (from_key + key) as u16, tag);
+                    steps.extend([Step::Same(done as u16, from as u16), attribute]);
+                    done = to;
+                }
+                (10 | 12 | 14..=16, _) => {}
+                // What belongs into the head, or makes a layout not worth its while.
+                _ => return None,
+            }
+        }
+        steps.push(Step::Same(done as u16, head.rest.len() as u16));
+        (usize::from(place) == view.attributes.len()).then(|| Self {
+            key: likeness.key,
+            steps: steps.into_boxed_slice(),
+            bytes: head.rest.into(),
+            kind: view.kind,
+            kind_byte: head.kind,
+            name: (*view.name).into(),
+            is_error: view.is_error,
+            status_message: (*view.status_message).into(),
+            attributes: view.attributes.iter().map(owned).collect(),
+            open: open.into_boxed_slice(),
+        })
+    }
+
+    /// How many bytes it takes, about.
+    fn size(&self) -> usize {
+        let Self { steps, bytes, attributes, .. } = self;
+        size_of::<Self>() + size_of_val(&**steps) + 2 * bytes.len() + size_of_val(&**attributes)
+    }
+
+    /// Reads what is open in a span; none where it is not one of these.
+    fn read(&self, head: &Head<'_>, read: &mut Read) -> Option<()> {
+        if *head.name != *self.name.as_bytes() || head.kind != self.kind_byte {
+            return None;
+        }
+        let Read { texts, open } = read;
+        texts.clear();
+        open.clear();
+        let mut rest = head.rest;
+        let same = |from: u16, to: u16| &self.bytes[usize::from(from)..usize::from(to)];
+        for step in &self.steps {
+            match *step {
+                Step::Same(from, to) => rest = rest.strip_prefix(same(from, to))?,
+                Step::Open(from, to, tag) => {
+                    let (attribute, after) = delimited(rest.strip_prefix(&[ATTRIBUTE])?)?;
+                    let (value, []) = delimited(attribute.strip_prefix(same(from, to))?)? else { return None };
+                    open.push(open_value(value.strip_prefix(&[tag])?, tag, texts)?);
+                    rest = after;
+                }
+            }
+        }
+        rest.is_empty().then_some(())
+    }
+
+    /// Shows a span that was read to `visitor`; false where it is not taken.
+    fn show(
+        &self,
+        head: &Head<'_>,
+        read: &Read,
+        spare: &mut Vec<Attribute<'static>>,
+        visitor: &mut impl SpanVisitor,
+    ) -> bool {
+        let Ok(texts) = read.texts.check([]) else { return false };
+        let mut attributes = emptied(std::mem::take(spare));
+        attributes.extend(self.attributes.iter().map(borrowed));
+        for (place, value) in self.open.iter().zip(&read.open) {
+            attributes[usize::from(*place)].1 = match value {
+                Open::Text(place) => {
+                    let Ok(text) = texts.get(*place) else { return false };
+                    Value::Text(text.into())
+                }
+                Open::Other(value) => value.clone(),
+            };
+        }
+        let is_taken = visitor.alike(
+            &SpanView {
+                trace_id: head.trace_id,
+                span_id: head.span_id,
+                parent_id: head.parent_id,
+                kind: self.kind,
+                name: Cow::Borrowed(&self.name),
+                start_ns: head.start_ns,
+                end_ns: head.end_ns,
+                is_error: self.is_error,
+                status_message: Cow::Borrowed(&self.status_message),
+                attributes: &attributes,
+                ..SpanView::default()
+            },
+            self.key,
+        );
+        *spare = emptied(attributes);
+        is_taken
+    }
+}
+
+/// How long the key of an attribute is, with what stands around it, and the type of its value; none where that is
+/// empty, or is neither a text nor a number.
+fn key_and_tag(attribute: &[u8]) -> Option<(usize, ValueTag)> {
+    const KEY: u8 = 1 << 3 | 2;
+    const VALUE: u8 = 2 << 3 | 2;
+    let (_, rest) = delimited(attribute.strip_prefix(&[KEY])?)?;
+    let rest = rest.strip_prefix(&[VALUE])?;
+    let (value, []) = delimited(rest)? else { return None };
+    let (&tag, value) = value.split_first()?;
+    open_value(value, tag, &mut Texts::default())?;
+    Some((attribute.len() - rest.len(), tag))
+}
+
+/// What follows the tag of a value.
+#[inline]
+fn open_value(mut rest: &[u8], tag: ValueTag, texts: &mut Texts) -> Option<Open> {
+    match tag {
+        TEXT => {
+            let (text @ [_, ..], []) = delimited(rest)? else { return None };
+            Some(Open::Text(texts.keep(u32::from(TEXT >> 3), text)))
+        }
+        BOOL => varint(&mut rest).ok().filter(|_| rest.is_empty()).map(|value| Open::Other(Value::Bool(value != 0))),
+        INT => varint(&mut rest).ok().filter(|_| rest.is_empty()).map(|value| Open::Other(Value::Int(value as i64))),
+        DOUBLE => Some(Open::Other(Value::Double(f64::from_le_bytes(rest.try_into().ok()?)))),
+        _ => None,
+    }
+}
+
+/// Bytes with their length before them, and what follows.
+#[inline]
+fn delimited(mut rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = varint(&mut rest).ok()?;
+    rest.split_at_checked(usize::try_from(length).ok()?)
+}
+
+#[inline]
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(*taken)
+}
+
+fn owned((key, value): &Attribute<'_>) -> Attribute<'static> {
+    let value = match value {
+        Value::Text(text) => Value::Text(Cow::Owned(text.to_string())),
+        Value::Composite(text) => Value::Composite(text.clone()),
+        Value::Bool(value) => Value::Bool(*value),
+        Value::Int(value) => Value::Int(*value),
+        Value::Double(value) => Value::Double(*value),
+    };
+    (Cow::Owned(key.to_string()), value)
+}
+
+#[inline]
+fn borrowed<'a>((key, value): &'a Attribute<'static>) -> Attribute<'a> {
+    let value = match value {
+        Value::Text(text) => Value::Text(Cow::Borrowed(text)),
+        value => value.clone(),
+    };
+    (Cow::Borrowed(key), value)
+}
+
+const _: () = assert!(MAX_SPAN_BYTES <= u16::MAX as usize, "steps count in 16 bits");
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! Spans that are read by a layout are those that walking through them gives.
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest as Request;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Kind;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::Event;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use proptest::prelude::*;
+use prost::Message as _;
+use spanlint_graph::span::Refusal;
+use spanlint_graph::{BatchBuilder, Name, SpanBatch};
+
+use super::super::{decode, tests::compare};
+use super::*;
+use crate::decode::oracle::{Random, mutate};
+
+/// Shows a builder every span whole.
+struct Whole(BatchBuilder);
+
+impl SpanVisitor for Whole {
+    fn resource(&mut self, attributes: &[Attribute<'_>]) {
+        self.0.resource(attributes);
+    }
+
+    fn span(&mut self, span: &SpanView<'_>) {
+        self.0.span(span);
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.0.refuse(refusal);
+    }
+}
+
+/// Counts the spans that were taken by a layout.
+#[derive(Default)]
+struct Counted {
+    builder: BatchBuilder,
+    by_layout: usize,
+}
+
+impl SpanVisitor for Counted {
+    fn resource(&mut self, attributes: &[Attribute<'_>]) {
+        self.builder.resource(attributes);
+    }
+
+    fn span(&mut self, span: &SpanView<'_>) {
+        self.builder.span(span);
+    }
+
+    fn likeness(&mut self) -> Option<Likeness> {
+        self.builder.likeness()
+    }
+
+    fn alike(&mut self, span: &SpanView<'_>, key: u128) -> bool {
+        let is_taken = self.builder.alike(span, key);
+        self.by_layout += usize::from(is_taken);
+        is_taken
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.builder.refuse(refusal);
+    }
+}
+
+/// What spans say: all of it, and the texts that they refer to.
+fn said(batch: &SpanBatch) -> String {
+    let names = batch.vocabulary.names.sorted(|_: Name| true);
+    let mut resources: Vec<_> = batch.vocabulary.resources.iter().collect();
+    resources.sort();
+    let names: Vec<_> =
+        names.into_iter().filter(|(name, _)| batch.spans.iter().any(|span| refers(span, *name))).collect();
+    let status: Vec<_> = batch.spans.iter().map(|span| (span.detail.name(), span.detail.status_message())).collect();
+    format!("{:#?} {status:?} {names:?} {resources:?} {:?}", batch.spans, batch.refusals)
+}
+
+fn refers(span: &spanlint_graph::Span, name: Name) -> bool {
+    let mut is_used = false;
+    span.for_each_name(&mut |used| is_used |= used == name);
+    is_used
+}
+
+/// Reads requests one after the other by layouts, and each by itself without; answers how many spans had a layout.
+fn check(requests: &[Vec<u8>]) -> Result<usize, TestCaseError> {
+    let mut counted = Counted::default();
+    for request in requests {
+        let mut whole = Whole(BatchBuilder::default());
+        let expected = decode(request, &mut whole).map(|_| said(&whole.0.take()));
+        let read = decode(request, &mut counted);
+        let batch = counted.builder.take();
+        prop_assert_eq!(read.map(|_| said(&batch)), expected);
+    }
+    Ok(counted.by_layout)
+}
+
+/// Keys that mean something together, and one that does not.
+const KEYS: [&[&str]; 5] = [
+    &["http.request.method", "http.route", "url.path", "user_agent.original", "client.address", "network.peer.address"],
+    &["http.method", "http.url", "http.request.resend_count", "net.peer.name", "http.target", "thread.name"],
+    &["url.full", "server.address", "url.query", "http.response.status_code", "error.type", "enduser.id"],
+    &["db.system.name", "db.query.text", "db.query.parameter.id", "db.operation.batch.size", "db.collection.name"],
+    &["messaging.destination.name", "messaging.batch.message_count", "rpc.method", "network.peer.address"],
+];
+
+/// Values that change what a span means, and others.
+const TEXTS: [&str; 22] = [
+    "",
+    "GET",
+    "POST",
+    "/cart/7",
+    "/cart/8?page=2",
+    "/healthz",
+    "/ws/feed",
+    "http://shop/cart/7?x=1",
+    "https://shop/cart/9",
+    "http://other/cart/9#top",
+    "kube-probe/1.30",
+    "Mozilla/5.0",
+    "127.0.0.1",
+    "10.0.0.7",
+    "203.0.113.9",
+    "SELECT * FROM carts WHERE id = 7",
+    "SELECT * FROM carts WHERE id = 8",
+    "SELECT * FROM carts WHERE id = $1",
+    "INSERT INTO carts VALUES (?)",
+    "grüße",
+    "someone@example.com",
+    "sk_live_51H8xQ2eZvKYlo2C8nR4t6u",
+];
+
+fn value(random: &mut Random) -> AnyValue {
+    let kind = match random.below(12) {
+        0 => Kind::IntValue(random.below(600) as i64),
+        1 => Kind::BoolValue(random.below(2) == 0),
+        2 => Kind::DoubleValue(random.below(9) as f64 / 8.0),
+        3 => Kind::ArrayValue(ArrayValue {
+            values: vec![AnyValue { value: Some(Kind::IntValue(random.below(3) as i64)) }],
+        }),
+        _ => Kind::StringValue(TEXTS[random.below(TEXTS.len())].to_owned()),
+    };
+    AnyValue { value: Some(kind) }
+}
+
+fn id(length: usize, random: &mut Random) -> Vec<u8> {
+    (0..length).map(|_| random.below(256) as u8).collect()
+}
+
+fn span(random: &mut Random) -> Span {
+    let keys = KEYS[random.below(KEYS.len())];
+    let key_value = |random: &mut Random| KeyValue {
+        key: keys[random.below(keys.len())].to_owned(),
+        value: Some(value(random)),
+        ..KeyValue::default()
+    };
+    let message = ["", "", "boom"][random.below(3)].to_owned();
+    Span {
+        name: ["GET /cart", "GET /cart/7", "carts", ""][random.below(4)].to_owned(),
+        kind: random.below(6) as i32,
+        attributes: (0..random.below(7)).map(|_| key_value(random)).collect(),
+        status: (random.below(3) == 0).then(|| Status { message, code: random.below(3) as i32 }),
+        trace_state: ["", "", "ot=th:8", "a=b"][random.below(4)].to_owned(),
+        flags: 0x101,
+        ..Span::default()
+    }
+}
+
+/// A span as `like`, at another time, with some other values.
+fn another(like: &Span, random: &mut Random) -> Span {
+    let mut span = like.clone();
+    (span.trace_id, span.span_id) = (id(16, random), id(8, random));
+    if random.below(2) == 0 {
+        span.parent_span_id = id(8, random);
+    }
+    span.start_time_unix_nano = random.below(1000) as u64;
+    span.end_time_unix_nano = random.below(2000) as u64;
+    for attribute in &mut span.attributes {
+        if random.below(3) == 0 {
+            attribute.value = Some(value(random));
+        }
+    }
+    match random.below(40) {
+        0 => span.events.push(Event::default()),
+        1 => span.kind = 2,
+        2 => span.trace_id = vec![0; 16],
+        3 => drop(span.attributes.pop()),
+        _ => {}
+    }
+    span
+}
+
+/// Requests of two services whose spans are like a few others.
+fn requests(random: &mut Random) -> Vec<Vec<u8>> {
+    let models: Vec<Span> = (0..2).map(|_| span(random)).collect();
+    let mut of = |service: usize| {
+        let spans = (0..6).map(|_| another(&models[random.below(models.len())], random)).collect();
+        let text = AnyValue { value: Some(Kind::StringValue(["shop", "bank"][service].to_owned())) };
+        let attributes = vec![KeyValue { key: "service.name".to_owned(), value: Some(text), ..KeyValue::default() }];
+        let resource = Some(Resource { attributes, ..Resource::default() });
+        ResourceSpans {
+            resource,
+            scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],
+            ..ResourceSpans::default()
+        }
+    };
+    (0..4).map(|_| Request { resource_spans: vec![of(0), of(1)] }.encode_to_vec()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn spans_that_are_alike_read_as_by_themselves(seed in any::<u64>()) {
+        check(&requests(&mut Random(seed)))?;
+    }
+
+    #[test]
+    fn mutated_spans_read_as_by_themselves(seed in any::<u64>()) {
+        let random = &mut Random(seed);
+        let requests = requests(random);
+        let mutated: Vec<Vec<u8>> = requests.iter().flat_map(|bytes| [bytes.clone(), mutate(bytes, random)]).collect();
+        check(&mutated)?;
+        for request in &mutated {
+            compare(request)?;
+        }
+    }
+}
+
+#[test]
+fn most_spans_that_are_alike_have_a_layout() {
+    let random = &mut Random(7);
+    let model = Span {
+        name: "GET /cart".to_owned(),
+        attributes: [("http.route", "/cart/{id}"), ("url.path", "/cart/7"), ("thread.name", "main")]
+            .map(|(key, text)| KeyValue {
+                key: key.to_owned(),
+                value: Some(AnyValue { value: Some(Kind::StringValue(text.to_owned())) }),
+                ..KeyValue::default()
+            })
+            .to_vec(),
+        ..Span::default()
+    };
+    let mut spans: Vec<Span> =
+        (0..20).map(|_| another(&Span { attributes: vec![], ..model.clone() }, random)).collect();
+    for (number, span) in spans.iter_mut().enumerate() {
+        span.parent_span_id = vec![1; 8];
+        span.trace_id = vec![1; 16];
+        span.kind = 2;
+        span.events.clear();
+        span.attributes.clone_from(&model.attributes);
+        span.attributes[1].value = Some(AnyValue { value: Some(Kind::StringValue(format!("/cart/{number}"))) });
+    }
+    let scope = ScopeSpans { spans, ..ScopeSpans::default() };
+    let request =
+        Request { resource_spans: vec![ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() }] };
+    assert_eq!(check(&[request.encode_to_vec()]).unwrap(), 18, "all but the two that teach");
+}
