@@ -107,7 +107,7 @@ const SYSTEMS: [(&str, &[&str]); 22] = [
 ];
 
 /// Ports that instrumentations leave out, since they are the system's own.
-const DEFAULT_PORTS: [(&str, &str); 16] = [
+const DEFAULT_PORTS: [(&str, &str); 18] = [
     ("postgresql", "5432"),
     ("mysql", "3306"),
     ("mariadb", "3306"),
@@ -124,6 +124,8 @@ const DEFAULT_PORTS: [(&str, &str); 16] = [
     ("couchdb", "5984"),
     ("neo4j", "7687"),
     ("influxdb", "8086"),
+    ("azure.cosmosdb", "443"),
+    ("aws.dynamodb", "443"),
 ];
 
 /// Systems that live in a file or in the process, so that the same name on two hosts means two datastores.

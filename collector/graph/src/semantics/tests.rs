@@ -399,6 +399,7 @@ fn every_name_of_a_datastore_is_one() {
     );
     check(&[("db.system", "mssql"), ("server.address", "db"), ("db.name", "x")], "microsoft.sql_server db:1433 x");
     check(&[("db.system", "mongo"), ("server.address", "db:27018")], "mongodb db:27018 ");
+    check(&[("db.system", "cosmosdb"), ("net.peer.name", "db"), ("db.name", "x")], "azure.cosmosdb db:443 x");
     check(&[("db.system", "oracle"), ("db.connection_string", "Server=db;Database=x")], "oracle.db db:1521 x");
     check(&[("db.system", "postgresql"), ("db.url", "ecto://db"), ("db.name", "shop")], "postgresql db:5432 shop");
     check(&[("db.system", "h2"), ("db.name", "mem")], "h2database box/ mem");
