@@ -146,8 +146,9 @@ fn sort(analysis: &mut Analysis) {
     analysis.findings.sort_by(|left, right| {
         let key =
             |finding: &Finding| (finding.suppressed.is_some(), Reverse(finding.severity), Reverse(saved_us(finding)));
-        let names = |finding: &Finding| (finding.rule.name, finding.services.clone(), finding.title.clone());
-        key(left).cmp(&key(right)).then_with(|| names(left).cmp(&names(right)))
+        let names =
+            || (left.rule.name, &left.services, &left.title).cmp(&(right.rule.name, &right.services, &right.title));
+        key(left).cmp(&key(right)).then_with(names)
     });
     analysis.undecided.sort_by(|left, right| {
         (left.rule, &left.services, &left.reason).cmp(&(right.rule, &right.services, &right.reason))

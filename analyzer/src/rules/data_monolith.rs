@@ -117,15 +117,14 @@ impl<'a> Monolith<'a> {
     fn of(graph: &CallGraph, options: &Options<'_>, uses: &[&'a TableUsage], all: usize) -> Option<Self> {
         let datastore = uses.first()?.datastore;
         let info = graph.node(datastore).datastore.as_ref()?;
-        if datastore::is_table_system(info) || datastore::is_replica(graph, datastore, uses) {
-            return None;
-        }
         let mut users: BTreeMap<NodeIndex, Vec<&TableUsage>> = BTreeMap::new();
         for usage in uses.iter().copied().filter(|usage| !datastore::reads_read_model(usage, uses)) {
             users.entry(usage.service).or_default().push(usage);
         }
-        let deployables = datastore::deployables(graph, users.keys().copied());
-        is_large(deployables, all, options).then_some(Self { datastore, users, all })
+        // Few are large, and only of those it is asked what takes a look at all uses of the system.
+        let is_large = is_large(datastore::deployables(graph, users.keys().copied()), all, options);
+        let is_exempt = || datastore::is_table_system(info) || datastore::is_replica(graph, datastore, uses);
+        (is_large && !is_exempt()).then_some(Self { datastore, users, all })
     }
 
     /// Whether enough is known of it for another rule to build on it.

@@ -110,17 +110,13 @@ impl<'a> Pair<'a> {
         let edge = calls.max_by_key(|edge| (edge.facts.traces, edge.facts.calls))?;
         let traces = |node| graph.node(node).service.as_ref().map_or(0, |service| service.facts.traces);
         let share = |node| if traces(node) == 0 { 0.0 } else { edge.facts.traces as f64 / traces(node) as f64 };
-        let pair = Self {
-            edge,
-            is_mutual,
-            of_caller: share(edge.from).min(1.0),
-            of_callee: share(edge.to).min(1.0),
-            calls: edge.facts.median_asked_per_request().0,
-        };
-        let min_share = options.number("min_share");
-        let is_bound = pair.of_caller >= min_share && pair.of_callee >= min_share;
+        let [of_caller, of_callee] = [edge.from, edge.to].map(|node| share(node).min(1.0));
+        if of_caller.min(of_callee) < options.number("min_share") {
+            return None;
+        }
+        let pair = Self { edge, is_mutual, of_caller, of_callee, calls: edge.facts.median_asked_per_request().0 };
         let is_busy = is_mutual || pair.calls >= options.whole("min_calls");
-        (is_bound && is_busy && !pair.is_exempt(graph, options)).then_some(pair)
+        (is_busy && !pair.is_exempt(graph, options)).then_some(pair)
     }
 
     fn is_exempt(&self, graph: &CallGraph, options: &Options<'_>) -> bool {

@@ -6,7 +6,7 @@
 
 use spanlint_graph::CallGraph;
 use spanlint_graph::facts::Entry;
-use spanlint_graph::snapshot::{Edge, Operation};
+use spanlint_graph::snapshot::Edge;
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
@@ -59,9 +59,10 @@ impl Rule for UnpropagatedContext {
 
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let mut verdict = Verdict::default();
+        let roots = roots(graph);
         for edge in graph.edges.iter().filter(|edge| topology::is_synchronous_call(graph, edge)) {
             let lost = edge.facts.calls.saturating_sub(edge.facts.traced_calls);
-            let roots = roots(topology::operations_of(graph, edge.to));
+            let roots = roots[edge.to.0 as usize];
             if is_lost_context(edge.facts.calls, lost, roots, options.whole("min_calls")) {
                 verdict.take(judge(graph, options, edge, lost, roots));
             }
@@ -79,9 +80,13 @@ fn is_lost_context(calls: u64, lost: u64, roots: u64, enough: u64) -> bool {
     lost > 0 && (is_most || is_explained && is_cause)
 }
 
-/// Requests of a service that seem to have no caller in the system.
-fn roots(operations: &[Operation]) -> u64 {
-    operations.iter().map(|operation| operation.facts.entries[Entry::Client as usize]).sum()
+/// For each node the requests that seem to have no caller in the system.
+fn roots(graph: &CallGraph) -> Vec<u64> {
+    let mut roots = vec![0; graph.nodes.len()];
+    for operation in &graph.operations {
+        roots[operation.node.0 as usize] += operation.facts.entries[Entry::Client as usize];
+    }
+    roots
 }
 
 fn judge(graph: &CallGraph, options: &Options<'_>, edge: &Edge, lost: u64, roots: u64) -> Result<Finding, Undecided> {
