@@ -1,6 +1,7 @@
 //! Judging a graph: every rule's verdict, levels, one finding for one cause, ignores, and one stable order.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use spanlint_graph::CallGraph;
@@ -81,7 +82,9 @@ pub fn judge(graph: &CallGraph, config: &Config, mode: Mode, today: Date) -> Ana
     absorb(&mut analysis.findings, config);
     analysis.background = context.into_background(graph);
     let Analysis { findings, undecided, .. } = &mut analysis;
-    undecided.retain(|open| !findings.iter().any(|cause| settles(cause, open)));
+    let by_rule = by_absorbed_rule(findings);
+    let causes = |rule| by_rule.get(rule).into_iter().flatten().map(|&cause| &findings[cause]);
+    undecided.retain(|open| !causes(open.rule).any(|cause| settles(cause, open)));
     sort(&mut analysis);
     analysis
 }
@@ -89,8 +92,14 @@ pub fn judge(graph: &CallGraph, config: &Config, mode: Mode, today: Date) -> Ana
 /// Folds every finding into the one that explains it on the same subject. A cause is no better than the worst that it
 /// explains, unless the configuration says how bad it is.
 fn absorb(findings: &mut Vec<Finding>, config: &Config) {
-    let causes: Vec<_> =
-        findings.iter().map(|finding| findings.iter().position(|cause| explains(cause, finding))).collect();
+    let by_rule = by_absorbed_rule(findings);
+    // The subject of a great circle has very many edges.
+    let edges: Vec<BTreeSet<_>> = findings.iter().map(|finding| finding.subject.edges.iter().collect()).collect();
+    let cause_of = |finding: &Finding| {
+        let causes = by_rule.get(finding.rule.name).into_iter().flatten();
+        causes.copied().find(|&cause| explains(&findings[cause], &edges[cause], finding))
+    };
+    let causes: Vec<_> = findings.iter().map(cause_of).collect();
     for (index, &cause) in causes.iter().enumerate() {
         if let Some(mut cause) = cause {
             // Rules absorb along a hierarchy without circles, and their own kind only where it is smaller: the way up ends.
@@ -112,9 +121,18 @@ fn absorb(findings: &mut Vec<Finding>, config: &Config) {
     }
 }
 
-/// Whether `cause` names the rule of `finding` as explained, and has all of its subject: its edges, else its datastore
-/// and operations. Of two findings of one rule only the greater subject explains the other.
-fn explains(cause: &Finding, finding: &Finding) -> bool {
+/// The places of the findings that may stand for those of each rule, in ascending order.
+fn by_absorbed_rule(findings: &[Finding]) -> BTreeMap<&'static str, Vec<usize>> {
+    let mut by_rule: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (place, finding) in findings.iter().enumerate() {
+        finding.rule.absorbs.iter().for_each(|&rule| by_rule.entry(rule).or_default().push(place));
+    }
+    by_rule
+}
+
+/// Whether `cause`, which may stand for the rule of `finding` and has these edges, has all of its subject: its edges, else
+/// its datastore and operations. Of two findings of one rule only the greater subject explains the other.
+fn explains(cause: &Finding, edges: &BTreeSet<&(String, String)>, finding: &Finding) -> bool {
     let (outer, inner) = (&cause.subject, &finding.subject);
     let has_operations = || inner.operations.iter().all(|operation| outer.operations.contains(operation));
     let is_within = || {
@@ -123,21 +141,19 @@ fn explains(cause: &Finding, finding: &Finding) -> bool {
         } else if inner.edges.is_empty() {
             !inner.operations.is_empty() && has_operations()
         } else {
-            inner.edges.iter().all(|edge| outer.edges.contains(edge))
+            inner.edges.iter().all(|edge| edges.contains(edge))
         }
     };
     let is_greater = || cause.rule.name != finding.rule.name || inner.edges.len() < outer.edges.len();
-    cause.rule.absorbs.contains(&finding.rule.name) && is_greater() && is_within()
+    is_greater() && is_within()
 }
 
-/// Whether `cause` stands for the rule of what is undecided, on the same services; for its own on a part of them.
+/// Whether `cause`, which may stand for the rule of what is undecided, is about the same services; for its own rule about
+/// more of them.
 fn settles(cause: &Finding, undecided: &Undecided) -> bool {
-    let are_covered = || {
-        let (outer, inner) = (&cause.services, &undecided.services);
-        let is_part = inner.len() < outer.len() && inner.iter().all(|service| outer.contains(service));
-        outer == inner || cause.rule.name == undecided.rule && !inner.is_empty() && is_part
-    };
-    cause.rule.absorbs.contains(&undecided.rule) && are_covered()
+    let (outer, inner) = (&cause.services, &undecided.services);
+    let is_part = || inner.len() < outer.len() && inner.iter().all(|service| outer.contains(service));
+    outer == inner || cause.rule.name == undecided.rule && !inner.is_empty() && is_part()
 }
 
 /// Severity, what mending would save, rule, services, title.
