@@ -280,6 +280,22 @@ impl Span {
         self.end_ns - self.start_ns
     }
 
+    /// The place in the code that its name tells of: the name without what only counts the items of a list, since
+    /// resolvers are named after their path (`resolve reviews.0.author`, `/reviews[1]/author`).
+    pub(crate) fn place(&self) -> Name {
+        let name = self.detail.name();
+        if name.bytes().all(|byte| !byte.is_ascii_digit()) {
+            return self.name;
+        }
+        let is_end = |letter: char| !letter.is_alphanumeric() && letter != '_';
+        let words = name.split_inclusive(is_end).map(|part| {
+            let word = part.trim_end_matches(is_end);
+            let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number { &part[word.len()..] } else { part }
+        });
+        Name::of(&words.collect::<String>())
+    }
+
     /// Links to other spans.
     pub fn links(&self) -> &[Link] {
         self.rare.as_deref().map_or(&[], |rare| &rare.links)

@@ -57,6 +57,25 @@ fn statements_repeat_under_parents_of_one_name() {
 }
 
 #[test]
+fn resolvers_named_after_their_path_are_one_place() {
+    let distinct = |name: &dyn Fn(u64) -> String| {
+        let line = |each: u64| {
+            let (name, at) = (name(each), each * 2);
+            format!(
+                "  a internal \"{name}\" {at}+2\n    a client \"q\" {at}+2 {QUERY}SELECT/**/x/**/FROM/**/t/**/WHERE/**/id=$1\n"
+            )
+        };
+        let graph = graph(&format!("a server \"x\" 0+100\n{}", (0..4).map(line).collect::<String>()));
+        pattern(&graph, "SELECT").facts.repetitions.keys().next().unwrap().distinct
+    };
+    assert_eq!(distinct(&|each| format!("graphql.resolve reviews.{each}.author")), 4);
+    assert_eq!(distinct(&|each| format!("/reviews[{each}]/author")), 4);
+    // Words that hold a digit are names, and so are those that differ in anything else.
+    assert_eq!(distinct(&|each| format!("Item{each}Repository.load")), 1);
+    assert_eq!(distinct(&|each| ["a.0.owner", "b.0.owner", "c.0.owner", "d.0.owner"][each as usize].to_owned()), 1);
+}
+
+#[test]
 fn statements_in_turn_are_a_sequence() {
     let line = |each: u64| {
         let table = ["orders", "lines", "prices"][each as usize % 3];

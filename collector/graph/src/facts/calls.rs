@@ -72,8 +72,8 @@ pub(super) struct Made<'a> {
     pub(super) told_by: Option<&'a Span>,
     /// Of the span that tells of it.
     pub(super) marks: Marks,
-    /// Name of the span above the caller's.
-    pub(super) parent_name: Name,
+    /// The place that the span above the caller's names.
+    pub(super) place: Name,
     pub(super) location: Option<&'a Location>,
 }
 
@@ -439,7 +439,7 @@ impl<'a> Reader<'a, '_> {
             callee_ns: None,
             told_by: Some(span),
             marks: span.marks,
-            parent_name: parent.map_or(Name::EMPTY, |parent| parent.name),
+            place: parent.map_or(Name::EMPTY, Span::place),
             location: span.shape.location.as_ref().or(parent.and_then(|parent| parent.shape.location.as_ref())),
         }
     }
@@ -467,7 +467,7 @@ fn received<'a>(caller: &Span, span: &Span, opened: usize) -> Made<'a> {
         callee_ns: Some(span.duration_ns()),
         told_by: None,
         marks: span.marks,
-        parent_name: caller.name,
+        place: caller.place(),
         location: None,
     }
 }

@@ -192,11 +192,11 @@ impl EnvironmentFacts {
         if (statements.len() as u64) < 2 * MIN_ROUNDS {
             return;
         }
-        statements.sort_by_key(|call| (call.callee, call.parent_name, call.start_ns));
+        statements.sort_by_key(|call| (call.callee, call.place, call.start_ns));
         for of_callee in statements.chunk_by(|left, right| left.callee == right.callee) {
             // What maps objects names a place of its own for each statement: `OrderRepository.find`.
             let mut wrapped: Vec<&Made<'_>> = Vec::new();
-            for of_place in of_callee.chunk_by(|left, right| left.parent_name == right.parent_name) {
+            for of_place in of_callee.chunk_by(|left, right| left.place == right.place) {
                 if of_place.iter().all(|call| call.template == of_place[0].template) {
                     wrapped.extend(of_place);
                 } else {
@@ -396,8 +396,8 @@ impl Repeated {
         if !by_place {
             return Self::of(&kept, |differing| differing * 2 > kept.len());
         }
-        kept.sort_by_key(|call| call.parent_name);
-        let places = kept.chunk_by(|left, right| left.parent_name == right.parent_name);
+        kept.sort_by_key(|call| call.place);
+        let places = kept.chunk_by(|left, right| left.place == right.place);
         let places = places.map(|calls| Self::of(calls, |differing| differing >= MIN_LISTED));
         places.max_by_key(|place| (place.distinct, place.union_ns)).expect("a group has calls")
     }
