@@ -32,6 +32,9 @@ fn literals_leave_the_template() {
 fn placeholders_are_told_from_casts() {
     assert!(read("select :a", Dialect::Standard).has_placeholders);
     assert!(read("a = %s and b = %(c)s", Dialect::Standard).has_placeholders);
+    assert!(read("select a from [b] where c = @__id_0", Dialect::Standard).has_placeholders);
+    assert!(read("select :_a", Dialect::Standard).has_placeholders);
+    assert!(!read("select @@rowcount", Dialect::Standard).has_placeholders);
     assert!(!read("select a::text, '?' from b where c = 1 % (2)", Dialect::Standard).has_placeholders);
 }
 

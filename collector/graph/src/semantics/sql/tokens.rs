@@ -55,7 +55,7 @@ impl<'a> Iterator for Tokens<'a> {
             '?' => self.sign(1, Token::Placeholder),
             ':' if second == ':' => self.sign(2, Token::Sign(':')),
             '$' if second == '$' => self.dollar_quoted(),
-            '$' | ':' | '@' if second.is_alphanumeric() => self.word(1, |_| Token::Placeholder),
+            '$' | ':' | '@' if second.is_alphanumeric() || second == '_' => self.word(1, |_| Token::Placeholder),
             '%' if second == 's' => self.sign(2, Token::Placeholder),
             '%' if second == '(' => self.named_placeholder(),
             '0'..='9' => self.word(0, |_| Token::Literal),
