@@ -9,7 +9,7 @@ use super::attributes::{self, FIELDS, Field, Known};
 use super::database::is_loopback;
 use super::sql::Statement;
 use super::{marks, url};
-use crate::span::{Attribute, Marks, ResourceId, SpanKind, SpanView, Value};
+use crate::span::{Attribute, Marks, Outcome, ResourceId, SpanKind, SpanView, Value};
 use crate::text::scrub;
 
 /// The inputs to the meaning of a span.
@@ -24,6 +24,8 @@ pub(super) struct Inputs<'a> {
     pub(super) kind: SpanKind,
     /// Whether the status says that it failed.
     pub(super) is_error: bool,
+    /// How it failed by the words of the status: instrumentations of old conventions tell it nowhere else.
+    pub(super) told: Option<Outcome>,
     /// Whether a sampler says that it dropped others.
     pub(super) is_sampled: bool,
     /// The name with identifiers replaced.
@@ -141,6 +143,7 @@ impl<'a> Inputs<'a> {
             asked: Asked::of(known),
             kind: view.kind,
             is_error: view.is_error,
+            told: if view.is_error { super::outcome_of_message(&view.status_message) } else { None },
             is_sampled: !view.trace_state.is_empty() && marks::has_threshold(&view.trace_state),
             is_name_whole: matches!(name, Cow::Borrowed(_)),
             name,
@@ -219,6 +222,7 @@ impl<'a> Inputs<'a> {
         let flags = [self.is_error, self.is_sampled, *is_probe, *is_stream_path, *is_peer_loopback, self.is_name_whole];
         key.push(flags.into_iter().fold(0, |bits, flag| bits << 1 | u8::from(flag)));
         key.push(self.kind as u8);
+        key.push(self.told.map_or(0, |outcome| outcome as u8 + 1));
         push_text(key, &self.name);
         push_text(key, origin);
         push_text(key, path);

@@ -365,14 +365,34 @@ fn outcome(inputs: &Inputs<'_>) -> Outcome {
     let flag = inputs.text(Field::ErrorFlag);
     let told = if error_type.is_empty() { &*flag.to_ascii_lowercase() } else { &*error_type };
     let speaks_of = |words: &[&str]| words.iter().any(|word| told.contains(word));
-    if speaks_of(&["timeout", "timedout", "timed out", "deadline"]) {
+    if speaks_of(&TIMEOUT_WORDS) {
         Outcome::TimedOut
     } else if speaks_of(&["cancel", "abort"]) {
         Outcome::Cancelled
+    } else if let Some(outcome) = inputs.told {
+        outcome
     } else if is_error || !error_type.is_empty() {
         Outcome::Failed
     } else {
         Outcome::Ok
+    }
+}
+
+/// What errors that are timeouts are called.
+const TIMEOUT_WORDS: [&str; 4] = ["timeout", "timedout", "timed out", "deadline"];
+
+/// What the message of an error says of a call that nobody waited for any longer. None where it says nothing of that: a
+/// transaction that is aborted, or a connection, has failed.
+fn outcome_of_message(message: &str) -> Option<Outcome> {
+    if message.is_empty() {
+        return None;
+    }
+    let message = cut(message).to_ascii_lowercase();
+    let speaks_of = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if speaks_of(&TIMEOUT_WORDS) {
+        Some(Outcome::TimedOut)
+    } else {
+        speaks_of(&["cancel", "user aborted", "operation was aborted"]).then_some(Outcome::Cancelled)
     }
 }
 

@@ -475,6 +475,30 @@ fn outcomes_are_told_by_codes_of_every_spelling() {
 }
 
 #[test]
+fn messages_of_errors_tell_who_stopped_waiting() {
+    let check = |message: &str, pairs: &[(&str, &str)], expected: Outcome| {
+        let view = SpanView {
+            kind: SpanKind::Client,
+            is_error: true,
+            status_message: message.into(),
+            attributes: &attributes(pairs),
+            ..SpanView::default()
+        };
+        assert_eq!(read_view(&[], view).span().shape.outcome, expected, "{message}");
+    };
+    check("Get \"http://b/\": context deadline exceeded (Client.Timeout exceeded)", &[], Outcome::TimedOut);
+    check("HTTPConnectionPool(host='b', port=80): Read timed out.", &[("error.type", "_OTHER")], Outcome::TimedOut);
+    check("context canceled", &[], Outcome::Cancelled);
+    check("The user aborted a request.", &[], Outcome::Cancelled);
+    // What has an answer, or failed, was waited for.
+    check("upstream timeout", &[("http.status_code", "500")], Outcome::Failed);
+    check("upstream timeout", &[("rpc.grpc.status_code", "14")], Outcome::Failed);
+    check("('Connection aborted.', RemoteDisconnected())", &[], Outcome::Failed);
+    check("current transaction is aborted", &[], Outcome::Failed);
+    check("", &[], Outcome::Failed);
+}
+
+#[test]
 fn old_calls_without_a_convention_are_calls() {
     let read = read(
         SpanKind::Client,

@@ -55,6 +55,8 @@ impl<'a> Iterator for Tokens<'a> {
             '?' => self.sign(1, Token::Placeholder),
             ':' if second == ':' => self.sign(2, Token::Sign(':')),
             '$' if second == '$' => self.dollar_quoted(),
+            // `@@rowcount` is the server's.
+            '@' if second == '@' => self.word(2, Token::Word),
             '$' | ':' | '@' if second.is_alphanumeric() || second == '_' => self.word(1, |_| Token::Placeholder),
             '%' if second == 's' => self.sign(2, Token::Placeholder),
             '%' if second == '(' => self.named_placeholder(),
