@@ -1,6 +1,7 @@
 //! Who calls whom: the points of the design's node and edge inference, each by a trace that shows it.
 
 use spanlint_graph::Name;
+use spanlint_graph::snapshot::Operation;
 use spanlint_graph::span::{EdgeKind, Outcome};
 
 use crate::notation;
@@ -483,6 +484,22 @@ fn a_sidecar_is_the_service_it_stands_before() {
         "edge server \"x\" 0+99 component=proxy\n  b server \"y\" 4+60",
         &["client -> edge other 1", "edge -> b other 1"],
     );
+}
+
+#[test]
+fn a_service_that_calls_itself_through_sidecars_takes_a_request() {
+    let requests = |between: &str| {
+        let graph = notation::graph(&format!(
+            "a server \"x\" 0+99\n a client \"y\" 1+90 server.address=a\n{between}    a server \"y\" 4+60"
+        ));
+        let of = |operation: &Operation| (operation.name.clone(), operation.facts.requests);
+        let calls = graph.edges.iter().map(|edge| (edge.from, edge.facts.calls)).collect::<Vec<_>>();
+        (graph.operations.iter().map(of).collect::<Vec<_>>(), calls)
+    };
+    let through = "  a.default client \"out\" 2+80 component=proxy\n   a.default server \"in\" 3+70 component=proxy\n";
+    let alone = requests("");
+    assert_eq!(alone.0, [("x".to_owned(), 1), ("y".to_owned(), 1)]);
+    assert_eq!(requests(through), alone);
 }
 
 #[test]

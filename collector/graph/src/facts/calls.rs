@@ -314,7 +314,7 @@ impl<'a> Reader<'a, '_> {
             if callee.shape.service == span.shape.service {
                 let is_call = matches!(callee.shape.kind, SpanKind::Client | SpanKind::Producer);
                 is_wrapper |= is_call && !self.is_transport(child);
-                is_matched |= span.marks.has(Marks::PROXY);
+                is_matched |= span.marks.has(Marks::PROXY) && !opens_request(span, callee);
             } else if calls(span, callee) {
                 is_matched = true;
                 if callee.shape.is_probe {
@@ -472,12 +472,12 @@ fn received<'a>(caller: &Span, span: &Span, opened: usize) -> Made<'a> {
     }
 }
 
-/// Whether `span`, a child of `parent`, starts a request of its own. A span of any kind does whose parent is in
-/// another service; so does the receiving end of a call that a service makes to itself, and each message of a batch.
+/// Whether `span`, a child of `parent`, starts a request of its own. A span of any kind does whose parent is in another
+/// service; so does the end that takes a service's call to itself, not what its sidecar hands on, and a batch's message.
 fn opens_request(parent: &Span, span: &Span) -> bool {
     parent.shape.service != span.shape.service
         || is_part_of_batch(parent, span)
-        || !parent.marks.has(Marks::PROXY)
+        || (!parent.marks.has(Marks::PROXY) || span.marks.has(Marks::PROXY))
             && matches!(
                 (parent.shape.kind, span.shape.kind),
                 (SpanKind::Client, SpanKind::Server) | (SpanKind::Producer, SpanKind::Consumer)
