@@ -69,6 +69,9 @@ const REPLICA_WORDS: &[&str] =
 /// What the name of a table that is made for others to read begins or ends with.
 const READ_MODEL_AFFIXES: &[&str] = &["mv", "projection", "read", "readmodel", "view", "vw"];
 
+/// Last words of the name of a part of a program that takes its requests.
+const FRONT_WORDS: &[&str] = &["api", "app", "http", "server", "web"];
+
 /// Last words of the names under which a program also runs, to do what no request waits for.
 const WORKER_WORDS: &[&str] = &[
     "background",
@@ -185,15 +188,44 @@ pub(crate) fn deployables(graph: &CallGraph, services: impl IntoIterator<Item = 
             groups.union(place, first);
         }
     }
+    for (worker, front) in fronts_of_workers(graph, &services, &first_of_program) {
+        groups.union(worker, front);
+    }
     groups.into_labeling().into_iter().collect::<BTreeSet<_>>().len()
 }
 
 /// The namespace of a service, and its name less a last word that says that it works beside the requests.
 fn program(graph: &CallGraph, service: NodeIndex) -> Option<(&str, &str)> {
     let info = graph.node(service).service.as_ref()?;
-    let is_worker = |word: &str| WORKER_WORDS.contains(&word.to_lowercase().as_str());
-    let worker = info.name.rsplit_once(['-', '_', '.', ' ']).filter(|(_, word)| is_worker(word));
-    Some((&info.namespace, worker.map_or(info.name.as_str(), |(program, _)| program)))
+    Some((&info.namespace, without_word(&info.name, WORKER_WORDS).unwrap_or(&info.name)))
+}
+
+/// A name less its last word, where that is one of `words`.
+fn without_word<'a>(name: &'a str, words: &[&str]) -> Option<&'a str> {
+    let (rest, word) = name.rsplit_once(['-', '_', '.', ' '])?;
+    words.contains(&word.to_lowercase().as_str()).then_some(rest)
+}
+
+/// The places of workers of which nothing bears the program's own name, each with that of the only part of the program
+/// that is called after taking requests: `shop-sidekiq` and `shop-web`.
+fn fronts_of_workers<'a>(
+    graph: &'a CallGraph,
+    services: &[NodeIndex],
+    first_of_program: &BTreeMap<(&'a str, &'a str), usize>,
+) -> Vec<(usize, usize)> {
+    let mut fronts: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for (place, &service) in services.iter().enumerate() {
+        let Some(info) = &graph.node(service).service else { continue };
+        if let Some(program) = without_word(&info.name, FRONT_WORDS) {
+            fronts.entry((&info.namespace, program)).or_default().push(place);
+        }
+    }
+    let is_worker = |place: usize| without_word(&graph.node(services[place]).name, WORKER_WORDS).is_some();
+    let joined = fronts.into_iter().filter_map(|(program, fronts)| match (first_of_program.get(&program), &*fronts) {
+        (Some(&worker), &[front]) if is_worker(worker) => Some((worker, front)),
+        _ => None,
+    });
+    joined.filter(|&(worker, front)| may_be_one_program(graph, services[worker], services[front])).collect()
 }
 
 /// Whether nothing says that two services are of different programs: one language and one version, where they tell.

@@ -554,6 +554,13 @@ mod tests {
         };
         check(&named("shop-sidekiq"), &[]);
         check(&named("shop_worker").replace("shop GET", "shop_scheduler GET"), &[]);
+        let parts = |worker: &str| named(worker).replace("shop GET", "shop-web GET");
+        check(&parts("shop-sidekiq"), &[]);
+        check(&parts("shop-api"), &["error proven: shop-api and shop-web share the table t of shop"]);
+        // Whose worker it is cannot be told.
+        let api = uses(&[("shop-api", "postgresql db:5432 shop UPDATE t")]);
+        let three = ["error proven: shop-api, shop-sidekiq and shop-web share the table t of shop"];
+        check(&format!("{}\n\n{api}", parts("shop-sidekiq")), &three);
         check(&named("order-worker"), &["error proven: order-worker and shop share the table t of shop"]);
         check(&named("shop-report"), &["error proven: shop and shop-report share the table t of shop"]);
         let version = |of: &str| format!("shop is service.version=1\nshop-worker is {of}\n\n{}", named("shop-worker"));
