@@ -121,9 +121,21 @@ pub(super) fn is_probe_path(path: &str) -> bool {
     path.strip_prefix('/').is_some_and(|path| PROBE_PATHS.contains(&path) || path.starts_with("actuator/health"))
 }
 
+/// What the user agents of platforms begin with that only ask for health or metrics.
+const PROBE_AGENTS: [&str; 8] = [
+    "Amazon-Route53-Health-Check-Service",
+    "Blackbox Exporter/",
+    "Consul Health Check",
+    "ELB-HealthChecker/",
+    "Envoy/HC",
+    "GoogleHC/",
+    "Prometheus/",
+    "kube-probe/",
+];
+
 /// Whether a user agent only asks for health.
 pub(super) fn is_probe_agent(agent: &str) -> bool {
-    ["kube-probe/", "ELB-HealthChecker/", "GoogleHC/"].iter().any(|probe| agent.starts_with(probe))
+    PROBE_AGENTS.iter().any(|probe| agent.starts_with(probe))
 }
 
 /// Health, readiness and metrics operations count nowhere.

@@ -475,6 +475,19 @@ fn outcomes_are_told_by_codes_of_every_spelling() {
 }
 
 #[test]
+fn platforms_that_ask_for_health_are_told_by_their_agents() {
+    let check = |agent: &str, expected: bool| {
+        let pairs = [("http.request.method", "GET"), ("url.path", "/"), ("user_agent.original", agent)];
+        assert_eq!(read(SpanKind::Server, "GET", &pairs).span().shape.is_probe, expected, "{agent}");
+    };
+    for agent in ["kube-probe/1.31", "Prometheus/2.51.0", "Consul Health Check", "Envoy/HC"] {
+        check(agent, true);
+    }
+    check("Mozilla/5.0 (like Prometheus/2)", false);
+    check("PrometheusUI", false);
+}
+
+#[test]
 fn messages_of_errors_tell_who_stopped_waiting() {
     let check = |message: &str, pairs: &[(&str, &str)], expected: Outcome| {
         let view = SpanView {
