@@ -6,6 +6,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::rule::RuleMeta;
 use crate::support::{Doubt, wilson_lower_bound};
+use crate::wording;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -169,6 +170,32 @@ impl Evidence {
     pub(crate) fn against(self, threshold: f64) -> Self {
         Self { threshold: Some(threshold), ..self }
     }
+
+    /// `median calls per request 14 (threshold 5)`: the name in words, the value, and what it was held against.
+    pub fn words(&self) -> String {
+        let (name, quantile) = match self.name.rsplit_once('_') {
+            Some((name, quantile @ ("p50" | "p95" | "max"))) => (name, quantile),
+            _ => (self.name, ""),
+        };
+        let (unit, ending) = match self.unit {
+            "ms" => (" ms", "_ms"),
+            "s" => (" s", "_s"),
+            "%" => (" %", "_percent"),
+            // Every other unit is in the name.
+            _ => ("", ""),
+        };
+        let name = name.strip_suffix(ending).unwrap_or(name).replace('_', " ");
+        let name = match quantile {
+            "" => name,
+            "p50" => format!("median {name}"),
+            other => format!("{name} {other}"),
+        };
+        let value = wording::number(self.value);
+        match self.threshold {
+            Some(threshold) => format!("{name} {value}{unit} (threshold {})", wording::number(threshold)),
+            None => format!("{name} {value}{unit}"),
+        }
+    }
 }
 
 /// How many requests stand behind a finding.
@@ -253,5 +280,25 @@ impl Verdict {
             Ok(finding) => self.findings.push(finding),
             Err(undecided) => self.undecided.push(undecided),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_reads_like_a_sentence() {
+        let check = |name, value, unit, words: &str| assert_eq!(Evidence::of(name, value, unit).words(), words);
+        check("calls_per_request_p50", 14.0, "calls", "median calls per request 14");
+        check("calls_per_request_max", 20.0, "calls", "calls per request max 20");
+        check("time_in_calls_ms_p50", 1.25, "ms", "median time in calls 1.2 ms");
+        check("latency_ms_p95", 310.0, "ms", "latency p95 310 ms");
+        check("longest_ms", 9.0, "ms", "longest 9 ms");
+        check("outage_s", 75.0, "s", "outage 75 s");
+        check("self_time_percent_p50", 4.5, "%", "median self time 4.5 %");
+        check("share_of_orphans", 0.25, "share", "share of orphans 0.25");
+        let held = Evidence::of("calls", 7.0, "calls").against(5.0);
+        assert_eq!(held.words(), "calls 7 (threshold 5)");
     }
 }

@@ -87,7 +87,7 @@ impl Page {
         let severity = finding.severity;
         self.labelled((severity.as_str(), Ink::of(severity)), &finding.title, Ink::Bold);
         self.labelled(("", Ink::Dim), &finding.message, Ink::Plain);
-        let evidence: Vec<_> = finding.evidence.iter().map(measured).collect();
+        let evidence: Vec<_> = finding.evidence.iter().map(Evidence::words).collect();
         self.labelled(("measured", Ink::Dim), &evidence.join(", "), Ink::Plain);
         let support = finding.support;
         let doubts: Vec<_> = finding.doubts.iter().map(|doubt| doubt.as_str()).collect();
@@ -215,18 +215,6 @@ impl Page {
     fn line(&mut self, text: &str) {
         self.text.push_str(text.trim_end());
         self.text.push('\n');
-    }
-}
-
-/// `calls per request p50 14 (5)`: the name in words, the value, and what it was held against.
-fn measured(evidence: &Evidence) -> String {
-    let name = evidence.name.trim_end_matches("_ms_p50").trim_end_matches("_p50").replace('_', " ");
-    let kind = if evidence.name.ends_with("_p50") { "median " } else { "" };
-    let unit = if evidence.unit == "ms" { " ms" } else { "" };
-    let value = wording::number(evidence.value);
-    match evidence.threshold {
-        Some(threshold) => format!("{kind}{name} {value}{unit} (threshold {})", wording::number(threshold)),
-        None => format!("{kind}{name} {value}{unit}"),
     }
 }
 
