@@ -1,7 +1,7 @@
 //! The command line: types only. What a command does is in [`crate::commands`].
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// The only argument and the command that it is likely to stand for, where it is neither a command nor a file.
+    /// The first argument and the command that it is likely to stand for, where it is neither a command nor a file.
     pub(crate) fn misspelled(&self) -> Option<(&str, String)> {
-        let (None, [word]) = (&self.command, self.watch.files.as_slice()) else { return None };
+        let (None, [word, ..]) = (&self.command, self.watch.files.as_slice()) else { return None };
         let word = word.to_str().filter(|_| !word.exists())?;
         let this = <Self as CommandFactory>::command();
         let (likeness, name) = nearest(word, this.get_subcommands().map(clap::Command::get_name))?;
@@ -66,13 +66,14 @@ pub(crate) enum Command {
 
 /// Where spans are received.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Receiving")]
 pub(crate) struct OtlpArguments {
     /// Receive OTLP here; every OTLP port speaks gRPC and HTTP
-    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_OTLP_GRPC", default_value = "127.0.0.1:4317")]
+    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_OTLP_GRPC", value_parser = address, default_value = "127.0.0.1:4317")]
     pub(crate) otlp_grpc: SocketAddr,
 
     /// Receive OTLP here, too
-    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_OTLP_HTTP", default_value = "127.0.0.1:4318")]
+    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_OTLP_HTTP", value_parser = address, default_value = "127.0.0.1:4318")]
     pub(crate) otlp_http: SocketAddr,
 
     #[command(flatten)]
@@ -81,6 +82,7 @@ pub(crate) struct OtlpArguments {
 
 /// The token of this collector, or of the one that is asked.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Access")]
 pub(crate) struct TokenArguments {
     /// The file with the token that senders and readers show (`authorization: Bearer TOKEN`); else the variable
     /// `SPANLINT_TOKEN` holds it, where there is one
@@ -90,6 +92,7 @@ pub(crate) struct TokenArguments {
 
 /// How another collector is asked.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Access")]
 pub(crate) struct ClientArguments {
     #[command(flatten)]
     pub(crate) token: TokenArguments,
@@ -108,6 +111,7 @@ pub(crate) struct ClientArguments {
 
 /// Whom to believe that a collector is the one that is asked.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Access")]
 pub(crate) struct AuthorityArguments {
     /// Trust a collector at `https://` that this authority certifies (PEM); else those that the system trusts
     #[arg(long, value_name = "FILE", env = "SPANLINT_TLS_CA")]
@@ -116,6 +120,7 @@ pub(crate) struct AuthorityArguments {
 
 /// Who may reach a collector. Addresses that other machines can reach need a token, or certificates of clients.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Access")]
 pub(crate) struct SafetyArguments {
     #[command(flatten)]
     pub(crate) token: TokenArguments,
@@ -139,41 +144,43 @@ pub(crate) struct SafetyArguments {
 
 /// Where spans are received, questions answered and requests kept.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Receiving")]
 pub(crate) struct ReceiverArguments {
     #[command(flatten)]
     pub(crate) otlp: OtlpArguments,
 
     /// Receive Zipkin v2 (JSON) here, too; at 127.0.0.1:9411 where no address is given
-    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_ZIPKIN", num_args = 0..=1, default_missing_value = "127.0.0.1:9411")]
+    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_ZIPKIN", help_heading = "Receiving", value_parser = address, num_args = 0..=1, default_missing_value = "127.0.0.1:9411")]
     pub(crate) zipkin: Option<SocketAddr>,
 
     /// Drop these attributes before anything reads or stores them; `*` stands for any text, as in `enduser.*`
-    #[arg(long, value_name = "KEY", env = "SPANLINT_REDACT", value_delimiter = ',')]
+    #[arg(long, value_name = "KEY", env = "SPANLINT_REDACT", help_heading = "Receiving", value_delimiter = ',')]
     pub(crate) redact: Vec<String>,
 
     /// Answer the API here
-    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_API", default_value = "127.0.0.1:4319")]
+    #[arg(long, value_name = "ADDRESS", env = "SPANLINT_API", help_heading = "Receiving", value_parser = address, default_value = "127.0.0.1:4319")]
     pub(crate) api: SocketAddr,
 
     /// Take at most this many MiB of memory; senders are asked to come again before it is more
-    #[arg(long, value_name = "MIB", env = "SPANLINT_MEMORY_LIMIT", default_value_t = MEMORY_BYTES >> 20, value_parser = memory_mib())]
+    #[arg(long, value_name = "MIB", env = "SPANLINT_MEMORY_LIMIT", help_heading = "Receiving", default_value_t = MEMORY_BYTES >> 20, value_parser = memory_mib())]
     pub(crate) memory_limit: usize,
 
     /// Keep requests in this folder: nothing acknowledged is lost, and a restart goes on where it was
-    #[arg(long, value_name = "FOLDER", env = "SPANLINT_DATA_DIR")]
+    #[arg(long, value_name = "FOLDER", env = "SPANLINT_DATA_DIR", help_heading = "Keeping")]
     pub(crate) data_dir: Option<PathBuf>,
 
     /// Keep at most this many MiB there
-    #[arg(long, value_name = "MIB", env = "SPANLINT_DATA_MIB", default_value_t = MAX_LOG_BYTES >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    #[arg(long, value_name = "MIB", env = "SPANLINT_DATA_MIB", help_heading = "Keeping", default_value_t = MAX_LOG_BYTES >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) data_mib: u64,
 
     /// Keep them for this many hours
-    #[arg(long, value_name = "HOURS", env = "SPANLINT_DATA_HOURS", default_value_t = MAX_LOG_AGE.as_secs() / 3600, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    #[arg(long, value_name = "HOURS", env = "SPANLINT_DATA_HOURS", help_heading = "Keeping", default_value_t = MAX_LOG_AGE.as_secs() / 3600, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub(crate) data_hours: u64,
 }
 
 /// How findings are judged.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Judging")]
 pub(crate) struct JudgeArguments {
     /// Configuration; else `spanlint.toml`, looked for from here upward
     #[arg(long, value_name = "FILE", env = "SPANLINT_CONFIG")]
@@ -182,6 +189,7 @@ pub(crate) struct JudgeArguments {
 
 /// How findings are reported.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Judging")]
 pub(crate) struct ReportArguments {
     /// The form of the report on standard output
     #[arg(long, value_name = "FORM", default_value = "text")]
@@ -198,30 +206,30 @@ pub(crate) struct ReportArguments {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WatchArguments {
-    #[command(flatten)]
-    pub(crate) receiver: ReceiverArguments,
-    #[command(flatten)]
-    pub(crate) judge: JudgeArguments,
     /// Look so far back: 1m, 5m, 15m or all; else 5m, or what the other collector does
     #[arg(long, value_name = "WINDOW", env = "SPANLINT_WINDOW")]
     pub(crate) window: Option<Window>,
     /// Show another collector instead of receiving spans: the address of its API, such as `http://127.0.0.1:4319`
     #[arg(long, value_name = "URL", conflicts_with = "files")]
     pub(crate) attach: Option<String>,
-    #[command(flatten)]
-    pub(crate) authority: AuthorityArguments,
     /// Recordings to look at instead of receiving spans
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) receiver: ReceiverArguments,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArguments,
 }
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CollectArguments {
-    #[command(flatten)]
-    pub(crate) receiver: ReceiverArguments,
     /// Judge so far back where nobody asks for another window: 1m, 5m, 15m or all
     #[arg(long, value_name = "WINDOW", env = "SPANLINT_WINDOW", default_value_t)]
     pub(crate) window: Window,
+    #[command(flatten)]
+    pub(crate) receiver: ReceiverArguments,
     #[command(flatten)]
     pub(crate) judge: JudgeArguments,
 }
@@ -229,23 +237,23 @@ pub(crate) struct CollectArguments {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CheckArguments {
     /// Recordings: files, folders, `-` for standard input
-    #[arg(value_name = "FILE", required_unless_present_any = ["command", "from"])]
+    #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Judge what a running collector holds: the address of its API, such as `http://127.0.0.1:4319`
     #[arg(long, value_name = "URL")]
     pub(crate) from: Option<String>,
-    #[command(flatten)]
-    pub(crate) client: ClientArguments,
     /// A command to run with its spans sent here; its own exit code is returned where it fails
     #[arg(value_name = "COMMAND", last = true)]
     pub(crate) command: Vec<OsString>,
+    /// The environment to judge, where the recordings hold several; else the one with the most spans
+    #[arg(long, value_name = "NAME", env = "SPANLINT_ENVIRONMENT")]
+    pub(crate) environment: Option<String>,
+    #[command(flatten)]
+    pub(crate) client: ClientArguments,
     #[command(flatten)]
     pub(crate) judge: JudgeArguments,
     #[command(flatten)]
     pub(crate) report: ReportArguments,
-    /// The environment to judge, where the recordings hold several; else the one with the most spans
-    #[arg(long, value_name = "NAME", env = "SPANLINT_ENVIRONMENT")]
-    pub(crate) environment: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -273,11 +281,11 @@ pub(crate) struct RecordArguments {
     /// How long to record, such as `30s` or `5m`; else until Ctrl-C or SIGTERM
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "command")]
     pub(crate) duration: Option<Duration>,
-    #[command(flatten)]
-    pub(crate) otlp: OtlpArguments,
     /// A command to run with its spans sent here, to its end; its own exit code is returned
     #[arg(value_name = "COMMAND", last = true)]
     pub(crate) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) otlp: OtlpArguments,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -301,7 +309,7 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "WINDOW", default_value_t = Window::Minute)]
     pub(crate) window: Window,
     /// Switch scenarios by HTTP here; a free port where not given
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) control: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) judge: JudgeArguments,
@@ -354,14 +362,14 @@ pub(crate) enum AnswerFormat {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WhatIfOptions {
-    #[command(flatten)]
-    pub(crate) judge: JudgeArguments,
     /// The form of the answer on standard output
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) format: AnswerFormat,
     /// The environment to look at, where the recordings hold several; else the one with the most spans
     #[arg(long, value_name = "NAME", env = "SPANLINT_ENVIRONMENT")]
     pub(crate) environment: Option<String>,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArguments,
 }
 
 /// The form of a report.
@@ -415,6 +423,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(duration).map_err(|_| "less than nothing".to_owned())
 }
 
+/// An address to listen on. `localhost` is what people call loopback; other names would have to be looked up.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let loopback = text.strip_prefix("localhost:").and_then(|port| port.parse::<u16>().ok());
+    if let Some(port) = loopback {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    text.parse().map_err(|_| "not an IP address and a port, such as 127.0.0.1:4317 or [::1]:4317".to_owned())
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.1..=1000.0).contains(&rate) { Ok(rate) } else { Err("not between 0.1 and 1000".to_owned()) }
@@ -429,5 +446,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_are_numbers_or_localhost() {
+        let check = |text, expected: Option<&str>| {
+            assert_eq!(address(text).ok().map(|address| address.to_string()).as_deref(), expected);
+        };
+        check("0.0.0.0:4317", Some("0.0.0.0:4317"));
+        check("localhost:4317", Some("127.0.0.1:4317"));
+        for wrong in ["4317", "localhost", "localhost:x", "shop.example:4317"] {
+            check(wrong, None);
+        }
     }
 }

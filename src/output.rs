@@ -18,8 +18,8 @@ pub(crate) fn may_colour(stream: &impl IsTerminal) -> bool {
 /// Writes data to standard output.
 pub(crate) fn data(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| io::Error::new(error.kind(), format!("cannot write to standard output: {error}")))
 }
 
 /// Says something on standard error. Nobody can be told when that fails.

@@ -54,6 +54,7 @@ fn a_misspelled_command_is_told_from_a_missing_file() {
     let ran = Sandbox::new().run(&["chek"]);
     let expected = "error: no command and no file is called `chek`, did you mean `spanlint check`?\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (2, expected));
+    assert_eq!(Sandbox::new().run(&["chek", "traces.json"]).stderr, expected);
     assert!(!Sandbox::new().run(&["traces.json"]).stderr.contains("did you mean"));
 }
 
@@ -70,6 +71,19 @@ fn what_is_no_recording_is_refused_with_what_it_is() {
     let metrics = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"requests"}]}]}]}"#;
     refused(metrics, &["looks like OTLP metrics"]);
     refused(&request(&[""])[..150], &["no readable span", "line 1"]);
+}
+
+#[test]
+fn wrong_usage_says_what_is_right() {
+    for (arguments, words) in [
+        (&["check"][..], "name recordings (files, folders, `-` for standard input)"),
+        (&["collect", "--api", "4319"], "not an IP address and a port, such as 127.0.0.1:4317"),
+        (&["explain", "n-plus-one"], "no rule `n-plus-one`, did you mean `n-plus-one-calls`?"),
+        (&["explain", "x"], "no rule `x`; `spanlint rules` lists them"),
+    ] {
+        let ran = Sandbox::new().run(arguments);
+        assert!(ran.code == 2 && ran.stderr.contains(words), "{arguments:?}: {}", ran.stderr);
+    }
 }
 
 #[test]
@@ -138,7 +152,7 @@ fn control_characters_never_reach_the_screen() {
 fn what_cannot_be_opened_is_named() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path().join("folder")).unwrap();
-    for (name, words) in [("missing", "cannot read missing"), ("folder", "folder: none of its 0 files gives a span")] {
+    for (name, words) in [("missing", "cannot read missing"), ("folder", "folder: is a folder without files")] {
         let ran = sandbox.run(&["check", name]);
         assert_eq!(ran.code, 2);
         assert!(ran.stderr.contains(words), "{}", ran.stderr);

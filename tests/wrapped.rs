@@ -95,6 +95,8 @@ fn every_form_of_a_recording_is_read_back() {
         assert_eq!(run(&sandbox, &["record", "-o", name], "3").code, 3);
         assert_eq!(spans(&sandbox.path().join(name)), 1, "{name}");
     }
+    let silent = Sandbox::new().run(&["record", "-o", "a.jsonl", "--", "true"]);
+    assert!(silent.code == 0 && silent.stderr.contains("note: `true` sent no span"), "{silent:?}");
 }
 
 /// `spanlint record` on ports that the system chose, with their addresses.

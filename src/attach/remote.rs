@@ -79,7 +79,11 @@ impl Remote {
 
     /// Asks who is there; fails where its snapshots cannot be read here.
     pub(crate) async fn check_version(&self) -> anyhow::Result<()> {
-        let version: Version = self.json("/api/v1/version").await.context("this is not the API of a spanlint")?;
+        let path = "/api/v1/version";
+        let answer = self.send(path).await.map_err(|error| anyhow!("{error}; is a spanlint running there?"))?;
+        let version: anyhow::Result<Version> = self.accepted(answer).and_then(|body| self.parsed(path, &body));
+        let version =
+            version.context("this is not the API of a spanlint, which is on port 4319 unless --api says otherwise")?;
         let own = Version::own();
         if version.snapshot_format != own.snapshot_format || version.schema_version != own.schema_version {
             let (theirs, ours) = (scrub(&version.version).into_owned(), own.version);
@@ -134,8 +138,11 @@ impl Remote {
     }
 
     async fn json<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let body = self.accepted(self.send(path).await?)?;
-        serde_json::from_slice(&body).with_context(|| format!("{} answers {path} in a way of its own", self.base))
+        self.parsed(path, &self.accepted(self.send(path).await?)?)
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> anyhow::Result<T> {
+        serde_json::from_slice(body).with_context(|| format!("{} answers {path} in a way of its own", self.base))
     }
 
     async fn send(&self, path: &str) -> anyhow::Result<Answer> {

@@ -77,6 +77,7 @@ async fn who_is_not_there_or_no_spanlint_is_told_so() {
     let gone = tokio::net::TcpListener::bind(free()).await.unwrap().local_addr().unwrap();
     let message = refused(&format!("http://{gone}")).await;
     assert!(message.contains(&gone.to_string()) && message.contains("does not answer"), "{message}");
+    assert!(message.ends_with("is a spanlint running there?") && !message.contains("not the API"), "{message}");
     assert!(refused("ftp://localhost:1").await.contains("http:// or https://"));
     assert!(refused("http://:x").await.contains("no address"));
     let service = start(free()).await;

@@ -19,6 +19,12 @@ use crate::recording::{self, Recording};
 use crate::{output, report, safety, service, wrapped};
 
 pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<Ending> {
+    if arguments.files.is_empty() && arguments.from.is_none() && arguments.command.is_empty() {
+        bail!(
+            "nothing to judge: name recordings (files, folders, `-` for standard input), a running collector (--from URL), \
+             or a command that sends spans (-- COMMAND); `spanlint check --help` tells more"
+        );
+    }
     let judge = Judge::load(&arguments.judge)?;
     let mut input = Gathered::default();
     if !arguments.files.is_empty() {

@@ -32,6 +32,7 @@ async fn record(arguments: &RecordArguments, file: &OutputFile, config: Collecto
     let (tap, writing) = Writing::start(file)?;
     let collector = Collector::start(CollectorConfig { tap: tap.clone(), ..config }).await?;
     let addresses = collector.addresses();
+    let otlp = addresses.otlp_http;
     let shown = arguments.output.display();
     let code = if arguments.command.is_empty() {
         let otlp = addresses.otlp_grpc.iter().chain(&addresses.otlp_http).map(ToString::to_string);
@@ -40,9 +41,12 @@ async fn record(arguments: &RecordArguments, file: &OutputFile, config: Collecto
         until_stopped(arguments.duration, tap.as_ref()).await?;
         0
     } else {
-        wrapped::run(&arguments.command, addresses.otlp_http.expect("a private collector receives OTLP")).await?
+        wrapped::run(&arguments.command, otlp.expect("a private collector receives OTLP")).await?
     };
     let finished = collector.finish().await;
+    if let (0, false, Some(otlp)) = (finished.status.accepted_spans, arguments.command.is_empty(), otlp) {
+        output::say(&format!("note: {}", wrapped::sent_nothing(&arguments.command, otlp)));
+    }
     let left_out = tap.as_ref().map_or(0, Tap::left_out);
     // Nothing can be recorded any more, which is how the writer knows its end.
     drop(tap);

@@ -118,7 +118,7 @@ pub enum ReadError {
         reason: SourceError,
     },
     /// No file of a folder gives a span.
-    #[error("{path}: none of its {files} files gives a span{}", .first.as_ref().map(|first| format!("; {}: {}", first.path, first.reason)).unwrap_or_default())]
+    #[error("{path}: {sentence}", sentence = no_span(*.files, .first.as_deref()))]
     Folder {
         /// Where it is.
         path: String,
@@ -135,6 +135,16 @@ pub enum ReadError {
         /// The bound.
         limit: usize,
     },
+}
+
+/// What a folder without spans says of itself.
+fn no_span(files: usize, first: Option<&Skipped>) -> String {
+    let first = first.map(|first| format!("; {}: {}", first.path, first.reason)).unwrap_or_default();
+    match files {
+        0 => "is a folder without files".to_owned(),
+        1 => format!("its only file gives no span{first}"),
+        _ => format!("none of its {files} files gives a span{first}"),
+    }
 }
 
 /// Reads everything that `inputs` name, in their order, with as many threads as this machine runs at once.

@@ -29,11 +29,17 @@ pub enum Format {
     Snapshot,
 }
 
+/// What is likely to have happened to compressed data that end too early.
+fn cut_off(error: &io::Error) -> &'static str {
+    let is_cut_off = error.kind() == io::ErrorKind::UnexpectedEof;
+    if is_cut_off { "; it is cut off: was it written or copied to its end?" } else { "" }
+}
+
 /// Why a source gives neither span nor log line.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The system cannot read it, or its compression is damaged.
-    #[error("cannot be read: {0}")]
+    #[error("cannot be read: {0}{hint}", hint = cut_off(.0))]
     Io(io::Error),
     /// It has no bytes.
     #[error("is empty")]
