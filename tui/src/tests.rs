@@ -124,6 +124,7 @@ fn overlays_lie_over_the_screen() {
     assert_snapshot!("help_80x24", screen([false; 3], SMALL, "?"));
     assert_snapshot!("scenarios_80x24", screen([true, false, false], SMALL, "s Down"));
     assert_snapshot!("undecided_80x24", screen([false; 3], SMALL, "u"));
+    assert_snapshot!("undecided_60x15", screen([false; 3], (60, 15), "u Down"));
 }
 
 #[test]
@@ -132,7 +133,10 @@ fn an_empty_screen_says_how_to_send_spans() {
     assert_snapshot!("empty_80x24", picture(&State::new(Arc::new(live.clone()), SMALL)));
     live.status.rejected = 12;
     live.status.notice = Some("port 4318 is taken: only 127.0.0.1:4317 is open".to_owned());
-    assert_snapshot!("empty_notice_120x40", picture(&State::new(Arc::new(live), LARGE)));
+    assert_snapshot!("empty_notice_120x40", picture(&State::new(Arc::new(live.clone()), LARGE)));
+    live.view = Some(View { window: Window::Minute, until_ns: Some(99 * 60_000_000_000) });
+    live.status.notice = Some("that minute is not kept: history begins at 2027-01-01T12:00:00Z".to_owned());
+    assert_snapshot!("empty_past_80x24", picture(&State::new(Arc::new(live), SMALL)));
 }
 
 #[test]
@@ -237,6 +241,10 @@ fn silence_is_told_from_quiet() {
     let later = state.live.at_ns + 12_000_000_000;
     update(&mut state, Message::Tick(later));
     assert!(picture(&state).contains("no news for 12 s"));
+    let waiting = Live { status: sample::status([false; 3]), ..Live::default() };
+    let mut state = State::new(Arc::new(waiting), SMALL);
+    update(&mut state, Message::Tick(later));
+    assert!(!picture(&state).contains("no news"), "{}", picture(&state));
 }
 
 #[test]
@@ -343,6 +351,7 @@ fn windows_and_minutes_are_asked_for_and_the_past_says_so() {
     let shown = Live { view: Some(past), ..sample::live(0, [false; 3]) };
     update(&mut state, Message::Live(Arc::new(shown)));
     assert!(picture(&state).contains("PAST 01:35 to 01:40 UTC"), "{}", picture(&state));
+    assert!(picture(&state).contains("} now"), "{}", picture(&state));
     assert_eq!(press(&mut state, "[ [ ]"), Some(Effect::Look(View { until_ns: Some(98 * minute_ns + 7), ..five })));
     assert_eq!(press(&mut state, "] ]"), Some(Effect::Look(five)));
     assert_eq!(press(&mut state, "]"), None);
@@ -354,6 +363,10 @@ fn windows_and_minutes_are_asked_for_and_the_past_says_so() {
 fn a_recording_has_no_other_window() {
     let mut state = State::new(Arc::new(Live { view: None, ..sample::live(0, [false; 3]) }), SMALL);
     assert_eq!([press(&mut state, "w"), press(&mut state, "["), press(&mut state, "]")], [None, None, None]);
+    assert!(picture(&state).contains("/s spans"));
+    let mut live = Live::clone(&state.live);
+    live.status.endpoints.clear();
+    assert!(!picture(&State::new(Arc::new(live), SMALL)).contains("/s spans"));
 }
 
 #[test]
@@ -363,6 +376,12 @@ fn log_lines_stand_under_their_spans_until_they_are_put_away() {
     assert!(picture(&state).contains("│ warn  stock of sku-1 is low"), "{}", picture(&state));
     press(&mut state, "x");
     assert!(!picture(&state).contains("stock of sku-1"), "{}", picture(&state));
+    assert!(picture(&state).contains("x logs"), "{}", picture(&state));
+    let mut without = sample::waterfall();
+    without.logs.clear();
+    without.rows.iter_mut().for_each(|row| row.logs.clear());
+    update(&mut state, Message::Trace(sample::PROOF, Some(without)));
+    assert!(!picture(&state).contains("x logs"), "{}", picture(&state));
 }
 
 #[test]

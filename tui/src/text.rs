@@ -71,6 +71,28 @@ pub(crate) fn wrap(text: &str, cells: usize) -> Vec<String> {
     lines
 }
 
+/// Like [`wrap`], but what is longer than a line goes on in the next one: nothing is cut.
+pub(crate) fn wrap_whole(text: &str, cells: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        if let Some(line) = lines.last_mut().filter(|line| width(line) + 1 + width(word) <= cells) {
+            line.push(' ');
+            line.push_str(word);
+            continue;
+        }
+        let mut rest = word;
+        while !rest.is_empty() {
+            let head = take(rest.chars(), cells);
+            if head.is_empty() {
+                break;
+            }
+            rest = &rest[head.len()..];
+            lines.push(head);
+        }
+    }
+    lines
+}
+
 fn take(characters: impl Iterator<Item = char>, cells: usize) -> String {
     let mut used = 0;
     let fits = |character: &char| {
@@ -117,5 +139,13 @@ mod tests {
         assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
         assert_eq!(wrap("unbreakable", 5), ["unb…e"]);
         assert!(wrap("", 5).is_empty());
+    }
+
+    #[test]
+    fn what_must_be_read_whole_goes_on_in_the_next_line() {
+        assert_eq!(wrap_whole("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrap_whole("at http://a/b/c here", 7), ["at", "http://", "a/b/c", "here"]);
+        assert_eq!(wrap_whole("注文", 3), ["注", "文"]);
+        assert!(wrap_whole("注文", 1).is_empty() && wrap_whole("", 5).is_empty());
     }
 }

@@ -43,6 +43,18 @@ pub(crate) struct Shown {
     pub(crate) services: Vec<String>,
 }
 
+impl Shown {
+    /// How many log lines the trace has.
+    pub(crate) fn log_lines(&self) -> usize {
+        self.waterfall.logs.len() + self.waterfall.rows.iter().map(|row| row.logs.len()).sum::<usize>()
+    }
+
+    /// Whether it has any.
+    pub(crate) fn has_log_lines(&self) -> bool {
+        self.log_lines() > 0
+    }
+}
+
 impl TraceView {
     /// A trace that is asked for.
     pub(crate) fn awaited(trace_id: TraceId, claim: Option<(String, Subject)>) -> Self {

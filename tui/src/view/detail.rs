@@ -70,7 +70,7 @@ pub(super) fn draw(state: &State, detail: &Detail, theme: Theme, area: Rect, buf
         buffer.set_line(area.x + 1, area.y, line, area.width.saturating_sub(2));
     }
     if scroll + room < lines.len() {
-        let more = format!(" {} more lines (PgDn) ", lines.len() - scroll - room);
+        let more = format!(" {} (PgDn) ", counted((lines.len() - scroll - room) as u64, "more line"));
         let x = area.x + area.width.saturating_sub(text::width(&more) as u16 + 1);
         buffer.set_string(x, area.y + area.height - 1, more, theme.faint());
     }

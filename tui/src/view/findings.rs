@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use spanlint_analyzer::finding::{Evidence, Finding, Severity};
+use spanlint_analyzer::finding::{Finding, Severity};
 
 use super::lines::{Row, heading};
 use super::{first_visible, row_of};
@@ -12,9 +12,6 @@ use crate::numbers::{counted, measured};
 use crate::state::{Focus, State};
 use crate::text;
 use crate::theme::{Theme, sign};
-
-/// The cells that a rule's name takes at the right of a title.
-const RULE_CELLS: usize = 22;
 
 /// Draws the list.
 pub(super) fn list(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
@@ -32,6 +29,7 @@ pub(super) fn list(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
         return;
     }
     let first = first_visible(state.finding, count, room);
+    let rule_cells = state.findings().map(|finding| text::width(finding.rule.name)).max().unwrap_or(0);
     for (index, finding) in state.findings().enumerate().skip(first).take(room) {
         let is_selected = index == state.finding;
         let over = match (is_selected, has_focus) {
@@ -39,11 +37,13 @@ pub(super) fn list(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
             (true, false) => Some(theme.severity(finding.severity)),
             _ => None,
         };
-        row(finding, is_selected, theme, usize::from(area.width)).draw(row_of(area, 1 + index - first), over, buffer);
+        let row = row(finding, is_selected, rule_cells, theme, usize::from(area.width));
+        row.draw(row_of(area, 1 + index - first), over, buffer);
     }
 }
 
-fn row(finding: &Finding, is_selected: bool, theme: Theme, cells: usize) -> Row {
+/// A row of the list; the names of the rules take `rule_cells` at its right.
+fn row(finding: &Finding, is_selected: bool, rule_cells: usize, theme: Theme, cells: usize) -> Row {
     let style = theme.severity(finding.severity);
     let row = Row::new(cells).add(if is_selected { "▸" } else { " " }, theme.strong());
     let row = row.add(sign(finding.severity), style).add(" ", theme.text());
@@ -51,7 +51,7 @@ fn row(finding: &Finding, is_selected: bool, theme: Theme, cells: usize) -> Row 
     if cells < 70 {
         return row.add(&finding.title, theme.strong());
     }
-    let title_cells = row.free().saturating_sub(RULE_CELLS + 2);
+    let title_cells = row.free().saturating_sub(rule_cells + 2);
     let row = row.add(&text::left(&finding.title, title_cells), theme.strong()).add("  ", theme.text());
     row.add(finding.rule.name, theme.faint())
 }
@@ -126,7 +126,7 @@ pub(super) fn words(finding: &Finding, theme: Theme, cells: usize) -> Vec<Line<'
     };
     say("", &finding.message, theme.text(), theme.text());
     for evidence in &finding.evidence {
-        say("  ", &evidence_words(evidence), theme.strong(), theme.text());
+        say("  ", &evidence.words(), theme.strong(), theme.text());
     }
     let support = finding.support;
     if support.requests > 0 {
@@ -157,14 +157,4 @@ pub(super) fn words(finding: &Finding, theme: Theme, cells: usize) -> Vec<Line<'
         say("At ", &format!("{}:{} {}", place.file, place.line, place.function), theme.text(), theme.strong());
     }
     lines
-}
-
-/// `calls per request p50: 7 calls (threshold 5 calls)`.
-fn evidence_words(evidence: &Evidence) -> String {
-    let name = evidence.name.replace('_', " ");
-    let value = measured(evidence.value, evidence.unit);
-    match evidence.threshold {
-        Some(threshold) => format!("{name}: {value} (threshold {})", measured(threshold, "")),
-        None => format!("{name}: {value}"),
-    }
 }

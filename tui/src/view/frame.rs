@@ -10,6 +10,7 @@ use crate::numbers::{counted, rate, time_of_day};
 use crate::state::{Focus, Overlay, Screen, State};
 use crate::text;
 use crate::theme::Theme;
+use crate::trace::Shown;
 
 /// A minute, in nanoseconds.
 const MINUTE_NS: u64 = 60_000_000_000;
@@ -41,14 +42,19 @@ fn header(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
     }
     let age = state.now_ns.saturating_sub(state.live.at_ns) / 1_000_000_000;
     let is_past = state.live.view.is_some_and(|view| view.until_ns.is_some());
-    if age >= STALE_SECONDS && !state.is_paused && !is_past && !status.endpoints.is_empty() {
+    // Before the first picture there is nothing that could be old.
+    let has_picture = state.live.at_ns > 0;
+    if age >= STALE_SECONDS && has_picture && !state.is_paused && !is_past && !status.endpoints.is_empty() {
         row = row.add_whole(&format!(" no news for {age} s "), theme.notice());
     }
     if !state.live.graph.environment.is_empty() {
         row = row.add_whole(&format!(" {} ", text::fit(&state.live.graph.environment, 16)), theme.strong());
     }
-    row = row.add_whole(&format!(" {} spans", rate(status.spans_per_second)), theme.strong());
-    row = row.add_whole(&format!(" · {}", counted(status.spans, "span")), theme.text());
+    // Into a recording nothing comes.
+    if !status.endpoints.is_empty() {
+        row = row.add_whole(&format!(" {} spans ·", rate(status.spans_per_second)), theme.strong());
+    }
+    row = row.add_whole(&format!(" {}", counted(status.spans, "span")), theme.text());
     row = row.add_whole(&format!(" · {}", counted(status.traces, "trace")), theme.text());
     if status.rejected > 0 {
         row = row.add_whole(&format!(" · {} rejected", crate::numbers::count(status.rejected)), theme.notice());
@@ -114,28 +120,35 @@ fn hints(state: &State) -> Vec<(&'static str, &'static str)> {
                 Focus::Findings => ("graph", "show"),
                 Focus::Graph => ("findings", "node"),
             };
-            vec![("Enter", enter), ("↑↓", "choose"), ("Tab", other), ("e", "table"), ("f", "focus")]
+            vec![("Enter", enter), ("↑↓", "choose"), ("Tab", other), ("e", "table")]
         }
         (Screen::Edges, _) => {
             vec![("Enter", "show"), ("↑↓", "choose"), ("o", "order"), ("/", "filter"), ("Esc", "back")]
         }
         (Screen::Detail(_), _) => vec![("Enter", "open"), ("↑↓", "choose"), ("PgDn", "more"), ("Esc", "back")],
-        (Screen::Trace(_), _) => vec![("n", "next proof"), ("↑↓", "choose"), ("x", "logs"), ("Esc", "back")],
+        (Screen::Trace(view), _) => {
+            let logs = view.shown().is_some_and(Shown::has_log_lines).then_some(("x", "logs"));
+            [("n", "next proof"), ("↑↓", "choose")].into_iter().chain(logs).chain([("Esc", "back")]).collect()
+        }
     };
+    if state.live.view.is_some_and(|view| view.until_ns.is_some()) {
+        hints.push(("}", "now"));
+    }
     hints.extend([("?", "help"), ("q", "quit")]);
     if state.screen() == &Screen::Overview {
-        if !state.live.status.scenarios.is_empty() {
-            hints.insert(hints.len() - 2, ("s", "scenarios"));
-        }
-        if state.is_empty() {
-            return hints;
-        }
-        let is_folded = state.is_folded;
-        if state.live.view.is_some() {
-            hints.extend([("w", "window"), ("[", "past")]);
-        }
-        let rest = [("d", if is_folded { "datastores" } else { "fold" }), ("/", "filter"), ("Space", "hold")];
-        hints.extend(rest);
+        hints.extend(further_hints(state));
+    }
+    hints
+}
+
+/// What else the overview knows, where there is room to say it.
+fn further_hints(state: &State) -> Vec<(&'static str, &'static str)> {
+    let scenarios = (!state.live.status.scenarios.is_empty()).then_some(("s", "scenarios"));
+    let windows = [("w", "window"), ("[", "past")].into_iter().filter(|_| state.live.view.is_some());
+    let mut hints: Vec<_> = scenarios.into_iter().chain(windows).collect();
+    if !state.is_empty() {
+        let datastores = if state.is_folded { "datastores" } else { "fold" };
+        hints.extend([("f", "focus"), ("d", datastores), ("/", "filter"), ("Space", "hold")]);
     }
     hints
 }

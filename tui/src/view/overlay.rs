@@ -43,6 +43,9 @@ const KEYS: [(&str, &[(&str, &str)]); 5] = [
     ("Demo", &[("s  1-9", "scenarios, switch one")]),
 ];
 
+/// The fewest cells in which a text goes on below itself instead of being cut.
+const MIN_WRAP_CELLS: usize = 16;
+
 const SIGNS: [&str; 4] = [
     "✗ error  ▲ warning  ○ note   » called from outside",
     "[service] (datastore) {topic} <external>  ↻ calls itself",
@@ -89,12 +92,13 @@ pub(super) fn scenarios(state: &State, selected: usize, theme: Theme, area: Rect
 
 /// Draws what could not be decided.
 pub(super) fn undecided(state: &State, selected: usize, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let rule_cells = state.live.undecided.iter().map(|undecided| text::width(undecided.rule)).max().unwrap_or(0);
     let line = |undecided: &spanlint_analyzer::finding::Undecided| {
         let services = undecided.services.join(", ");
+        let colon = if services.is_empty() { "" } else { ": " };
         vec![
-            (text::left(undecided.rule, 22), theme.strong()),
-            (format!(" {services}{} ", if services.is_empty() { "" } else { ":" }), theme.text()),
-            (undecided.reason.clone(), theme.faint()),
+            (text::left(undecided.rule, rule_cells + 2), theme.strong()),
+            (format!("{services}{colon}{}", undecided.reason), theme.text()),
         ]
     };
     let mut lines: Vec<_> = state.live.undecided.iter().map(line).collect();
@@ -103,10 +107,10 @@ pub(super) fn undecided(state: &State, selected: usize, theme: Theme, area: Rect
         show("Undecided", &lines, None, theme, area, buffer);
         return;
     }
-    show("Undecided: seen, but not often enough to judge", &lines, Some(selected), theme, area, buffer);
+    show("Undecided: too little is known to judge", &lines, Some(selected), theme, area, buffer);
 }
 
-/// Draws lines in a box in the middle.
+/// Draws lines in a box in the middle. The last piece of a line goes on below itself where it does not fit.
 fn show(
     title: &str,
     lines: &[Vec<(String, Style)>],
@@ -117,18 +121,41 @@ fn show(
 ) {
     let widths = lines.iter().map(|line| line.iter().map(|(text, _)| text::width(text)).sum::<usize>());
     let width = (widths.max().unwrap_or(0) + 4).max(text::width(title) + 6).min(usize::from(area.width)) as u16;
-    let height = (lines.len() + 2).min(usize::from(area.height)) as u16;
+    let cells = usize::from(width).saturating_sub(4);
+    let rows: Vec<(usize, Row)> =
+        lines.iter().enumerate().flat_map(|(index, line)| rows(line, cells).map(move |row| (index, row))).collect();
+    let height = (rows.len() + 2).min(usize::from(area.height)) as u16;
     let place = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
     Clear.render(place, buffer);
+    let room = usize::from(height).saturating_sub(2);
+    let selected_row = rows.iter().position(|(index, _)| selected == Some(*index)).unwrap_or(0);
+    let first = first_visible(selected_row, rows.len(), room);
     let block = Block::bordered().border_type(BorderType::Rounded).border_style(theme.heading());
-    let block = block.title(format!(" {} ", text::fit(title, usize::from(width).saturating_sub(4))));
+    let block = block.title(format!(" {} ", text::fit(title, cells)));
+    let below = rows.len().saturating_sub(first + room);
+    let block = if below > 0 { block.title_bottom(format!(" ↓ {below} more ")) } else { block };
     let inner = block.inner(place);
     block.render(place, buffer);
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-    let first = first_visible(selected.unwrap_or(0), lines.len(), usize::from(inner.height));
-    for (index, line) in lines.iter().enumerate().skip(first).take(usize::from(inner.height)) {
-        let row = line.iter().fold(Row::new(usize::from(inner.width)), |row, (text, style)| row.add(text, *style));
+    for (place, (index, row)) in rows.into_iter().skip(first).take(room).enumerate() {
         let over = (selected == Some(index)).then(|| theme.selected());
-        row.draw(row_of(inner, index - first), over, buffer);
+        row.draw(row_of(inner, place), over, buffer);
     }
+}
+
+/// A line in rows of so many cells.
+fn rows(line: &[(String, Style)], cells: usize) -> impl Iterator<Item = Row> {
+    let (last, before) = line.split_last().map_or((None, line), |(last, before)| (Some(last), before));
+    let lead: usize = before.iter().map(|(text, _)| text::width(text)).sum();
+    let first = before.iter().fold(Row::new(cells), |row, (text, style)| row.add(text, *style));
+    let room = cells.saturating_sub(lead);
+    let parts = match last {
+        Some((text, _)) if room >= MIN_WRAP_CELLS && text::width(text) > room => text::wrap(text, room),
+        Some((text, _)) => vec![text.clone()],
+        None => vec![String::new()],
+    };
+    let style = last.map_or_else(Style::new, |(_, style)| *style);
+    let leads =
+        std::iter::once(first).chain(std::iter::repeat_with(move || Row::new(cells).add(&" ".repeat(lead), style)));
+    leads.zip(parts).map(move |(row, part)| row.add(&part, style))
 }

@@ -68,9 +68,8 @@ fn summary(shown: &Shown) -> String {
         counted(waterfall.rows.len() as u64, "span"),
         counted(shown.services.len() as u64, "service"),
     ];
-    let logs = waterfall.logs.len() + waterfall.rows.iter().map(|row| row.logs.len()).sum::<usize>();
-    if logs > 0 {
-        words.push(counted(logs as u64, "log line"));
+    if shown.has_log_lines() {
+        words.push(counted(shown.log_lines() as u64, "log line"));
     }
     if errors > 0 {
         words.push(format!("{errors} ✗"));
@@ -200,13 +199,15 @@ fn attributes(view: &TraceView, shown: &Shown, theme: Theme, area: Rect, buffer:
     let times = format!("{}, {} after the start, {outcome}", duration(span.duration_ns), duration(span.offset_ns));
     lines.push(TextLine::styled(text::fit(&times, cells), theme.text()));
     if !span.status_message.is_empty() {
-        lines.push(TextLine::styled(text::fit(&span.status_message, cells), theme.notice()));
+        let told = text::wrap_whole(&span.status_message, cells).into_iter();
+        lines.extend(told.map(|line| TextLine::styled(line, theme.notice())));
     }
-    let key_cells = (cells * 2 / 5).min(30);
+    let longest = span.attributes.iter().map(|(key, _)| text::width(key)).max().unwrap_or(0);
+    let key_cells = longest.min(cells / 2);
     for (key, value) in &span.attributes {
         let key = text::left(&text::fit_middle(key, key_cells), key_cells + 1);
         let room = cells.saturating_sub(key_cells + 1).max(1);
-        for (index, part) in text::wrap(value, room).into_iter().enumerate() {
+        for (index, part) in text::wrap_whole(value, room).into_iter().enumerate() {
             let key = if index == 0 { key.clone() } else { " ".repeat(key_cells + 1) };
             lines.push(TextLine::from(vec![Span::styled(key, theme.faint()), Span::styled(part, theme.text())]));
         }
