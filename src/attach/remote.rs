@@ -81,6 +81,9 @@ impl Remote {
     pub(crate) async fn check_version(&self) -> anyhow::Result<()> {
         let path = "/api/v1/version";
         let answer = self.send(path).await.map_err(|error| anyhow!("{error}; is a spanlint running there?"))?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            bail!("{} wants its token: name its file with --token-file, or set SPANLINT_TOKEN", self.base);
+        }
         let version: anyhow::Result<Version> = self.accepted(answer).and_then(|body| self.parsed(path, &body));
         let version =
             version.context("this is not the API of a spanlint, which is on port 4319 unless --api says otherwise")?;

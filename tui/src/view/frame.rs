@@ -51,10 +51,12 @@ fn header(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
         row = row.add_whole(&format!(" {} ", text::fit(&state.live.graph.environment, 16)), theme.strong());
     }
     // Into a recording nothing comes.
-    if !status.endpoints.is_empty() {
-        row = row.add_whole(&format!(" {} spans ·", rate(status.spans_per_second)), theme.strong());
+    let is_live = !status.endpoints.is_empty();
+    if is_live {
+        row = row.add_whole(&format!(" {} spans", rate(status.spans_per_second)), theme.strong());
     }
-    row = row.add_whole(&format!(" {}", counted(status.spans, "span")), theme.text());
+    let dot = if is_live { " ·" } else { "" };
+    row = row.add_whole(&format!("{dot} {}", counted(status.spans, "span")), theme.text());
     row = row.add_whole(&format!(" · {}", counted(status.traces, "trace")), theme.text());
     if status.rejected > 0 {
         row = row.add_whole(&format!(" · {} rejected", crate::numbers::count(status.rejected)), theme.notice());
