@@ -76,10 +76,23 @@ pub(super) fn of(piece: &Piece) -> Vec<Attribute<'_>> {
             attributes.push(attribute(key, text));
         }
     }
+    if let Some(route) = route(piece) {
+        attributes.push(attribute("http.route", route));
+    }
     let others = piece.tags.iter().filter(|(key, _)| !renamed.contains(&&**key) && !is_of_resource(key));
     attributes.extend(others.map(|(key, value)| (key.into(), value.clone())));
     peer(piece, &mut attributes);
     attributes
+}
+
+/// The route that a server was asked by: Brave tells it in the name alone, behind the method, and the path as it was asked.
+/// Where the name has no place for a parameter it may be the path itself, which is told anyway.
+fn route(piece: &Piece) -> Option<&str> {
+    let (method, route) = piece.name.split_once(' ').filter(|_| piece.kind == SpanKind::Server)?;
+    let tag = |tag: &str| piece.tags.iter().find(|(key, _)| key == tag).map(|(_, value)| value.to_text());
+    let is_method = tag("http.method").is_some_and(|told| told.eq_ignore_ascii_case(method));
+    let is_route = route.starts_with('/') && route.contains(['{', ':', '*', '<']);
+    (is_method && is_route && tag("http.route").is_none()).then_some(route)
 }
 
 /// The key of the attribute that becomes of a tag, and the tag's own.

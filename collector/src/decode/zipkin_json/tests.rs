@@ -228,6 +228,22 @@ fn tags_get_the_names_that_opentelemetry_has() {
 }
 
 #[test]
+fn the_name_of_a_server_span_tells_its_route() {
+    let span = |kind: &str, name: &str, more: &str| {
+        format!(r#""id":"1","kind":"{kind}","name":"{name}","tags":{{"http.method":"GET","http.path":"/a/b"{more}}}"#)
+    };
+    let plain = [("url.path", "/a/b"), ("http.method", "GET")];
+    let routed = [("url.path", "/a/b"), ("http.route", "/{name}/{profiles}"), ("http.method", "GET")];
+    check_attributes(&span("SERVER", "get /{name}/{profiles}", ""), &routed);
+    check_attributes(&span("CLIENT", "get /{name}/{profiles}", ""), &plain);
+    check_attributes(&span("SERVER", "get /a/b", ""), &plain);
+    check_attributes(&span("SERVER", "get not_found", ""), &plain);
+    check_attributes(&span("SERVER", "post /{name}", ""), &plain);
+    let told = [plain[0], plain[1], ("http.route", "/{x}")];
+    check_attributes(&span("SERVER", "get /{name}", r#","http.route":"/{x}""#), &told);
+}
+
+#[test]
 fn messages_go_to_their_topic_and_the_remote_endpoint_is_the_broker() {
     let message = |kind: &str, tags: &str| {
         format!(r#""id":"1","kind":"{kind}","remoteEndpoint":{{"serviceName":"broker"}},"tags":{{{tags}}}"#)
