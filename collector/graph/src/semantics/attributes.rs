@@ -20,6 +20,7 @@ const MAX_SEQUENCE_BYTES: usize = 1 << 20;
 #[repr(u8)]
 pub(super) enum Field {
     HttpMethod,
+    BareMethod,
     HttpRoute,
     UrlTemplate,
     Url,
@@ -80,6 +81,7 @@ pub(super) enum Field {
     CodeNamespace,
     ErrorType,
     ErrorFlag,
+    OutcomeClass,
     Trigger,
     OwnName,
     OwnPort,
@@ -152,8 +154,9 @@ const CURRENT: [(&str, Field); 59] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 56] = [
+const OLD: [(&str, Field); 58] = [
     ("http.method", Field::HttpMethod),
+    ("method", Field::BareMethod),
     ("http.url", Field::Url),
     ("http.target", Field::UrlPath),
     ("http.scheme", Field::UrlScheme),
@@ -205,6 +208,7 @@ const OLD: [(&str, Field); 56] = [
     ("sample_rate", Field::SampleRate),
     ("_sample_rate", Field::SampleRate),
     ("exception", Field::ErrorType),
+    ("outcome", Field::OutcomeClass),
     ("code.filepath", Field::CodeFile),
     ("code.lineno", Field::CodeLine),
     ("code.function", Field::CodeFunction),

@@ -353,6 +353,12 @@ fn outcome(inputs: &Inputs<'_>) -> Outcome {
         500.. => return Outcome::Failed,
         _ => {}
     }
+    // Micrometer writes the class of the status, and the status itself under a name that anybody may use.
+    match &*inputs.text(Field::OutcomeClass) {
+        "CLIENT_ERROR" => return Outcome::Rejected,
+        "SERVER_ERROR" => return Outcome::Failed,
+        _ => {}
+    }
     let is_error = inputs.is_error || inputs.text(Field::ErrorFlag) == "true";
     // Micrometer calls the exception of a call that had none so.
     let error_type = Some(inputs.text(Field::ErrorType).to_ascii_lowercase()).filter(|told| told != "none");

@@ -472,6 +472,10 @@ fn outcomes_are_told_by_codes_of_every_spelling() {
     check(&[("error", "Read timed out")], Outcome::TimedOut);
     check(&[("exception", "ReadTimeoutException")], Outcome::TimedOut);
     check(&[("exception", "none")], Outcome::Ok);
+    check(&[("exception", "Unauthorized"), ("outcome", "CLIENT_ERROR")], Outcome::Rejected);
+    check(&[("exception", "none"), ("outcome", "SERVER_ERROR")], Outcome::Failed);
+    check(&[("exception", "SocketTimeoutException"), ("outcome", "UNKNOWN")], Outcome::TimedOut);
+    check(&[("exception", "none"), ("outcome", "SUCCESS")], Outcome::Ok);
 }
 
 #[test]
@@ -485,6 +489,20 @@ fn platforms_that_ask_for_health_are_told_by_their_agents() {
     }
     check("Mozilla/5.0 (like Prometheus/2)", false);
     check("PrometheusUI", false);
+}
+
+#[test]
+fn what_has_a_body_asks_for_more_than_its_url_tells() {
+    let knows_all = |pairs: &[(&str, &str)]| {
+        let call = [&[("http.url", "http://b:80/journal")], pairs].concat();
+        read(SpanKind::Client, "call", &call).span().parameters.is_some()
+    };
+    assert!(knows_all(&[("http.method", "GET")]));
+    assert!(!knows_all(&[("http.method", "POST")]));
+    assert!(knows_all(&[("method", "GET"), ("outcome", "SUCCESS")]));
+    assert!(!knows_all(&[("method", "POST"), ("outcome", "SUCCESS")]));
+    // Anybody may call anything a method.
+    assert!(knows_all(&[("http.method", "GET"), ("method", "POST")]));
 }
 
 #[test]

@@ -56,7 +56,9 @@ impl Varying {
 
 /// Whether the URL alone tells what is asked for. What has a body asks for more than its URL tells.
 fn tells_all(kind: EdgeKind, known: &Known<'_>) -> bool {
-    let method = known.text(Field::HttpMethod);
+    // Micrometer writes the method under a name that anybody may use, beside the class of the status.
+    let bare = if known.has(Field::OutcomeClass) { known.text(Field::BareMethod) } else { "" };
+    let method = Some(known.text(Field::HttpMethod)).filter(|method| !method.is_empty()).unwrap_or(bare);
     let has_body = ["POST", "PUT", "PATCH", "QUERY"].iter().any(|each| method.eq_ignore_ascii_case(each));
     kind != EdgeKind::Graphql && kind != EdgeKind::Rpc && !has_body
 }
