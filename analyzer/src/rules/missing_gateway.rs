@@ -7,9 +7,9 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use spanlint_graph::facts::Entry;
+use spanlint_graph::semantics::is_address;
 use spanlint_graph::snapshot::Edge;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
@@ -132,10 +132,7 @@ fn entries<'a>(graph: &'a CallGraph, options: &Options<'_>) -> Vec<ClientEntry<'
 /// Whether clients ask for one name, whoever answers: something that sends no telemetry stands before the services. An
 /// address is no such name, since services on one machine share it.
 fn is_one_name_asked(entries: &[ClientEntry<'_>]) -> bool {
-    let is_name = |host: &str| {
-        let name = topology::without_port(host).trim_matches(['[', ']']);
-        name.parse::<IpAddr>().is_err() && name != "localhost"
-    };
+    let is_name = |host: &str| !is_address(topology::without_port(host));
     let mut asked: BTreeMap<&str, u64> = BTreeMap::new();
     for (host, calls) in entries.iter().flat_map(|entry| &entry.edge.hosts) {
         *asked.entry(host).or_default() += calls;

@@ -99,7 +99,6 @@ pub(super) struct Remembered {
     pub(super) sequence: Arc<Sequence>,
     /// What the query text of the first of them says.
     statement: Arc<Statement>,
-    resource: ResourceId,
     /// The places of the attributes in which they may differ.
     open: Box<[u16]>,
     /// What they mean with what is open; none where each open value stands for itself.
@@ -141,14 +140,14 @@ impl Remember for Arc<Statement> {
 #[derive(Debug)]
 pub(super) struct Memory {
     shapes: Recent<u128, Remembered>,
-    statements: Statements,
+    pub(super) statements: Statements,
     batch: u64,
     key: Vec<u8>,
 }
 
 /// Statements, remembered.
 #[derive(Debug)]
-struct Statements {
+pub(super) struct Statements {
     recent: Recent<u64, Arc<Statement>>,
     /// What stands for a text that was not given.
     none: Arc<Statement>,
@@ -169,11 +168,6 @@ impl Memory {
     /// A new batch begins, which knows no name yet.
     pub(super) fn next_batch(&mut self) {
         self.batch += 1;
-    }
-
-    /// What the query text of a span says.
-    pub(super) fn statement(&mut self, known: &Known<'_>) -> Arc<Statement> {
-        self.statements.statement(known)
     }
 
     /// What a span has in common with others, whose names `names` knows afterwards, and by what it is recalled.
@@ -200,7 +194,6 @@ impl Memory {
                 shared,
                 sequence: Arc::clone(sequence),
                 statement: Arc::clone(statement),
-                resource: id,
                 open: inputs.open(view.attributes),
                 meant: inputs.is_meant_anew().then(|| inputs.asked.meant.to_owned()),
                 is_common,
@@ -230,22 +223,19 @@ impl Memory {
         resource: ResourceId,
         names: &mut NameTable,
     ) -> Option<(&Remembered, Varying)> {
-        let remembered = self.shapes.get(&key).filter(|remembered| remembered.resource == resource)?;
+        let remembered = self.shapes.get(&key).filter(|remembered| remembered.shape.resource == resource)?;
         let known = Known::of(view.attributes, &remembered.sequence);
-        let kinds = remembered.shape.call.as_ref().map(|call| (call.kind, remembered.shape.kind));
-        let varying = |statement: &Statement, asked: &Asked<'_>| {
-            kinds.map(|kinds| Varying::of(kinds, &known, statement, asked)).unwrap_or_default()
-        };
+        let shape = &*remembered.shape;
         let varying = match &remembered.meant {
             Some(meant) => {
                 let asked = Asked::of(known);
-                let statement = self.statements.statement(&known);
+                let statement = self.statements.of(&known);
                 if asked.meant != *meant || statement.identity != remembered.statement.identity {
                     return None;
                 }
-                varying(&statement, &asked)
+                Varying::of(shape, &known, &statement, &asked)
             }
-            None => varying(&remembered.statement, &Asked::default()),
+            None => Varying::of(shape, &known, &remembered.statement, &Asked::default()),
         };
         if remembered.batch != self.batch {
             remembered.renew(self.batch, names);
@@ -255,7 +245,8 @@ impl Memory {
 }
 
 impl Statements {
-    fn statement(&mut self, known: &Known<'_>) -> Arc<Statement> {
+    /// What the query text of a span says.
+    pub(super) fn of(&mut self, known: &Known<'_>) -> Arc<Statement> {
         if !known.has(Field::DbText) {
             return Arc::clone(&self.none);
         }

@@ -11,7 +11,7 @@ use super::sql::Statement;
 use super::url;
 use crate::marks::Marks;
 use crate::name::Name;
-use crate::span::{EdgeKind, SpanKind};
+use crate::span::{Call, EdgeKind, Shape, SpanKind};
 
 /// What differs from call to call of one shape.
 #[derive(Debug, Default)]
@@ -24,15 +24,11 @@ pub(super) struct Varying {
 }
 
 impl Varying {
-    /// What differs of a call of kind `edge` that a span of kind `kind` tells of.
-    pub(super) fn of(
-        (edge, kind): (EdgeKind, SpanKind),
-        known: &Known<'_>,
-        statement: &Statement,
-        asked: &Asked<'_>,
-    ) -> Self {
+    /// What differs of the call that a span of this shape tells of; nothing where it tells of none.
+    pub(super) fn of(shape: &Shape, known: &Known<'_>, statement: &Statement, asked: &Asked<'_>) -> Self {
+        let Some(Call { kind: edge, .. }) = shape.call else { return Self::default() };
         let mut varying = Self { batch: 1, ..Self::default() };
-        if kind == SpanKind::Server {
+        if shape.kind == SpanKind::Server {
             return varying;
         }
         let batch = if edge == EdgeKind::Database { Field::DbBatchSize } else { Field::MessageCount };

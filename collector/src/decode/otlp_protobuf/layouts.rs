@@ -14,6 +14,7 @@ use spanlint_graph::span::{Attribute, Likeness, SpanId, SpanKind, SpanView, Trac
 
 use super::emptied;
 use super::texts::{Place, Texts};
+use super::values::{INT, KEY, TEXT, VALUE, field};
 use crate::decode::composite;
 use crate::decode::wire::{Fields, Payload, varint};
 
@@ -98,9 +99,7 @@ enum Step {
 
 /// What a value begins with.
 type ValueTag = u8;
-const TEXT: ValueTag = 1 << 3 | 2;
 const BOOL: ValueTag = 2 << 3;
-const INT: ValueTag = 3 << 3;
 const DOUBLE: ValueTag = 4 << 3 | 1;
 /// What an attribute begins with.
 const ATTRIBUTE: u8 = 9 << 3 | 2;
@@ -203,7 +202,7 @@ impl<'a> Head<'a> {
             rest = parent;
             parent_id = SpanId(u64::from_be_bytes(take(&mut rest)?));
         }
-        let (name, mut rest) = delimited(rest.strip_prefix(&[NAME])?)?;
+        let (name, mut rest) = field(NAME, rest)?;
         let mut kind = None;
         if let [KIND, byte @ ..0x80, after @ ..] = rest {
             (kind, rest) = (Some(*byte), after);
@@ -282,9 +281,9 @@ impl Layout {
             match *step {
                 Step::Same(from, to) => rest = rest.strip_prefix(same(from, to))?,
                 Step::Open(from, to, tag) => {
-                    let (attribute, after) = delimited(rest.strip_prefix(&[ATTRIBUTE])?)?;
-                    let (value, []) = delimited(attribute.strip_prefix(same(from, to))?)? else { return None };
-                    open.push(open_value(value.strip_prefix(&[tag])?, tag, texts)?);
+                    let (attribute, after) = field(ATTRIBUTE, rest)?;
+                    let (value, []) = field(VALUE, attribute.strip_prefix(same(from, to))?)? else { return None };
+                    open.push(open_value(tag, value, texts)?);
                     rest = after;
                 }
             }
@@ -333,39 +332,30 @@ impl Layout {
     }
 }
 
-/// How long the key of an attribute is, with what stands around it, and the type of its value; none where that is
-/// empty, or is neither a text nor a number.
+/// How long the key of an attribute is, with its tag and length, and the type of its value; none where that is empty,
+/// or is neither a text nor a number.
 fn key_and_tag(attribute: &[u8]) -> Option<(usize, ValueTag)> {
-    const KEY: u8 = 1 << 3 | 2;
-    const VALUE: u8 = 2 << 3 | 2;
-    let (_, rest) = delimited(attribute.strip_prefix(&[KEY])?)?;
-    let rest = rest.strip_prefix(&[VALUE])?;
-    let (value, []) = delimited(rest)? else { return None };
-    let (&tag, value) = value.split_first()?;
-    open_value(value, tag, &mut Texts::default())?;
+    let (_, rest) = field(KEY, attribute)?;
+    let (value, []) = field(VALUE, rest)? else { return None };
+    let tag = *value.first()?;
+    open_value(tag, value, &mut Texts::default())?;
     Some((attribute.len() - rest.len(), tag))
 }
 
-/// What follows the tag of a value.
+/// A value that begins with `tag`.
 #[inline]
-fn open_value(mut rest: &[u8], tag: ValueTag, texts: &mut Texts) -> Option<Open> {
+fn open_value(tag: ValueTag, value: &[u8], texts: &mut Texts) -> Option<Open> {
+    if tag == TEXT {
+        let (text @ [_, ..], []) = field(TEXT, value)? else { return None };
+        return Some(Open::Text(texts.keep(u32::from(TEXT >> 3), text)));
+    }
+    let mut rest = value.strip_prefix(&[tag])?;
     match tag {
-        TEXT => {
-            let (text @ [_, ..], []) = delimited(rest)? else { return None };
-            Some(Open::Text(texts.keep(u32::from(TEXT >> 3), text)))
-        }
         BOOL => varint(&mut rest).ok().filter(|_| rest.is_empty()).map(|value| Open::Other(Value::Bool(value != 0))),
         INT => varint(&mut rest).ok().filter(|_| rest.is_empty()).map(|value| Open::Other(Value::Int(value as i64))),
         DOUBLE => Some(Open::Other(Value::Double(f64::from_le_bytes(rest.try_into().ok()?)))),
         _ => None,
     }
-}
-
-/// Bytes with their length before them, and what follows.
-#[inline]
-fn delimited(mut rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    let length = varint(&mut rest).ok()?;
-    rest.split_at_checked(usize::try_from(length).ok()?)
 }
 
 #[inline]

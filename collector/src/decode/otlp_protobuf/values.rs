@@ -12,27 +12,32 @@ pub(super) enum PlainValue<'a> {
     Int(i64),
 }
 
+/// What key and value of an attribute begin with.
+pub(super) const KEY: u8 = 1 << 3 | 2;
+pub(super) const VALUE: u8 = 2 << 3 | 2;
+/// What a value begins with that is a text or an integer.
+pub(super) const TEXT: u8 = 1 << 3 | 2;
+pub(super) const INT: u8 = 3 << 3;
+
+/// A field of bytes, written with the tag `tag`, and what follows it.
+#[inline]
+pub(super) fn field(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    match *bytes {
+        // Most are short.
+        [first, length @ ..0x80, ref rest @ ..] if first == tag => rest.split_at_checked(length.into()),
+        [first, ref rest @ ..] if first == tag => {
+            let mut rest = rest;
+            let length = varint(&mut rest).ok()?;
+            rest.split_at_checked(usize::try_from(length).ok()?)
+        }
+        _ => None,
+    }
+}
+
 /// Key and value of an attribute that is written as encoders write it: the key, then a text or an integer, and nothing
 /// else. Texts are not validated.
 #[inline]
 pub(super) fn plain_key_value(message: &[u8]) -> Option<(&[u8], PlainValue<'_>)> {
-    /// A field of bytes, written with the tag `tag`, and what follows it.
-    fn field(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-        match *bytes {
-            // Most are short.
-            [first, length @ ..0x80, ref rest @ ..] if first == tag => rest.split_at_checked(length.into()),
-            [first, ref rest @ ..] if first == tag => {
-                let mut rest = rest;
-                let length = varint(&mut rest).ok()?;
-                rest.split_at_checked(usize::try_from(length).ok()?)
-            }
-            _ => None,
-        }
-    }
-    const KEY: u8 = 1 << 3 | 2;
-    const VALUE: u8 = 2 << 3 | 2;
-    const TEXT: u8 = 1 << 3 | 2;
-    const INT: u8 = 3 << 3;
     let (key, rest) = field(KEY, message)?;
     let (value, []) = field(VALUE, rest)? else { return None };
     match value.split_first()? {
