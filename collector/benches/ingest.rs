@@ -3,8 +3,9 @@
 //!
 //! The spans are like those of a web shop: about 450 bytes and 10 attributes each, 512 to a request, 8 to a trace. One
 //! thread does all the work, and a builder is kept for all requests, as receivers keep theirs. Each stage is the best
-//! of several rounds.
+//! of several rounds. The last stages say what the number of services does to that.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::{Cursor, Write};
 use std::sync::Arc;
@@ -28,52 +29,76 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const REQUESTS: u64 = 64;
 const SPANS_PER_REQUEST: u64 = 512;
 const SPANS_PER_TRACE: u64 = 8;
+const SERVICES_PER_TRACE: u64 = SPANS_PER_TRACE / 2;
+/// Of how many services the last stages tell, and in how many requests each of these is met.
+const SERVICES: [u64; 4] = [10, 100, 1000, 20_000];
+const REQUESTS_OF_MANY: u64 = 80;
 const ROUNDS: usize = 7;
 /// How often a round does the work: the system counts CPU time in steps of some milliseconds.
 const PASSES: usize = 8;
 
 fn main() {
-    let messages: Vec<ExportTraceServiceRequest> = (0..REQUESTS).map(request).collect();
+    let messages: Vec<ExportTraceServiceRequest> =
+        (0..REQUESTS).map(|number| request(number, SERVICES_PER_TRACE)).collect();
     let requests: Vec<Vec<u8>> = messages.iter().map(Message::encode_to_vec).collect();
     let bytes: usize = requests.iter().map(Vec::len).sum();
     let spans = REQUESTS * SPANS_PER_REQUEST;
     say(&format!("{spans} spans, {} bytes each; CPU seconds per million spans", bytes as u64 / spans));
-    let public = stage("decode to the public types", None, || {
+    let public = stage("decode to the public types", requests.len(), None, || {
         requests
             .iter()
             .map(|bytes| ExportTraceServiceRequest::decode(&bytes[..]).expect("a request"))
             .for_each(drop_black);
     });
-    stage("walk as borrowed views", Some(public), || {
+    stage("walk as borrowed views", requests.len(), Some(public), || {
         let mut count = Count(0);
         for bytes in &requests {
             drop_black(otlp_protobuf::decode(bytes, &mut count));
         }
         assert_eq!(count.0, spans);
     });
-    stage("walk and read what attributes mean", Some(public), || {
-        let mut builder = BatchBuilder::default();
-        for bytes in &requests {
-            otlp_protobuf::decode(bytes, &mut builder).expect("a request");
-            drop_black(builder.take());
-        }
-    });
+    meaning("walk and read what attributes mean", &requests, Some(public));
     let documents: Vec<Vec<u8>> =
         messages.iter().map(|message| serde_json::to_vec(message).expect("a request is JSON")).collect();
-    stage("walk JSON as borrowed views", Some(public), || {
+    stage("walk JSON as borrowed views", requests.len(), Some(public), || {
         let mut count = Count(0);
         for bytes in &documents {
             drop_black(otlp_json::decode(bytes, &mut count).expect("a request"));
         }
         assert_eq!(count.0, spans);
     });
-    stage("read a file of JSON lines", Some(public), || {
+    stage("read a file of JSON lines", requests.len(), Some(public), || {
         let lines = documents.join(&b'\n');
         let input = Input::Stream { name: "lines".to_owned(), reader: Box::new(Cursor::new(lines)) };
         drop_black(read(vec![input], &Arc::default(), &Limits::default()).expect("a recording"));
     });
-    let batches: Vec<SpanBatch> = requests.iter().map(|bytes| batch(bytes)).collect();
-    stage("traces and their facts", Some(public), || {
+    facts_of("traces and their facts", &requests, Some(public));
+    for services in SERVICES {
+        let requests: Vec<Vec<u8>> =
+            (0..REQUESTS_OF_MANY).map(|number| request(number, services).encode_to_vec()).collect();
+        meaning(&format!("walk and read, {services} services"), &requests, Some(public));
+        facts_of(&format!("traces and facts, {services} services"), &requests, Some(public));
+    }
+}
+
+/// What it costs to read what spans say.
+fn meaning(name: &str, requests: &[Vec<u8>], reference: Option<f64>) {
+    stage(name, requests.len(), reference, || {
+        let mut builder = BatchBuilder::default();
+        for bytes in requests {
+            otlp_protobuf::decode(bytes, &mut builder).expect("a request");
+            drop_black(builder.take());
+        }
+    });
+}
+
+/// What traces and their facts cost, once spans are read.
+fn facts_of(name: &str, requests: &[Vec<u8>], reference: Option<f64>) {
+    let mut batches: Vec<SpanBatch> = requests.iter().map(|bytes| batch(bytes)).collect();
+    for batch in &mut batches {
+        batch.spans.sort_by_key(|span| span.trace_id);
+    }
+    stage(name, requests.len(), reference, || {
         let mut facts = Facts::default();
         for batch in &batches {
             for spans in batch.spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
@@ -84,8 +109,8 @@ fn main() {
     });
 }
 
-/// Runs a stage and says what it costs, also as a share of `reference`.
-fn stage(name: &str, reference: Option<f64>, run: impl Fn()) -> f64 {
+/// Runs a stage over so many requests and says what it costs, also as a share of `reference`.
+fn stage(name: &str, requests: usize, reference: Option<f64>, run: impl Fn()) -> f64 {
     if std::env::args().skip(1).filter(|wanted| !wanted.starts_with("--")).any(|wanted| !name.contains(&wanted)) {
         return 0.0;
     }
@@ -98,7 +123,7 @@ fn stage(name: &str, reference: Option<f64>, run: impl Fn()) -> f64 {
         }
     };
     let best = (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min);
-    let cost = best * 1e6 / (PASSES as u64 * REQUESTS * SPANS_PER_REQUEST) as f64;
+    let cost = best * 1e6 / (PASSES as u64 * requests as u64 * SPANS_PER_REQUEST) as f64;
     let ratio = reference.filter(|reference| *reference > 0.0);
     let ratio = ratio.map_or(String::new(), |reference| format!("{:.2} of the public types", cost / reference));
     say(&format!("{name:36} {cost:6.3}  {ratio}"));
@@ -144,14 +169,18 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-fn request(number: u64) -> ExportTraceServiceRequest {
+/// The `number`-th request of a system of so many services, each of which is met before any is met again.
+fn request(number: u64, services: u64) -> ExportTraceServiceRequest {
     let traces = SPANS_PER_REQUEST / SPANS_PER_TRACE;
-    let spans = |service: u64| -> Vec<Span> {
-        (0..traces)
-            .flat_map(|trace| (0..2).map(move |half| span(number * traces + trace + 1, service * 2 + half)))
-            .collect()
-    };
-    let of = |service: u64| ResourceSpans {
+    let mut sent: BTreeMap<u64, Vec<Span>> = BTreeMap::new();
+    for trace in number * traces..(number + 1) * traces {
+        for place in 0..SPANS_PER_TRACE {
+            let service = |hop: u64| (trace * SERVICES_PER_TRACE + hop) % services;
+            let span = span(trace + 1, place, &service);
+            sent.entry(service(place / 2)).or_default().push(span);
+        }
+    }
+    let of = |(service, spans): (u64, Vec<Span>)| ResourceSpans {
         resource: Some(Resource {
             attributes: vec![
                 text("service.name", &format!("service-{service}")),
@@ -160,14 +189,14 @@ fn request(number: u64) -> ExportTraceServiceRequest {
             ],
             ..Resource::default()
         }),
-        scope_spans: vec![ScopeSpans { spans: spans(service), ..ScopeSpans::default() }],
+        scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],
         ..ResourceSpans::default()
     };
-    ExportTraceServiceRequest { resource_spans: (0..SPANS_PER_TRACE / 2).map(of).collect() }
+    ExportTraceServiceRequest { resource_spans: sent.into_iter().map(of).collect() }
 }
 
 /// The `place`-th span of a chain: each service has a server span and a client span, the last one queries a database.
-fn span(trace: u64, place: u64) -> Span {
+fn span(trace: u64, place: u64, service: &dyn Fn(u64) -> u64) -> Span {
     let is_server = place.is_multiple_of(2);
     let is_query = place == SPANS_PER_TRACE - 1;
     let id = |place: u64| (trace * SPANS_PER_TRACE + place + 1).to_be_bytes().to_vec();
@@ -175,7 +204,10 @@ fn span(trace: u64, place: u64) -> Span {
         text("network.protocol.version", "1.1"),
         text("thread.name", &format!("http-nio-8080-exec-{}", trace % 64)),
         int("thread.id", trace % 64),
-        text("server.address", &format!("service-{}.shop.svc.cluster.local", place / 2 + u64::from(!is_server))),
+        text(
+            "server.address",
+            &format!("service-{}.shop.svc.cluster.local", service(place / 2 + u64::from(!is_server))),
+        ),
         int("server.port", 8080),
     ];
     let own = if is_query {
@@ -199,7 +231,7 @@ fn span(trace: u64, place: u64) -> Span {
     } else {
         vec![
             text("http.request.method", "GET"),
-            text("url.full", &format!("http://service-{}:8080/orders/{trace}", place / 2)),
+            text("url.full", &format!("http://service-{}:8080/orders/{trace}", service(place / 2 + 1))),
             int("http.response.status_code", 200),
             text("network.peer.address", &format!("10.43.{place}.{}", trace % 255)),
             int("network.peer.port", 8080),

@@ -70,6 +70,8 @@ pub struct SpanView<'a> {
     pub is_error: bool,
     /// The message of the status, empty where there is none.
     pub status_message: Cow<'a, str>,
+    /// The type of the exception that its events tell of, of several that of the last; empty where there is none.
+    pub exception: Cow<'a, str>,
     /// The W3C `tracestate`, empty where there is none.
     pub trace_state: Cow<'a, str>,
     /// In the order sent.

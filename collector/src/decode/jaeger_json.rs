@@ -3,7 +3,7 @@
 //!
 //! Takes `{"data": [trace, ...]}`, one trace, an array of traces, and traces as the user interface holds them, where a
 //! span carries its process and a reference its whole span. Tags keep their names: those of `OpenTracing` are known to
-//! `spanlint_graph::semantics`. Logs, flags and warnings are not read.
+//! `spanlint_graph::semantics`. Of logs only the type of an exception is read, flags and warnings are not.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,12 +13,16 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use spanlint_graph::SpanVisitor;
+use spanlint_graph::semantics::EXCEPTION_TYPE;
 use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView, Value};
 
 use super::ids::{self, IdError, RawId, SpanIds};
 use super::json::{Each, Microseconds, Text, each, value};
 use super::{DecodeError, Decoded, composite};
 use crate::limits::{MAX_ATTRIBUTES, MAX_LINKS, MAX_PROCESSES};
+
+/// Where a log tells of an exception: OpenTelemetry's name, then those of `OpenTracing`, of which the kind may be any word.
+const EXCEPTION_FIELDS: [&str; 3] = [EXCEPTION_TYPE, "error.object", "error.kind"];
 
 /// Shows the spans of all traces to `visitor`.
 pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
@@ -75,6 +79,7 @@ impl<V: SpanVisitor> Walk<'_, V> {
             end_ns: span.start_time.ns.saturating_add(span.duration.ns),
             is_error: status.is_error,
             status_message: status.message,
+            exception: Cow::Borrowed(&span.logs.exception),
             trace_state: trace_state(&span.tags.list),
             attributes: &span.tags.list,
             links: &references.links,
@@ -158,6 +163,8 @@ struct JsonSpan<'a> {
     duration: Microseconds,
     #[serde(borrow)]
     tags: Tags<'a>,
+    #[serde(borrow)]
+    logs: Logs<'a>,
     #[serde(borrow, rename = "processID")]
     process_id: Text<'a>,
     #[serde(borrow)]
@@ -357,6 +364,37 @@ impl<'de: 'a, 'a> Deserialize<'de> for Tags<'a> {
         })
         .deserialize(deserializer)?;
         Ok(tags)
+    }
+}
+
+/// What happened during a span, of which only the type of an exception is kept.
+#[derive(Default)]
+struct Logs<'a> {
+    exception: Cow<'a, str>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct JsonLog<'a> {
+    #[serde(borrow)]
+    fields: Tags<'a>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Logs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut logs = Self::default();
+        Each::new(|log: JsonLog<'a>| {
+            let field = |name: &str| {
+                let (_, value) = log.fields.list.iter().find(|(key, _)| key == name)?;
+                Some(value.to_text().into_owned()).filter(|text| !text.is_empty())
+            };
+            if let Some(exception) = EXCEPTION_FIELDS.into_iter().find_map(field) {
+                logs.exception = exception.into();
+            }
+            Ok(())
+        })
+        .deserialize(deserializer)?;
+        Ok(logs)
     }
 }
 

@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link as ProtoLink};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use proptest::prelude::*;
 use spanlint_graph::TraceId;
+use spanlint_graph::semantics::EXCEPTION_TYPE;
 use spanlint_graph::span::{Link, Refusal, SpanId, SpanKind, Value};
 
 use super::recording::{OwnedAttributes, OwnedSpan, Recording, Shown};
@@ -68,10 +69,20 @@ fn span(span: &Span) -> Shown {
         end_ns: span.end_time_unix_nano,
         is_error: span.status.as_ref().is_some_and(|status| status.code == 2),
         status_message: span.status.as_ref().map_or_else(String::new, |status| status.message.clone()),
+        exception: exception(&span.events),
         attributes: attributes(&span.attributes),
         trace_state: span.trace_state.clone(),
         links: span.links.iter().map(link).filter(|link| link.trace_id.0 != 0 && link.span_id.0 != 0).collect(),
     }))
+}
+
+fn exception(events: &[Event]) -> String {
+    let of_events = events.iter().flat_map(|event| attributes(&event.attributes));
+    let mut texts = of_events.filter_map(|(key, value)| match value {
+        Value::Text(text) if key == EXCEPTION_TYPE => Some(text.into_owned()),
+        _ => None,
+    });
+    texts.next_back().unwrap_or_default()
 }
 
 fn cut_and_scrubbed(name: &str) -> String {
@@ -144,7 +155,10 @@ fn resource_spans() -> impl Strategy<Value = ResourceSpans> {
 
 fn spans() -> impl Strategy<Value = Span> {
     let status = (".{0,4}", 0..4i32).prop_map(|(message, code)| Status { message, code });
-    let event = (any::<u64>(), ".{0,4}", key_values()).prop_map(|(time_unix_nano, name, attributes)| Event {
+    let exception =
+        key_value(any_value()).prop_map(|attribute| KeyValue { key: EXCEPTION_TYPE.to_owned(), ..attribute });
+    let of_event = prop_oneof![key_values(), prop::collection::vec(exception, 0..3)];
+    let event = (any::<u64>(), ".{0,4}", of_event).prop_map(|(time_unix_nano, name, attributes)| Event {
         time_unix_nano,
         name,
         attributes,

@@ -9,7 +9,8 @@
 use std::borrow::Cow;
 
 use spanlint_graph::SpanVisitor;
-use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView};
+use spanlint_graph::semantics::EXCEPTION_TYPE;
+use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView, Value};
 
 use super::composite;
 use super::ids::{self, IdError, RawId, SpanIds};
@@ -73,6 +74,7 @@ struct RawSpan<'a> {
     end_ns: u64,
     status_code: i64,
     status_message: Cow<'a, str>,
+    exception: Cow<'a, str>,
     wrong_link: Option<IdError>,
 }
 
@@ -186,6 +188,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                 end_ns: raw.end_ns,
                 is_error: raw.status_code == STATUS_CODE_ERROR,
                 status_message: raw.status_message,
+                exception: raw.exception,
                 trace_state: raw.trace_state,
                 attributes: &self.attributes,
                 links: &self.links,
@@ -206,6 +209,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             "startTimeUnixNano" | "start_time_unix_nano" => raw.start_ns = reader.integer()?,
             "endTimeUnixNano" | "end_time_unix_nano" => raw.end_ns = reader.integer()?,
             "attributes" => self.attributes(reader)?,
+            "events" => reader.array("an array of events", |reader| event(raw, reader))?,
             "links" => self.links(raw, reader)?,
             "status" => status(raw, reader)?,
             _ => reader.skip()?,
@@ -249,6 +253,22 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             Ok(())
         })
     }
+}
+
+/// An event, of which only the type of an exception is kept.
+fn event<'a>(raw: &mut RawSpan<'a>, reader: &mut JsonReader<'a>) -> Read<()> {
+    reader.object("an event (an object)", |reader, name| match name {
+        "attributes" => reader.array("an array of attributes", |reader| {
+            let (key, value) = key_value(reader)?;
+            if let Value::Text(exception) = value
+                && key == EXCEPTION_TYPE
+            {
+                raw.exception = exception;
+            }
+            Ok(())
+        }),
+        _ => reader.skip(),
+    })
 }
 
 fn status<'a>(raw: &mut RawSpan<'a>, reader: &mut JsonReader<'a>) -> Read<()> {

@@ -5,7 +5,10 @@
 //! repeated fields: the last one wins, messages merge. It builds no message, keeps no scope and no event, and leaves
 //! what goes over a bound uncopied but validated.
 
+use std::borrow::Cow;
+
 use spanlint_graph::SpanVisitor;
+use spanlint_graph::semantics::EXCEPTION_TYPE;
 use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView, Value};
 
 use super::composite;
@@ -128,6 +131,7 @@ struct RawSpan<'a> {
     end_ns: u64,
     status_code: i32,
     status_message: Place,
+    exception: Cow<'a, str>,
     wrong_link: Option<IdError>,
 }
 
@@ -257,6 +261,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                     end_ns: raw.end_ns,
                     is_error: i64::from(raw.status_code) == STATUS_CODE_ERROR,
                     status_message: status_message.into(),
+                    exception: raw.exception,
                     trace_state: trace_state.into(),
                     attributes: &attributes,
                     links: &self.links,
@@ -289,7 +294,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             8 => raw.end_ns = field.fixed64()?,
             9 => self.attribute(message.enter(field)?)?,
             10 | 12 | 14 => drop(field.varint()?),
-            11 => Message::Event.validate(message.enter(field)?)?,
+            11 => event(raw, message.enter(field)?)?,
             13 => self.link(raw, message.enter(field)?)?,
             15 => self.status(raw, message.enter(field)?)?,
             16 => field.fixed32()?,
@@ -356,6 +361,24 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         }
         Ok(())
     }
+}
+
+/// An event, of which only the type of an exception is kept.
+fn event<'a>(raw: &mut RawSpan<'a>, mut message: Fields<'a>) -> Result<(), DecodeError> {
+    while let Some(field) = message.next()? {
+        match field.number {
+            1 => drop(field.fixed64()?),
+            2 => drop(field.text()?),
+            3 => {
+                if let (EXCEPTION_TYPE, Value::Text(exception)) = key_value(message.enter(field)?)? {
+                    raw.exception = exception;
+                }
+            }
+            4 => drop(field.varint()?),
+            _ => message.skip(field)?,
+        }
+    }
+    Ok(())
 }
 
 /// The texts of a record, and its attributes, in the memory of `spare`; `others` is where its texts stand beside those.

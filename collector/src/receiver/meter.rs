@@ -148,7 +148,7 @@ impl SpanVisitor for Meter<'_> {
 }
 
 fn span_bytes(span: &SpanView<'_>) -> usize {
-    let texts = span.name.len() + span.status_message.len() + attribute_bytes(span.attributes);
+    let texts = span.name.len() + span.status_message.len() + span.exception.len() + attribute_bytes(span.attributes);
     texts + size_of_val(span.links)
 }
 

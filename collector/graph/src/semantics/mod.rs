@@ -41,6 +41,9 @@ use crate::span::{
 };
 use crate::text::scrub;
 
+/// The attribute of an event that names the type of an exception.
+pub const EXCEPTION_TYPE: &str = "exception.type";
+
 /// The most attributes of one span that are kept for people.
 pub const MAX_ATTRIBUTES: usize = 128;
 /// The most spans for which a builder makes room before it sees them.
@@ -177,17 +180,22 @@ impl SpanVisitor for BatchBuilder {
     }
 
     fn span(&mut self, view: &SpanView<'_>) {
+        let kept: SpanView<'_>;
+        let view = if !view.exception.is_empty() && self.keys.is_redacted(EXCEPTION_TYPE) {
+            kept = SpanView { exception: "".into(), ..view.clone() };
+            &kept
+        } else {
+            view
+        };
         let attributes = &view.attributes[..view.attributes.len().min(usize::from(u16::MAX))];
         let sequence = self.keys.sequence(attributes);
         let known = Known::of(attributes, sequence);
-        let statement = self.memory.statement(&known);
+        let statement = self.memory.statements.of(&known);
         let inputs = Inputs::of(view, known, &statement, &self.sender.host);
         let names = &mut self.batch.vocabulary.names;
         let sender = (self.sender.id, &self.sender.resource);
         let (key, remembered) = self.memory.remembered(&inputs, view, (sequence, &statement), sender, names);
-        let Shape { kind, call, .. } = &*remembered.shape;
-        let varying = |call: &Call| Varying::of((call.kind, *kind), &known, &statement, &inputs.asked);
-        let varying = call.as_ref().map(varying).unwrap_or_default();
+        let varying = Varying::of(&remembered.shape, &known, &statement, &inputs.asked);
         self.last = Some(key);
         self.batch.spans.push(read_span(view, &self.sender, remembered, &varying, &mut self.shown, names));
     }
@@ -369,37 +377,31 @@ fn outcome(inputs: &Inputs<'_>) -> Outcome {
     }
     // Zipkin's libraries put the message of the error where others only say that there was one.
     let flag = inputs.text(Field::ErrorFlag);
-    let told = if error_type.is_empty() { &*flag.to_ascii_lowercase() } else { &*error_type };
-    let speaks_of = |words: &[&str]| words.iter().any(|word| told.contains(word));
-    if speaks_of(&TIMEOUT_WORDS) {
-        Outcome::TimedOut
-    } else if speaks_of(&["cancel", "abort"]) {
-        Outcome::Cancelled
-    } else if let Some(outcome) = inputs.told {
-        outcome
-    } else if is_error || !error_type.is_empty() {
-        Outcome::Failed
-    } else {
-        Outcome::Ok
-    }
+    let told = outcome_of_type(if error_type.is_empty() { &flag } else { &error_type });
+    let is_failure = is_error || !error_type.is_empty();
+    told.or(inputs.told).unwrap_or(if is_failure { Outcome::Failed } else { Outcome::Ok })
 }
 
-/// What errors that are timeouts are called.
-const TIMEOUT_WORDS: [&str; 4] = ["timeout", "timedout", "timed out", "deadline"];
+/// What the type of an error, or of an exception, says of a call that nobody waited for any longer.
+fn outcome_of_type(error: &str) -> Option<Outcome> {
+    outcome_of_words(error, &["cancel", "abort"])
+}
 
 /// What the message of an error says of a call that nobody waited for any longer. None where it says nothing of that: a
 /// transaction that is aborted, or a connection, has failed.
 fn outcome_of_message(message: &str) -> Option<Outcome> {
-    if message.is_empty() {
+    outcome_of_words(message, &["cancel", "user aborted", "operation was aborted"])
+}
+
+/// `given_up` is what says that the caller did not wait.
+fn outcome_of_words(words: &str, given_up: &[&str]) -> Option<Outcome> {
+    const TIMEOUT: [&str; 4] = ["timeout", "timedout", "timed out", "deadline"];
+    if words.is_empty() {
         return None;
     }
-    let message = cut(message).to_ascii_lowercase();
-    let speaks_of = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if speaks_of(&TIMEOUT_WORDS) {
-        Some(Outcome::TimedOut)
-    } else {
-        speaks_of(&["cancel", "user aborted", "operation was aborted"]).then_some(Outcome::Cancelled)
-    }
+    let words = cut(words).to_ascii_lowercase();
+    let speaks_of = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+    if speaks_of(&TIMEOUT) { Some(Outcome::TimedOut) } else { speaks_of(given_up).then_some(Outcome::Cancelled) }
 }
 
 /// The codes of gRPC in the order of their numbers, and what they say.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use itoa::Buffer;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::EXCEPTION_TYPE;
 use super::attributes::Sequence;
 use super::confidential::{self, Confidentiality, Kinds, Masked};
 use super::inputs::Inputs;
@@ -137,7 +138,11 @@ impl Shown {
             note(self.push(Confidentiality::Unknown, cut(&view.name)), "");
             Name::of(self.packer.first())
         });
-        note(self.push(Confidentiality::Unknown, &view.status_message), STATUS_MESSAGE);
+        let (message, key) = match &*view.status_message {
+            "" => (&*view.exception, EXCEPTION_TYPE),
+            message => (message, STATUS_MESSAGE),
+        };
+        note(self.push(Confidentiality::Unknown, message), key);
         for shown in shared.own.iter().map(|&index| &sequence.shown[index]) {
             let confidentiality = shown.confidentiality;
             let kinds = match &view.attributes[shown.place].1 {

@@ -506,6 +506,33 @@ fn what_has_a_body_asks_for_more_than_its_url_tells() {
 }
 
 #[test]
+fn outcomes_are_told_by_status_and_exception_where_no_attribute_tells_them() {
+    let check = |is_error, exception: &str, message: &str, expected: Outcome| {
+        let told = (exception, message);
+        let (exception, status_message) = (exception.into(), message.into());
+        let view = SpanView { kind: SpanKind::Client, is_error, exception, status_message, ..SpanView::default() };
+        assert_eq!(read_view(&[], view).span().shape.outcome, expected, "{told:?}");
+    };
+    check(true, "java.net.SocketTimeoutException", "", Outcome::TimedOut);
+    check(true, "*url.Error", "Get \"http://cart/\": context deadline exceeded", Outcome::TimedOut);
+    check(true, "TaskCanceledException", "", Outcome::Cancelled);
+    check(true, "", "context canceled", Outcome::Cancelled);
+    check(true, "java.net.ConnectException", "Connection refused", Outcome::Failed);
+    check(false, "java.net.SocketTimeoutException", "read timed out, tried again", Outcome::Ok);
+}
+
+#[test]
+fn an_exception_that_is_redacted_tells_nothing() {
+    let redaction = Redaction::new(["exception.type"]);
+    let reading = Reading { redaction, ..Reading::default() };
+    let mut builder = BatchBuilder::with_reading(reading.into());
+    builder.span(&SpanView { is_error: true, exception: "ReadTimeout".into(), ..SpanView::default() });
+    let batch = builder.finish();
+    assert_eq!(batch.spans[0].shape.outcome, Outcome::Failed);
+    assert_eq!(batch.spans[0].detail.status_message(), "");
+}
+
+#[test]
 fn messages_of_errors_tell_who_stopped_waiting() {
     let check = |message: &str, pairs: &[(&str, &str)], expected: Outcome| {
         let view = SpanView {

@@ -91,11 +91,12 @@ fn answer(spans: &[(OwnedAttributes, OwnedSpan)]) -> String {
             let id = span.parent_id.to_string();
             references.push(json!({"refType": "CHILD_OF", "traceID": trace_id, "spanID": id}));
         }
+        let exception = vec![(EXCEPTION_TYPE.to_owned(), Value::Text(span.exception.clone().into()))];
         let span = json!({
             "traceID": trace_id, "spanID": span_id, "operationName": span.name, "processID": "p1", "flags": 1,
             "references": references, "startTime": span.start_ns / 1000,
-            "duration": (span.end_ns - span.start_ns) / 1000, "tags": tags(&span.attributes), "logs": [],
-            "warnings": null
+            "duration": (span.end_ns - span.start_ns) / 1000, "tags": tags(&span.attributes), "warnings": null,
+            "logs": [{"timestamp": 1, "fields": tags(&exception)}, {"fields": []}]
         });
         let process = json!({"serviceName": "shop", "tags": tags(&resource[1..].to_vec())});
         json!({"traceID": trace_id, "spans": [span], "processes": {"p1": process}})
@@ -223,6 +224,22 @@ fn errors_come_as_flags_as_texts_and_from_opentelemetry() {
     check(&[("error", "\"ClientSideError\"")], true, "ClientSideError");
     check(&[("otel.status_code", "\"ERROR\""), ("otel.status_description", "\"boom\"")], true, "boom");
     check(&[("otel.status_code", "\"OK\""), ("error", "true")], false, "");
+}
+
+#[test]
+fn exceptions_come_from_opentelemetry_and_from_opentracing() {
+    let check = |fields: &str, expected: &str| {
+        let logs = format!(r#", "logs": [{{"timestamp": 1, "fields": [{fields}]}}, {{"fields": []}}]"#);
+        assert_eq!(span(&logs).exception, expected, "{fields}");
+    };
+    check(
+        r#"{"key": "event", "value": "exception"}, {"key": "exception.type", "value": "ReadTimeout"}"#,
+        "ReadTimeout",
+    );
+    check(r#"{"key": "error.kind", "value": "Exception"}, {"key": "error.object", "value": "Canceled"}"#, "Canceled");
+    check(r#"{"key": "error.kind", "value": "TimeoutError"}"#, "TimeoutError");
+    check(r#"{"key": "message", "value": "retry"}"#, "");
+    assert_eq!(span(r#", "logs": null"#).exception, "");
 }
 
 #[test]

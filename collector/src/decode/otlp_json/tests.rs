@@ -102,6 +102,7 @@ fn a_span_is_shown_with_all_it_has() {
     let span = span(
         r#","parentSpanId":"00000000000000CC","kind":"SPAN_KIND_SERVER","startTimeUnixNano":"7","endTimeUnixNano":5,
         "status":{"code":"STATUS_CODE_ERROR","message":"boom"},"links":[{"traceId":"","spanId":""}],"flags":769,
+        "events":[{"name":"exception","attributes":[{"key":"exception.type","value":{"stringValue":"Timeout"}}]},{}],
         "attributes":[{"key":"n","value":{"intValue":"-3"}},{"key":"list","value":{"arrayValue":{"values":[
             {"stringValue":"a"},{},{"kvlistValue":{"values":[{"key":"k","value":{"doubleValue":"NaN"}}]}}]}}}]"#,
     );
@@ -115,6 +116,7 @@ fn a_span_is_shown_with_all_it_has() {
         end_ns: 5,
         is_error: true,
         status_message: "boom".to_owned(),
+        exception: "Timeout".to_owned(),
         attributes: vec![
             ("n".to_owned(), Value::Int(-3)),
             ("list".to_owned(), Value::Composite(r#"["a","",{"k":"NaN"}]"#.to_owned())),

@@ -10,7 +10,6 @@ use crate::decode::wire::{Field, Fields, Payload, varint};
 pub(super) enum Message {
     Scope,
     EntityRef,
-    Event,
     Metric,
     Gauge,
     Sum,
@@ -49,7 +48,6 @@ impl Message {
         match self {
             Self::Scope => &[(1, Text), (2, Text), (3, KeyValue), (4, Varint)],
             Self::EntityRef => &[(1, Text), (2, Text), (3, Text), (4, Text)],
-            Self::Event => &[(1, Fixed64), (2, Text), (3, KeyValue), (4, Varint)],
             Self::Metric => &[
                 (1, Text), (2, Text), (3, Text), (5, Nested(Self::Gauge)), (7, Nested(Self::Sum)),
                 (9, Nested(Self::Histogram)), (10, Nested(Self::ExponentialHistogram)), (11, Nested(Self::Summary)),

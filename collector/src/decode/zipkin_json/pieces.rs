@@ -167,9 +167,8 @@ impl Piece {
             end_ns,
             is_error: error.as_deref().is_some_and(|error| error != "false"),
             status_message: error.filter(|_| !is_flag).unwrap_or_default(),
-            trace_state: Cow::Borrowed(""),
             attributes: &attributes::of(self),
-            links: &[],
+            ..SpanView::default()
         });
     }
 }
