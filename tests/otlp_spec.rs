@@ -64,7 +64,7 @@ impl Port {
             turns: Turns::default(),
             tap: None,
             token: None,
-            reading: std::sync::Arc::default(),
+            readers: spanlint_collector::receiver::Readers::default(),
         };
         Self { router: router(receiver), _live: live }
     }
@@ -192,7 +192,7 @@ fn full() -> (Port, Vec<Grant>) {
         turns: Turns::default(),
         tap: None,
         token: None,
-        reading: std::sync::Arc::default(),
+        readers: spanlint_collector::receiver::Readers::default(),
     };
     (Port { router: router(receiver), _live: live }, others)
 }

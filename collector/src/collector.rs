@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use spanlint_graph::{Reading, TraceId, Waterfall};
+use spanlint_graph::{TraceId, Waterfall};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,10 +17,10 @@ use crate::api::{self, Guard};
 use crate::clock::system_clock;
 use crate::config::{API_FLAG, CollectorConfig, DATA_DIR_FLAG, OTLP_GRPC_FLAG, OTLP_HTTP_FLAG, ZIPKIN_FLAG};
 use crate::durable::{Durable, DurableError, Opened, Recovery, Replayed, Retention, Trouble, Writer};
-use crate::limits::{Limits, SHUTDOWN_TIMEOUT};
+use crate::limits::{Limits, MEMORY_BYTES, SHUTDOWN_TIMEOUT};
 use crate::live::{FactsReader, Finished, Live, LiveSettings, Published, Replay, TraceReader};
 use crate::pressure;
-use crate::receiver::{self, BindError, Counters, Receiver, Turns, bind};
+use crate::receiver::{self, BindError, Counters, Readers, Receiver, Turns, bind};
 use crate::tls::Tls;
 
 /// Why a collector could not start.
@@ -92,11 +92,12 @@ impl Collector {
             api: address(api.as_ref())?,
         };
         let memory_bytes = config.live.memory_bytes;
+        let readers = Readers::new(config.reading, memory_bytes.unwrap_or(MEMORY_BYTES));
         let (live, durable, log) = match config.data_dir {
             None => (Live::start(&config.live, system_clock())?, None, None),
             Some(data_dir) => {
-                let reading = Arc::clone(&config.reading);
-                let restored = move || restore(&config.live, &data_dir, config.retention, &reading);
+                let readers = readers.clone();
+                let restored = move || restore(&config.live, &data_dir, config.retention, &readers);
                 let (live, durable, log) = tokio::task::spawn_blocking(restored).await.map_err(io::Error::other)??;
                 (live, Some(durable), Some(log))
             }
@@ -112,7 +113,7 @@ impl Collector {
             turns: Turns::default(),
             tap: config.tap,
             token: token.clone(),
-            reading: config.reading,
+            readers,
         };
         let shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
@@ -209,17 +210,17 @@ fn restore(
     settings: &LiveSettings,
     data_dir: &Path,
     retention: Retention,
-    reading: &Arc<Reading>,
+    readers: &Readers,
 ) -> Result<(Live, Durable, OpenLog), StartError> {
     let clock = system_clock();
     let mut replay = Replay::new(settings);
     let add = |unix_ns, content, request: &[u8]| {
-        let batch = receiver::decode_kept(content, request, reading).ok()?;
+        let batch = receiver::decode_kept(content, request, readers).ok()?;
         let replayed = Replayed { spans: batch.spans.len() as u64, traces: batch.traces() };
         replay.add(batch, unix_ns);
         Some(replayed)
     };
-    let opened = Durable::open(data_dir, DATA_DIR_FLAG, retention, reading, Arc::clone(&clock), add)?;
+    let opened = Durable::open(data_dir, DATA_DIR_FLAG, retention, readers, Arc::clone(&clock), add)?;
     let Opened { durable, writer, trouble, kept, cited, recovery } = opened;
     let live = replay.start(clock)?.with_kept(kept);
     let published = live.published();

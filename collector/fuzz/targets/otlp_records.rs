@@ -7,6 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use prost::Message;
+use spanlint_collector::decode::otlp_protobuf::Layouts;
 use spanlint_collector::decode::{Signal, otlp_protobuf};
 use spanlint_graph::BatchBuilder;
 
@@ -20,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         (0, scopes.map(|scope| scope.metrics.len() as u64).sum())
     });
     for (signal, expected) in [(Signal::Logs, logs), (Signal::Metrics, metrics)] {
-        let walk = otlp_protobuf::decode_signal(signal, bytes, &mut BatchBuilder::default());
+        let walk = otlp_protobuf::decode_signal(signal, bytes, &mut Layouts::default(), &mut BatchBuilder::default());
         let counts = walk.as_ref().ok().map(|decoded| (decoded.log_records, decoded.metrics));
         assert_eq!(counts, expected, "{signal:?}: {walk:?}");
     }

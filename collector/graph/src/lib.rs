@@ -16,6 +16,7 @@ pub mod log;
 mod marks;
 pub mod measurement;
 pub mod name;
+pub mod recent;
 pub mod resolve;
 pub mod semantics;
 pub mod snapshot;

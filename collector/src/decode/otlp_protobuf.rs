@@ -17,7 +17,8 @@ use super::wire::{Field, Fields, Payload};
 use super::{DecodeError, Decoded, Signal};
 use crate::limits::{MAX_ATTRIBUTES, MAX_LINKS};
 
-use self::layouts::{Head, Layouts};
+use self::layouts::Head;
+pub use self::layouts::Layouts;
 use self::texts::{Checked, Place, Texts};
 use self::unread::Message;
 use self::values::{PlainValue, key_value, plain_key_value};
@@ -34,15 +35,20 @@ pub(super) const STATUS_CODE_ERROR: i64 = 2;
 
 /// Shows the spans of an `ExportTraceServiceRequest` to `visitor`.
 pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
-    decode_signal(Signal::Traces, bytes, visitor)
+    decode_signal(Signal::Traces, bytes, &mut Layouts::default(), visitor)
 }
 
-/// Shows the records of an export request to `visitor`.
-pub fn decode_signal(signal: Signal, bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
+/// Shows the records of an export request to `visitor`; what is learned of them serves the next one.
+pub fn decode_signal(
+    signal: Signal,
+    bytes: &[u8],
+    layouts: &mut Layouts,
+    visitor: &mut impl SpanVisitor,
+) -> Result<Decoded, DecodeError> {
     let mut walk = Walk {
         signal,
         visitor,
-        layouts: Layouts::take(),
+        layouts,
         sender: 0,
         texts: Texts::default(),
         attributes: Vec::new(),
@@ -50,9 +56,7 @@ pub fn decode_signal(signal: Signal, bytes: &[u8], visitor: &mut impl SpanVisito
         links: Vec::new(),
         decoded: Decoded::default(),
     };
-    let read = walk.request(Fields::of(bytes));
-    walk.layouts.leave();
-    read?;
+    walk.request(Fields::of(bytes))?;
     Ok(Decoded { is_recognized: !bytes.is_empty(), ..walk.decoded })
 }
 
@@ -147,7 +151,7 @@ enum RawValue<'a> {
 struct Walk<'a, 'v, V> {
     signal: Signal,
     visitor: &'v mut V,
-    layouts: Layouts,
+    layouts: &'v mut Layouts,
     /// Who has sent what is read, as the layouts know him.
     sender: u64,
     /// Of the record that is read.

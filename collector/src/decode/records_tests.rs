@@ -21,7 +21,8 @@ use spanlint_graph::span::SpanId;
 use spanlint_graph::{BatchBuilder, Measurement, SpanBatch, TraceId};
 
 use super::oracle::{self, Random};
-use super::{Decoded, Signal, otlp_json, otlp_protobuf};
+use super::otlp_protobuf::{self, Layouts};
+use super::{Decoded, Signal, otlp_json};
 
 fn attribute(key: &str, text: &str) -> KeyValue {
     let value = Some(AnyValue { value: Some(Value::StringValue(text.to_owned())) });
@@ -35,7 +36,9 @@ fn resource() -> Resource {
 /// The batch of a request, which both encodings must agree on.
 fn read(signal: Signal, request: &(impl Message + Serialize)) -> (SpanBatch, Decoded) {
     let mut builders = [BatchBuilder::default(), BatchBuilder::default()];
-    let protobuf = otlp_protobuf::decode_signal(signal, &request.encode_to_vec(), &mut builders[0]).unwrap();
+    let protobuf =
+        otlp_protobuf::decode_signal(signal, &request.encode_to_vec(), &mut Layouts::default(), &mut builders[0])
+            .unwrap();
     let json = otlp_json::decode(&serde_json::to_vec(request).unwrap(), &mut builders[1]).unwrap();
     let [protobuf_batch, json_batch] = builders.map(BatchBuilder::finish);
     assert_eq!(protobuf, json);
@@ -217,7 +220,7 @@ proptest! {
         for _ in 0..20 {
             let bytes = oracle::mutate(&bytes, &mut random);
             let public = ExportMetricsServiceRequest::decode(&bytes[..]);
-            let walk = otlp_protobuf::decode_signal(Signal::Metrics, &bytes, &mut BatchBuilder::default());
+            let walk = otlp_protobuf::decode_signal(Signal::Metrics, &bytes, &mut Layouts::default(), &mut BatchBuilder::default());
             prop_assert_eq!(public.is_ok(), walk.is_ok(), "public {:?}, walk {:?}", public, walk);
         }
     }

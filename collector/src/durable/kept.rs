@@ -7,11 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use spanlint_graph::span::Vocabulary;
-use spanlint_graph::{LogLine, Reading, Span, Trace, TraceId, Waterfall};
+use spanlint_graph::{LogLine, Span, Trace, TraceId, Waterfall};
 use tokio::sync::Semaphore;
 
 use super::find::Finder;
-use crate::receiver;
+use crate::receiver::{self, Readers};
 
 /// The most spans of one trace that are read back.
 const MAX_SPANS: usize = 100_000;
@@ -23,21 +23,21 @@ const MAX_LINES: usize = 1000;
 #[derive(Clone)]
 pub struct KeptTraces {
     finder: Arc<Finder>,
-    reading: Arc<Reading>,
+    readers: Readers,
     turn: Arc<Semaphore>,
 }
 
 impl KeptTraces {
-    pub(super) fn new(finder: Finder, reading: Arc<Reading>) -> Self {
-        Self { finder: Arc::new(finder), reading, turn: Arc::new(Semaphore::new(1)) }
+    pub(super) fn new(finder: Finder, readers: Readers) -> Self {
+        Self { finder: Arc::new(finder), readers, turn: Arc::new(Semaphore::new(1)) }
     }
 
     /// The trace with this id, as far as it is kept; none if it is not, or the disk fails.
     pub async fn waterfall(&self, id: TraceId) -> Option<Waterfall> {
         let turn = Arc::clone(&self.turn).acquire_owned().await.ok()?;
-        let (finder, reading) = (Arc::clone(&self.finder), Arc::clone(&self.reading));
+        let (finder, readers) = (Arc::clone(&self.finder), self.readers.clone());
         let found = tokio::task::spawn_blocking(move || {
-            let found = read(&finder, id, &reading);
+            let found = read(&finder, id, &readers);
             drop(turn);
             found
         });
@@ -51,11 +51,11 @@ impl fmt::Debug for KeptTraces {
     }
 }
 
-fn read(finder: &Finder, id: TraceId, reading: &Arc<Reading>) -> Option<Waterfall> {
+fn read(finder: &Finder, id: TraceId, readers: &Readers) -> Option<Waterfall> {
     let (mut spans, mut lines) = (Vec::<Span>::new(), Vec::<LogLine>::new());
     let mut vocabulary = Vocabulary::default();
     let read = finder.requests_of(id, |content, request| {
-        if let Ok(batch) = receiver::decode_kept(content, request, reading) {
+        if let Ok(batch) = receiver::decode_kept(content, request, readers) {
             let before = spans.len() + lines.len();
             spans.extend(batch.spans.into_iter().filter(|span| span.trace_id == id));
             lines.extend(batch.logs.into_iter().filter(|line| line.trace_id == id).take(MAX_LINES - lines.len()));

@@ -32,7 +32,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanlint_graph::{Reading, TraceId};
+use spanlint_graph::TraceId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 pub use self::disk::FolderError;
@@ -44,6 +44,7 @@ pub use self::pinned::CitedTraces;
 pub use self::record::Content;
 use crate::clock::Clock;
 use crate::live::Busy;
+use crate::receiver::Readers;
 
 /// The most requests that wait to be written.
 pub const MAX_UNWRITTEN_REQUESTS: usize = 1024;
@@ -110,7 +111,7 @@ impl Append {
 impl Durable {
     /// Opens the log in `folder`, which the user chose with `flag`; shows every request that it kept to `replay`, with
     /// the Unix time of its arrival in nanoseconds; then starts the thread that writes. Blocks until all of it is read.
-    /// `replay` answers what a request held, none if it cannot be read. What `reading` drops is in no trace that is
+    /// `replay` answers what a request held, none if it cannot be read. What `readers` drop is in no trace that is
     /// read back.
     ///
     /// # Errors
@@ -120,13 +121,13 @@ impl Durable {
         folder: &Path,
         flag: &'static str,
         retention: Retention,
-        reading: &Arc<Reading>,
+        readers: &Readers,
         clock: Clock,
         replay: impl FnMut(u64, Content, &[u8]) -> Option<Replayed>,
     ) -> Result<Opened, DurableError> {
         let folder = Folder::open(folder, flag)?;
         let (log, recovery) = Log::recover(folder, retention, clock().unix_ns, replay)?;
-        let (kept, cited) = (KeptTraces::new(log.finder(), Arc::clone(reading)), log.cited());
+        let (kept, cited) = (KeptTraces::new(log.finder(), readers.clone()), log.cited());
         let (durable, writer, trouble) = start(log, clock)?;
         Ok(Opened { durable, writer, trouble, kept, cited, recovery })
     }

@@ -2,15 +2,15 @@
 
 use axum::body::Body;
 use http::{Request, StatusCode};
-use spanlint_graph::{Redaction, Trace};
+use spanlint_graph::{Reading, Redaction, Trace};
 use tower::ServiceExt as _;
 
 use super::simulated::{Fault, Random, SimulatedDisk};
 use super::*;
 use crate::clock::Moment;
-use crate::limits::Limits;
+use crate::limits::{Limits, MEMORY_BYTES};
 use crate::live::{Intake, LiveSettings, queue};
-use crate::receiver::{self, Counters, Receiver, Turns};
+use crate::receiver::{self, Counters, Readers, Receiver, Turns};
 
 const TRACES: Content = Content::TracesProtobuf;
 
@@ -109,8 +109,8 @@ async fn a_request_greater_than_all_room_is_taken_when_alone() {
     drop(waiting);
 }
 
-fn receiver(intake: Intake, durable: Durable, counters: &Arc<Counters>, reading: &Arc<Reading>) -> Receiver {
-    let (counters, reading, limits) = (Arc::clone(counters), Arc::clone(reading), Limits::default());
+fn receiver(intake: Intake, durable: Durable, counters: &Arc<Counters>, readers: &Readers) -> Receiver {
+    let (counters, readers, limits) = (Arc::clone(counters), readers.clone(), Limits::default());
     Receiver {
         intake,
         durable: Some(durable),
@@ -119,7 +119,7 @@ fn receiver(intake: Intake, durable: Durable, counters: &Arc<Counters>, reading:
         turns: Turns::default(),
         tap: None,
         token: None,
-        reading,
+        readers,
     }
 }
 
@@ -139,11 +139,12 @@ async fn what_is_redacted_is_not_kept() {
         }
     };
     let reading = Arc::new(Reading { redaction: Redaction::new(["enduser.*"]), ..Reading::default() });
+    let readers = Readers::new(reading, MEMORY_BYTES);
     for (port, content) in [("otlp", Content::TracesJson), ("zipkin", Content::ZipkinJson)] {
         let disk = SimulatedDisk::new(1);
         let (durable, ..) = open(&disk);
         let (intake, _queued) = queue(LiveSettings::default().request_bytes);
-        let receiver = receiver(intake, durable, &Arc::default(), &reading);
+        let receiver = receiver(intake, durable, &Arc::default(), &readers);
         let router = if port == "otlp" { receiver::router(receiver) } else { receiver::zipkin_router(receiver) };
         let (path, body) = request(port);
         let sent = Request::post(path).header("content-type", "application/json").body(Body::from(body.clone()));
@@ -152,14 +153,14 @@ async fn what_is_redacted_is_not_kept() {
         let (.., kept) = open(&disk);
         let text = String::from_utf8(kept[0].clone()).unwrap();
         assert!(!text.contains("jane") && !text.contains("enduser"), "{text}");
-        let read = |request: &[u8], reading: &Arc<Reading>| {
-            let batch = receiver::decode_kept(content, request, reading).unwrap();
+        let read = |request: &[u8], readers: &Readers| {
+            let batch = receiver::decode_kept(content, request, readers).unwrap();
             format!("{:?}", Trace::new(batch.spans).waterfall(&batch.vocabulary))
         };
-        assert!(read(body.as_bytes(), &Arc::default()).contains("jane"));
-        let restored = read(body.as_bytes(), &reading);
+        assert!(read(body.as_bytes(), &Readers::default()).contains("jane"));
+        let restored = read(body.as_bytes(), &readers);
         assert!(!restored.contains("jane"), "{restored}");
-        assert_eq!(read(&kept[0], &reading), restored);
+        assert_eq!(read(&kept[0], &readers), restored);
     }
 }
 
@@ -169,7 +170,7 @@ async fn a_full_disk_is_answered_with_retry_later_and_counts_nothing_in() {
     let (durable, ..) = open(&disk);
     let (intake, mut queued) = queue(LiveSettings::default().request_bytes);
     let counters = Arc::new(Counters::default());
-    let router = receiver::router(receiver(intake, durable, &counters, &Arc::default()));
+    let router = receiver::router(receiver(intake, durable, &counters, &Readers::default()));
     let send = async || {
         let body = r#"{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "000102030405060708090a0b0c0d0e0f",
             "spanId": "0001020304050607", "name": "work", "startTimeUnixNano": "1", "endTimeUnixNano": "2"}]}]}]}"#;

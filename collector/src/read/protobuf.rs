@@ -7,6 +7,7 @@ use spanlint_graph::{BatchBuilder, Reading, SpanBatch};
 
 use super::bad::BadRecord;
 use super::source::{self, Contents, Format};
+use crate::decode::otlp_protobuf::Layouts;
 use crate::decode::wire::varint;
 use crate::decode::{DecodeError, Decoded, Signal, otlp_protobuf};
 use crate::limits::Limits;
@@ -38,7 +39,7 @@ pub(super) fn read(reader: &mut impl BufRead, reading: &Arc<Reading>, limits: &L
 
 fn read_messages(bytes: &[u8], reading: &Arc<Reading>) -> Contents {
     let mut contents = Contents::new(Format::OtlpProtobuf);
-    match decode(bytes, reading) {
+    match Requests::new(reading).decode(bytes) {
         Ok((batch, decoded)) => contents.add(batch, decoded),
         Err(error) => {
             let framed = [Framing::Varint, Framing::BigEndian]
@@ -56,6 +57,7 @@ fn read_messages(bytes: &[u8], reading: &Arc<Reading>) -> Contents {
 /// Reads requests behind their lengths; none if the first one cannot be read so.
 fn read_framed(bytes: &[u8], framing: Framing, reading: &Arc<Reading>) -> Option<Contents> {
     let mut contents = Contents::new(Format::OtlpProtobuf);
+    let mut requests = Requests::new(reading);
     let mut rest = bytes;
     for number in 1.. {
         if rest.is_empty() {
@@ -63,7 +65,7 @@ fn read_framed(bytes: &[u8], framing: Framing, reading: &Arc<Reading>) -> Option
         }
         let frame = take_frame(&mut rest, framing);
         let is_torn = frame.is_err();
-        match frame.and_then(|frame| decode(frame, reading)) {
+        match frame.and_then(|frame| requests.decode(frame)) {
             Ok((_, decoded)) if number == 1 && !decoded.is_recognized => return None,
             Ok((batch, decoded)) => contents.add(batch, decoded),
             Err(_) if number == 1 => return None,
@@ -91,13 +93,27 @@ fn take_frame<'a>(rest: &mut &'a [u8], framing: Framing) -> Result<&'a [u8], Dec
     Ok(frame)
 }
 
-/// Decodes a request of any signal. Bytes in which no record shows a signal count as OTLP only if a resource is in them.
-fn decode(bytes: &[u8], reading: &Arc<Reading>) -> Result<(SpanBatch, Decoded), DecodeError> {
-    let signal = otlp_protobuf::signal(bytes)?;
-    let mut builder = BatchBuilder::with_reading(Arc::clone(reading));
-    let mut decoded = otlp_protobuf::decode_signal(signal.unwrap_or(Signal::Traces), bytes, &mut builder)?;
-    let batch = builder.finish();
-    let has_records = !batch.spans.is_empty() || batch.refused > 0 || decoded.other_records() > 0;
-    decoded.is_recognized = has_records || bytes.first() == Some(&0x0a);
-    Ok((batch, decoded))
+/// Decodes one request after another; what it learns of one serves the next.
+struct Requests {
+    builder: BatchBuilder,
+    layouts: Layouts,
+}
+
+impl Requests {
+    fn new(reading: &Arc<Reading>) -> Self {
+        Self { builder: BatchBuilder::with_reading(Arc::clone(reading)), layouts: Layouts::default() }
+    }
+
+    /// Decodes a request of any signal. Bytes in which no record shows a signal count as OTLP only if a resource is in
+    /// them.
+    fn decode(&mut self, bytes: &[u8]) -> Result<(SpanBatch, Decoded), DecodeError> {
+        // What a bad request left behind is nobody's.
+        drop(self.builder.take());
+        let signal = otlp_protobuf::signal(bytes)?.unwrap_or(Signal::Traces);
+        let mut decoded = otlp_protobuf::decode_signal(signal, bytes, &mut self.layouts, &mut self.builder)?;
+        let batch = self.builder.take();
+        let has_records = !batch.spans.is_empty() || batch.refused > 0 || decoded.other_records() > 0;
+        decoded.is_recognized = has_records || bytes.first() == Some(&0x0a);
+        Ok((batch, decoded))
+    }
 }

@@ -1,17 +1,17 @@
 //! An export, whatever protocol it came by: decoded once, handed in, counted.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use spanlint_graph::{BatchBuilder, Reading, SpanBatch, SpanVisitor};
+use spanlint_graph::{SpanBatch, SpanVisitor};
 
 use super::body::{Admitted, SPANS_FACTOR, admission};
 use super::counters::OpenSpans;
 use super::encode::{Encoding, PartialSuccess};
 use super::meter::{Meter, Metered, too_many};
 use super::problem::Problem;
+use super::readers::{Reader, Readers};
 use super::{Receiver, compression};
 use crate::budget::Grant;
+use crate::decode::otlp_protobuf::Layouts;
 use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf, redacted, zipkin_json};
 use crate::durable::Content;
 use crate::live::{Busy, RETRY_AFTER};
@@ -27,11 +27,11 @@ impl Receiver {
         compression: String,
     ) -> Result<PartialSuccess, Problem> {
         let limit = self.limits.request_records;
-        let read = move |request: &mut Admitted, reading: &Arc<Reading>| {
+        let read = move |request: &mut Admitted, reader: &mut Reader| {
             // Decoding is for nothing if there is no room for what comes of it.
             request.grant.check(request.bytes.len() * SPANS_FACTOR).map_err(admission)?;
-            let mut meter = Meter::new(reading, &mut request.grant, limit);
-            let decoded = decode(signal, encoding, &request.bytes, &mut meter)
+            let mut meter = Meter::new(&mut reader.builder, &mut request.grant, limit);
+            let decoded = decode(signal, encoding, &request.bytes, &mut reader.layouts, &mut meter)
                 .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
             Ok((meter.finish(), decoded))
         };
@@ -56,13 +56,13 @@ impl Receiver {
         &self,
         request: Admitted,
         compression: String,
-        read: impl FnOnce(&mut Admitted, &Arc<Reading>) -> Result<T, Problem> + Send + 'static,
+        read: impl FnOnce(&mut Admitted, &mut Reader) -> Result<T, Problem> + Send + 'static,
     ) -> Result<(Admitted, T), Problem> {
         let (arrived, is_compressed) = (request.bytes.len(), compression::is_compressed(&compression));
-        let (limits, reading) = (self.limits, Arc::clone(&self.reading));
+        let (limits, readers) = (self.limits, self.readers.clone());
         let decode = move || {
             let mut request = compression::decompress(request, &compression, &limits)?;
-            let read = read(&mut request, &reading)?;
+            let read = readers.read(|reader| read(&mut request, reader))?;
             Ok((request, read))
         };
         self.turns.take(arrived, is_compressed, decode).await
@@ -77,13 +77,15 @@ impl Receiver {
 
     /// The request as it may be kept: without the attributes that are dropped.
     fn redacted(&self, content: Content, request: &Bytes) -> Result<Bytes, Problem> {
-        if self.reading.redaction.is_empty() {
+        if self.readers.reading().redaction.is_empty() {
             return Ok(request.clone());
         }
         let kept = match kind(content) {
-            Some((signal, Encoding::Protobuf)) => redacted::protobuf(signal, request, &self.reading.redaction),
-            Some((_, Encoding::Json)) => redacted::json(request, &self.reading.redaction),
-            None => redacted::zipkin(request, &self.reading.redaction),
+            Some((signal, Encoding::Protobuf)) => {
+                redacted::protobuf(signal, request, &self.readers.reading().redaction)
+            }
+            Some((_, Encoding::Json)) => redacted::json(request, &self.readers.reading().redaction),
+            None => redacted::zipkin(request, &self.readers.reading().redaction),
         };
         let problem =
             |error| Problem::malformed(format!("the request cannot be kept without what is redacted: {error}"));
@@ -121,13 +123,14 @@ impl Receiver {
 }
 
 /// Reads a request that was kept. It may have been kept before anything was dropped.
-pub(crate) fn decode_kept(content: Content, request: &[u8], reading: &Arc<Reading>) -> Result<SpanBatch, DecodeError> {
-    let mut builder = BatchBuilder::with_reading(Arc::clone(reading));
-    match kind(content) {
-        Some((signal, encoding)) => decode(signal, encoding, request, &mut builder)?,
-        None => zipkin_json::decode(request, &mut builder)?,
-    };
-    Ok(builder.finish())
+pub(crate) fn decode_kept(content: Content, request: &[u8], readers: &Readers) -> Result<SpanBatch, DecodeError> {
+    readers.read(|Reader { builder, layouts }| {
+        match kind(content) {
+            Some((signal, encoding)) => decode(signal, encoding, request, layouts, builder)?,
+            None => zipkin_json::decode(request, builder)?,
+        };
+        Ok(builder.take())
+    })
 }
 
 /// What the log calls by one name; none for Zipkin.
@@ -159,11 +162,12 @@ fn decode(
     signal: Signal,
     encoding: Encoding,
     request: &[u8],
+    layouts: &mut Layouts,
     visitor: &mut impl SpanVisitor,
 ) -> Result<Decoded, DecodeError> {
     match (encoding, signal) {
         (Encoding::Json, _) => otlp_json::decode(request, visitor),
-        (Encoding::Protobuf, _) => otlp_protobuf::decode_signal(signal, request, visitor),
+        (Encoding::Protobuf, _) => otlp_protobuf::decode_signal(signal, request, layouts, visitor),
     }
 }
 

@@ -2,14 +2,11 @@
 //!
 //! The price errs upward; what a batch really takes is known when it is whole. Every span is counted, kept or not.
 
-use std::cell::Cell;
-use std::sync::Arc;
-
 use spanlint_graph::log::LogView;
 use spanlint_graph::measurement::PointView;
 use spanlint_graph::span::{Attribute, Likeness, Refusal, Span, SpanView, SpanVisitor, Value};
 use spanlint_graph::text::MAX_VALUE_BYTES;
-use spanlint_graph::{BatchBuilder, Reading, SpanBatch};
+use spanlint_graph::{BatchBuilder, SpanBatch};
 
 use super::body::admission;
 use super::problem::Problem;
@@ -24,17 +21,10 @@ const TEXT_COPIES: usize = 2;
 /// How many bytes are asked for at a time.
 const STEP_BYTES: usize = 16 << 10;
 
-thread_local! {
-    /// The builder of this thread's last request: what it has learned serves the next one of the same collector.
-    static BUILDER: Cell<Option<(Arc<Reading>, BatchBuilder)>> = const { Cell::new(None) };
-}
-
 /// A builder that is paid for.
 #[derive(Debug)]
 pub(super) struct Meter<'a> {
-    builder: BatchBuilder,
-    /// What the builder drops.
-    reading: Arc<Reading>,
+    builder: &'a mut BatchBuilder,
     /// That of the whole request.
     grant: &'a mut Grant,
     /// Paid for this.
@@ -56,20 +46,15 @@ pub(super) struct Metered {
 }
 
 impl<'a> Meter<'a> {
-    /// Builds for at most `limit` spans, and reads as `reading` says.
-    pub(super) fn new(reading: &Arc<Reading>, grant: &'a mut Grant, limit: u64) -> Self {
-        let builder = match BUILDER.take() {
-            Some((of, builder)) if Arc::ptr_eq(&of, reading) => builder,
-            _ => BatchBuilder::with_reading(Arc::clone(reading)),
-        };
-        Self { builder, reading: Arc::clone(reading), grant, paid: 0, ahead: 0, limit, spans: 0, exceeded: None }
+    /// Builds for at most `limit` spans.
+    pub(super) fn new(builder: &'a mut BatchBuilder, grant: &'a mut Grant, limit: u64) -> Self {
+        Self { builder, grant, paid: 0, ahead: 0, limit, spans: 0, exceeded: None }
     }
 
     /// The spans.
     pub(super) fn finish(self) -> Metered {
-        let Self { mut builder, reading, grant, paid, limit, spans, exceeded, .. } = self;
+        let Self { builder, grant, paid, limit, spans, exceeded, .. } = self;
         let batch = builder.take();
-        BUILDER.set(Some((reading, builder)));
         let kept = match exceeded {
             _ if spans > limit => Err(too_many(spans, limit)),
             Some(exceeded) => Err(admission(exceeded)),
@@ -174,7 +159,8 @@ mod tests {
 
     fn metered(bytes: usize, limit: u64, spans: usize) -> Metered {
         let mut grant = Budget::new(bytes).grant();
-        let mut meter = Meter::new(&Arc::default(), &mut grant, limit);
+        let mut builder = BatchBuilder::default();
+        let mut meter = Meter::new(&mut builder, &mut grant, limit);
         meter.resource(&[("service.name".into(), Value::Text("shop".into()))]);
         let long = "x".repeat(1000);
         let attributes = [("key".into(), Value::Text(long.as_str().into()))];

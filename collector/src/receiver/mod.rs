@@ -16,6 +16,7 @@ mod idle;
 mod listen;
 mod meter;
 mod problem;
+mod readers;
 mod tap;
 mod turns;
 mod zipkin;
@@ -30,10 +31,9 @@ use axum::response::Response;
 pub use counters::{Counter, Counters};
 pub(crate) use export::decode_kept;
 pub use listen::{BindError, bind, serve, serve_router};
+pub use readers::Readers;
 pub use tap::{MAX_TAPPED_BYTES, MAX_TAPPED_REQUESTS, Tap, TapEncoding, Tapped};
 pub use turns::Turns;
-
-use spanlint_graph::Reading;
 
 use self::counters::OpenRequest;
 use self::problem::Problem;
@@ -59,8 +59,8 @@ pub struct Receiver {
     pub tap: Option<Tap>,
     /// What senders must show, if anything.
     pub token: Option<Token>,
-    /// How attributes are read.
-    pub reading: Arc<Reading>,
+    /// What requests are read with.
+    pub readers: Readers,
 }
 
 /// The routes of an OTLP port.

@@ -17,7 +17,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsSe
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use prost::Message as _;
-use spanlint_graph::Redaction;
+use spanlint_graph::{Reading, Redaction};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -47,7 +47,7 @@ fn receiver(limits: Limits) -> (Receiver, mpsc::Receiver<Queued>) {
             turns: Turns::default(),
             tap: None,
             token: None,
-            reading,
+            readers: Readers::new(reading, 16 << 20),
         },
         queued,
     )

@@ -2,19 +2,17 @@
 //!
 //! Zipkin has no partial success: spans that are refused are counted, their neighbours live.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, post};
 use http::{StatusCode, header};
-use spanlint_graph::Reading;
 
 use super::body::{Admitted, admission};
 use super::counters::{OpenRequest, OpenSpans};
 use super::meter::{Meter, Metered};
 use super::problem::Problem;
+use super::readers::Reader;
 use super::{Receiver, body, http as otlp_http};
 use crate::decode::{DecodeError, zipkin_json};
 use crate::durable::Content;
@@ -57,10 +55,10 @@ async fn take(receiver: &Receiver, request: Request) -> Result<(), Problem> {
 impl Receiver {
     async fn export_zipkin(&self, request: Admitted, compression: String) -> Result<(), Problem> {
         let limit = self.limits.request_records;
-        let read = move |request: &mut Admitted, reading: &Arc<Reading>| {
+        let read = move |request: &mut Admitted, reader: &mut Reader| {
             let pieces = request.bytes.len() * PIECES_FACTOR;
             request.grant.grow(pieces).map_err(admission)?;
-            let mut meter = Meter::new(reading, &mut request.grant, limit);
+            let mut meter = Meter::new(&mut reader.builder, &mut request.grant, limit);
             let decoded = zipkin_json::decode(&request.bytes, &mut meter).map_err(|error| match error {
                 DecodeError::ZipkinV1 => Problem::malformed(error.to_string()),
                 error => Problem::malformed(format!("not spans of Zipkin v2: {error}")),

@@ -21,10 +21,12 @@ mod varying;
 
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use self::attributes::{Field, Keys, Known};
 pub use self::call::is_address;
 use self::inputs::Inputs;
-use self::memory::{Limit, Memory, Recent, Remember, Remembered};
+use self::memory::{Memory, Remembered};
 pub use self::reading::Reading;
 pub use self::redaction::Redaction;
 use self::shown::Shown;
@@ -35,6 +37,7 @@ use crate::facts::bounded::stable_hash;
 use crate::log::LogView;
 use crate::measurement::PointView;
 use crate::name::{Name, NameTable, cut};
+use crate::recent::{Recent, Remember};
 use crate::span::{
     Attribute, Call, Likeness, Link, Marks, Outcome, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span,
     SpanBatch, SpanId, SpanKind, SpanView, SpanVisitor,
@@ -51,8 +54,10 @@ const MAX_RESERVED_SPANS: usize = 1024;
 /// The most links of one span that are kept.
 pub const MAX_LINKS: usize = 1024;
 
-/// How many resources are remembered at most.
-const MAX_RESOURCES: Limit = Limit { entries: 1024, bytes: 2 << 20 };
+/// How many bytes a builder remembers, where nobody says otherwise.
+const REMEMBERED_BYTES: usize = 16 << 20;
+/// Of what is remembered, the part that resources take: one in so many.
+const RESOURCES_SHARE: usize = 4;
 /// The longest attributes of a resource that is remembered.
 const MAX_RESOURCE_BYTES: usize = 4096;
 
@@ -116,13 +121,18 @@ impl Default for BatchBuilder {
 impl BatchBuilder {
     /// A builder that reads attributes as `reading` says.
     pub fn with_reading(reading: Arc<Reading>) -> Self {
+        Self::within(reading, REMEMBERED_BYTES)
+    }
+
+    /// A builder that remembers no more than `bytes`, about, from one batch to the next.
+    pub fn within(reading: Arc<Reading>, bytes: usize) -> Self {
         Self {
             keys: Keys::new(Arc::clone(&reading)),
             reading,
             batch: SpanBatch::default(),
             sender: Arc::default(),
-            senders: Recent::new(MAX_RESOURCES),
-            memory: Memory::default(),
+            senders: Recent::within(bytes / RESOURCES_SHARE),
+            memory: Memory::within(bytes),
             last: None,
             shown: Shown::default(),
         }
@@ -159,7 +169,9 @@ impl BatchBuilder {
             return Arc::clone(sender);
         }
         let sender = Arc::new(Sender::of(attributes, &self.reading.owner_keys));
-        self.senders.insert(key.into_boxed_slice(), Arc::clone(&sender));
+        if self.senders.meets_again(xxh3_64(&key)) {
+            self.senders.insert(key.into_boxed_slice(), Arc::clone(&sender));
+        }
         sender
     }
 }

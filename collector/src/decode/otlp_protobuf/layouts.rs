@@ -5,11 +5,11 @@
 //! that both ways show the same. Spans with events or links are not kept here.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::hash::BuildHasher as _;
 
 use spanlint_graph::SpanVisitor;
-use spanlint_graph::hash::HashMap;
+use spanlint_graph::hash::RandomState;
+use spanlint_graph::recent::{Recent, Remember};
 use spanlint_graph::span::{Attribute, Likeness, SpanId, SpanKind, SpanView, TraceId, Value};
 
 use super::emptied;
@@ -18,8 +18,8 @@ use super::values::{INT, KEY, TEXT, VALUE, field};
 use crate::decode::composite;
 use crate::decode::wire::{Fields, Payload, varint};
 
-/// The most bytes that the layouts of one thread take.
-const MAX_BYTES: usize = 2 << 20;
+/// How many bytes layouts take, where nobody says otherwise.
+const LAYOUT_BYTES: usize = 8 << 20;
 /// The longest span that a layout is made of.
 const MAX_SPAN_BYTES: usize = 4096;
 /// The most layouts of spans that begin alike.
@@ -27,16 +27,12 @@ const MAX_ALIKE: usize = 8;
 /// Of spans that begin alike so many are learned from when they fit no layout, and later one of as many.
 const LESSONS: u64 = 64;
 
-thread_local! {
-    /// What this thread's last request has left for the next.
-    static LAYOUTS: Cell<Option<Layouts>> = const { Cell::new(None) };
-}
-
-/// How spans are written.
-#[derive(Debug, Default)]
-pub(super) struct Layouts {
-    by_beginning: HashMap<Beginning, Alike>,
-    bytes: usize,
+/// How spans are written that were read before.
+#[derive(Debug)]
+pub struct Layouts {
+    by_beginning: Recent<Beginning, Alike>,
+    /// For hashes that nobody can foresee.
+    hasher: RandomState,
     read: Read,
 }
 
@@ -118,25 +114,26 @@ enum Open {
     Other(Value<'static>),
 }
 
-impl Layouts {
-    /// Those that this thread has learned.
-    pub(super) fn take() -> Self {
-        LAYOUTS.take().unwrap_or_default()
+impl Default for Layouts {
+    fn default() -> Self {
+        Self::within(LAYOUT_BYTES)
     }
+}
 
-    /// Leaves them for the next request.
-    pub(super) fn leave(self) {
-        LAYOUTS.set(Some(self));
+impl Layouts {
+    /// Layouts that take no more than `bytes`, about.
+    pub fn within(bytes: usize) -> Self {
+        Self { by_beginning: Recent::within(bytes), hasher: RandomState::default(), read: Read::default() }
     }
 
     /// A number for a sender who is told by these bytes and by what `before` tells.
     pub(super) fn sender(&self, before: u64, resource: &[u8]) -> u64 {
-        self.by_beginning.hasher().hash_one((before, resource))
+        self.hasher.hash_one((before, resource))
     }
 
     /// What tells spans of `sender` that begin with `head` from others.
     pub(super) fn beginning(&self, sender: u64, head: &Head<'_>) -> Beginning {
-        Beginning(self.by_beginning.hasher().hash_one((sender, head.kind, head.name)))
+        Beginning(self.hasher.hash_one((sender, head.kind, head.name)))
     }
 
     /// Shows a span to `visitor` where a layout fits; `spare` is memory for its attributes.
@@ -146,7 +143,7 @@ impl Layouts {
         spare: &mut Vec<Attribute<'static>>,
         visitor: &mut impl SpanVisitor,
     ) -> bool {
-        let Some(alike) = self.by_beginning.get_mut(&beginning) else { return false };
+        let Some(alike) = self.by_beginning.get(&beginning) else { return false };
         let read = &mut self.read;
         let is_shown = |layout: &Layout| layout.read(head, read).is_some() && layout.show(head, read, spare, visitor);
         let Some(found) = alike.layouts.iter().position(is_shown) else {
@@ -165,21 +162,19 @@ impl Layouts {
         view: &SpanView<'_>,
         likeness: &Likeness,
     ) {
-        if self.bytes >= MAX_BYTES {
-            self.by_beginning.clear();
-            self.bytes = 0;
+        let mut alike = self.by_beginning.remove(&beginning).unwrap_or_default();
+        let is_lesson = alike.misses < LESSONS || alike.misses.is_multiple_of(LESSONS);
+        if is_lesson && let Some(layout) = Layout::of(head, view, likeness) {
+            alike.layouts.truncate(MAX_ALIKE - 1);
+            alike.layouts.insert(0, layout);
         }
-        self.bytes += size_of::<(Beginning, Alike)>();
-        let alike = self.by_beginning.entry(beginning).or_default();
-        if alike.misses >= LESSONS && !alike.misses.is_multiple_of(LESSONS) {
-            return;
-        }
-        let Some(layout) = Layout::of(head, view, likeness) else { return };
-        self.bytes += layout.size();
-        if alike.layouts.len() == MAX_ALIKE {
-            alike.layouts.pop();
-        }
-        alike.layouts.insert(0, layout);
+        self.by_beginning.insert(beginning, alike);
+    }
+}
+
+impl Remember for Alike {
+    fn bytes(&self) -> usize {
+        size_of::<(Beginning, Self)>() + self.layouts.iter().map(Layout::size).sum::<usize>()
     }
 }
 

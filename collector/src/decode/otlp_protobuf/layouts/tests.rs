@@ -11,7 +11,7 @@ use prost::Message as _;
 use spanlint_graph::span::Refusal;
 use spanlint_graph::{BatchBuilder, Name, SpanBatch};
 
-use super::super::{decode, tests::compare};
+use super::super::{Signal, decode, decode_signal, tests::compare};
 use super::*;
 use crate::decode::oracle::{Random, mutate};
 
@@ -82,11 +82,11 @@ fn refers(span: &spanlint_graph::Span, name: Name) -> bool {
 
 /// Reads requests one after the other by layouts, and each by itself without; answers how many spans had a layout.
 fn check(requests: &[Vec<u8>]) -> Result<usize, TestCaseError> {
-    let mut counted = Counted::default();
+    let (mut counted, mut layouts) = (Counted::default(), Layouts::default());
     for request in requests {
         let mut whole = Whole(BatchBuilder::default());
         let expected = decode(request, &mut whole).map(|_| said(&whole.0.take()));
-        let read = decode(request, &mut counted);
+        let read = decode_signal(Signal::Traces, request, &mut layouts, &mut counted);
         let batch = counted.builder.take();
         prop_assert_eq!(read.map(|_| said(&batch)), expected);
     }
