@@ -440,12 +440,17 @@ const RPC_CODES: [(&str, Outcome); 17] = [
 /// What a code of gRPC says, given by number or as any language writes its name: `NOT_FOUND`, `NotFound`,
 /// `StatusCode.NOT_FOUND`. None for success and for what is no code.
 fn outcome_of_code(code: &str) -> Option<Outcome> {
+    if code.is_empty() {
+        return None;
+    }
     let code = code.rsplit('.').next().unwrap_or_default();
-    let letters = |text: &'_ str| {
-        text.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_uppercase()).collect::<Vec<_>>()
+    let is_letter = |byte: &u8| *byte != b'_';
+    let is_same = |name: &str| {
+        let (name, code) = (name.bytes().filter(is_letter), code.bytes().filter(is_letter));
+        name.map(|byte| byte.to_ascii_uppercase()).eq(code.map(|byte| byte.to_ascii_uppercase()))
     };
     let by_number = code.parse::<usize>().ok().and_then(|number| RPC_CODES.get(number));
-    let by_name = || RPC_CODES.iter().find(|(name, _)| letters(name) == letters(code));
+    let by_name = || RPC_CODES.iter().find(|(name, _)| is_same(name));
     let (_, outcome) = by_number.or_else(by_name)?;
     (*outcome != Outcome::Ok).then_some(*outcome)
 }
