@@ -133,8 +133,12 @@ fn add_silent_services(
 
 /// Whether there are services, and not one span.
 pub(crate) fn is_without_spans(facts: &Facts) -> bool {
-    let environments = facts.environments.sorted();
-    !environments.is_empty() && environments.iter().all(|(_, facts)| facts.counts.spans == 0)
+    !facts.environments.is_empty() && !has_spans(facts)
+}
+
+/// Whether there is at least one span.
+pub(crate) fn has_spans(facts: &Facts) -> bool {
+    facts.environments.values().any(|facts| facts.counts.spans > 0)
 }
 
 /// The call graph of the named environment, else of the one with the most spans; the others are named.

@@ -181,15 +181,23 @@ fn who_knows_the_token_sends_reads_and_judges() {
     for path in ["/api/v1/findings", "/api/v1/events", "/api/v1/graph", "/metrics"] {
         assert!(lost.contains(path), "{lost}");
     }
+    let from = format!("http://{api}");
     while !authorized(api, "GET /api/v1/graph", "").contains("service:shop") {
         // The trace settles after two quiet seconds; every question takes its time.
         assert!(authorized(api, "GET /metrics", "").contains("spanlint_unauthorized_requests_total 1\n"));
     }
-    let from = format!("http://{api}");
     let ran = collector.sandbox.run(&["check", "--from", &from, "--format", "json"]);
     assert!(ran.code == 2 && ran.stderr.contains("wants its token"), "{}", ran.stderr);
     let ran = collector.sandbox.run(&["check", "--from", &from, "--token-file", "token", "--format", "json"]);
     assert_eq!((ran.code, &ran.report()["input"]["sources"][0]), (0, &from.clone().into()), "{}", ran.stderr);
+    assert_eq!(collector.end().0, 0);
+}
+
+#[test]
+fn a_collector_that_has_nothing_yet_is_not_judged() {
+    let collector = Collector::start();
+    let ran = collector.sandbox.run(&["check", "--from", &format!("http://{}", collector.api)]);
+    assert!(ran.code == 2 && ran.stderr.contains("nothing to judge yet"), "{}", ran.stderr);
     assert_eq!(collector.end().0, 0);
 }
 

@@ -41,7 +41,14 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<Ending> {
         // There is nothing to report, and why the command failed matters more.
         return Ok(Ending::of_command(code));
     }
-    if arguments.from.is_none() && recording::is_without_spans(&input.facts) {
+    if let Some(url) = &arguments.from
+        && !recording::has_spans(&input.facts)
+    {
+        bail!(
+            "{url} has no settled trace in its window: there is nothing to judge yet (a trace settles two seconds after its last span)"
+        );
+    }
+    if recording::is_without_spans(&input.facts) {
         bail!(
             "the input has log lines only: there is nothing to judge without spans (`spanlint watch` shows who logs)"
         );
