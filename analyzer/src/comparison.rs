@@ -37,12 +37,14 @@ pub struct Comparison {
     pub findings_gone: Vec<FindingLine>,
     /// What the rules would say that they do not say now.
     pub findings_new: Vec<FindingLine>,
+    /// What the rules would say with other numbers, or of another severity.
+    pub findings_changed: Vec<BeforeAfter<FindingLine>>,
     /// Sizes of the graph.
     pub graph: BTreeMap<&'static str, BeforeAfter<u64>>,
 }
 
 /// A number as it is, and as it would be.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct BeforeAfter<T> {
     /// As it is.
     pub before: T,
@@ -77,13 +79,15 @@ pub struct FindingLine {
 impl Comparison {
     /// Compares; `change` says what was done, `assumptions` what that takes for granted.
     pub fn of(change: String, assumptions: Vec<String>, before: Judged<'_>, after: Judged<'_>) -> Self {
-        let (had, has) = (findings(before.analysis), findings(after.analysis));
+        let renamed = Renamed::between(before.graph, after.graph);
+        let findings = Findings::of(&renamed, before.analysis, after.analysis);
         Self {
             change,
             assumptions,
             operations: operations(before.graph, after.graph),
-            findings_gone: had.difference(&has).cloned().collect(),
-            findings_new: has.difference(&had).cloned().collect(),
+            findings_gone: findings.gone,
+            findings_new: findings.new,
+            findings_changed: findings.changed,
             graph: sizes(before.graph, after.graph),
         }
     }
@@ -114,6 +118,13 @@ impl Comparison {
         };
         listed("Findings gone", &self.findings_gone);
         listed("Findings new", &self.findings_new);
+        if !self.findings_changed.is_empty() {
+            write(format_args!("\nFindings changed\n"));
+        }
+        for BeforeAfter { before, after } in &self.findings_changed {
+            write(format_args!("  {} {}: {}\n", before.severity, before.rule, before.title));
+            write(format_args!("    -> {}: {}\n", after.severity, after.title));
+        }
         write(format_args!("\nThe graph\n"));
         for (name, BeforeAfter { before, after }) in &self.graph {
             let same = if before == after { " (same)" } else { "" };
@@ -137,13 +148,103 @@ fn change_of(BeforeAfter { before, after }: BeforeAfter<f64>) -> String {
     }
 }
 
-fn findings(analysis: &Analysis) -> BTreeSet<FindingLine> {
-    let line = |finding: &Finding| FindingLine {
-        severity: finding.severity.as_str(),
-        rule: finding.rule.name,
-        title: finding.title.clone(),
-    };
-    analysis.counted().map(line).collect()
+/// Services that have one name together after the change.
+#[derive(Debug, Default)]
+struct Renamed {
+    /// The names that they had, the longest first, and with them their ids.
+    before: Vec<(String, String)>,
+    after: Option<(String, String)>,
+}
+
+impl Renamed {
+    /// Those of the one service that was not there before.
+    fn between(before: &CallGraph, after: &CallGraph) -> Self {
+        let services = |graph: &CallGraph| -> BTreeSet<(String, String)> {
+            let services = graph.nodes.iter().filter(|node| node.service.is_some());
+            services.map(|node| (node.name.clone(), node.id.clone())).collect()
+        };
+        let (were, are) = (services(before), services(after));
+        let new: Vec<_> = are.difference(&were).cloned().collect();
+        let [after] = &new[..] else { return Self::default() };
+        let mut gone: Vec<_> = were.difference(&are).cloned().collect();
+        gone.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        Self { before: gone, after: Some(after.clone()) }
+    }
+
+    /// The name, or id, that a service has after the change.
+    fn now<'n>(&'n self, known: &'n str) -> &'n str {
+        let Some((name, id)) = &self.after else { return known };
+        match self.before.iter().find(|(name, id)| name == known || id == known) {
+            Some((was, _)) if was == known => name,
+            Some(_) => id,
+            None => known,
+        }
+    }
+
+    /// Whether two findings have one rule and are about the same services, edges and datastore.
+    fn is_alike(&self, had: &Finding, has: &Finding) -> bool {
+        let services =
+            |finding: &Finding| finding.services.iter().map(|name| self.now(name).to_owned()).collect::<BTreeSet<_>>();
+        let edge = |(from, to): &(String, String)| (self.now(from).to_owned(), self.now(to).to_owned());
+        let edges = |finding: &Finding| finding.subject.edges.iter().map(edge).collect::<BTreeSet<_>>();
+        had.rule.name == has.rule.name
+            && had.subject.datastore == has.subject.datastore
+            && services(had) == services(has)
+            && edges(had) == edges(has)
+    }
+
+    /// A line with the names of after.
+    fn line(&self, finding: &Finding) -> FindingLine {
+        let mut line = FindingLine::of(finding);
+        if let Some((name, _)) = &self.after {
+            for (was, _) in &self.before {
+                let words = line.title.split(' ').map(|word| if word == was { name } else { word });
+                line.title = words.collect::<Vec<_>>().join(" ");
+            }
+        }
+        line
+    }
+}
+
+impl FindingLine {
+    fn of(finding: &Finding) -> Self {
+        Self { severity: finding.severity.as_str(), rule: finding.rule.name, title: finding.title.clone() }
+    }
+}
+
+/// What becomes of findings.
+#[derive(Debug, Default)]
+struct Findings {
+    gone: Vec<FindingLine>,
+    new: Vec<FindingLine>,
+    changed: Vec<BeforeAfter<FindingLine>>,
+}
+
+impl Findings {
+    fn of(renamed: &Renamed, before: &Analysis, after: &Analysis) -> Self {
+        let (mut had, mut has): (Vec<_>, Vec<_>) = (before.counted().collect(), after.counted().collect());
+        let mut findings = Self::default();
+        // An operation may well be another one when two services are one, but not where its own is still there.
+        for needs_operation in [true, false] {
+            had.retain(|had| {
+                let has_operation =
+                    |has: &Finding| !needs_operation || had.subject.operations == has.subject.operations;
+                let is_same = |has: &&Finding| has_operation(has) && renamed.is_alike(had, has);
+                let Some(place) = has.iter().position(is_same) else { return true };
+                let after = FindingLine::of(has.remove(place));
+                if renamed.line(had) != after {
+                    findings.changed.push(BeforeAfter { before: FindingLine::of(had), after });
+                }
+                false
+            });
+        }
+        findings.gone = had.into_iter().map(FindingLine::of).collect();
+        findings.new = has.into_iter().map(FindingLine::of).collect();
+        findings.gone.sort();
+        findings.new.sort();
+        findings.changed.sort();
+        findings
+    }
 }
 
 /// Requests that did not come from within the system.
@@ -197,6 +298,23 @@ fn sizes(before: &CallGraph, after: &CallGraph) -> BTreeMap<&'static str, Before
 mod tests {
     use super::*;
     use crate::testing::{analysis, graph};
+
+    #[test]
+    fn a_finding_whose_service_has_another_name_is_neither_gone_nor_new() {
+        let compare = |was: &str, is: &str| {
+            let (before, after) = (graph(was), graph(is));
+            let (said, says) = (analysis(was, ""), analysis(is, ""));
+            let before = Judged { graph: &before, analysis: &said };
+            Comparison::of(String::new(), Vec::new(), before, Judged { graph: &after, analysis: &says })
+        };
+        let was = "web GET /\n  cart GET /cart\n    7 x stock GET /stock 10ms";
+        let renamed = compare(was, "web+cart GET /\n  7 x stock GET /stock 10ms");
+        let said = (&renamed.findings_gone[..], &renamed.findings_new[..]);
+        assert!(said.0.is_empty() && said.1.is_empty(), "{said:?}");
+        let less = compare(was, "web GET /\n  cart GET /cart\n    6 x stock GET /stock 10ms");
+        assert_eq!(less.findings_changed.len(), 1, "{:?}", less.findings_changed);
+        assert!(less.to_text().contains("Findings changed"));
+    }
 
     #[test]
     fn a_comparison_says_what_is_gone_and_what_is_faster() {
