@@ -420,7 +420,8 @@ fn memory_mib() -> impl clap::builder::TypedValueParser<Value = usize> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let duration: jiff::SignedDuration = text.parse().map_err(|_| "not a duration such as 30s, 5m or 1h".to_owned())?;
-    Duration::try_from(duration).map_err(|_| "less than nothing".to_owned())
+    let positive = Duration::try_from(duration).ok().filter(|duration| !duration.is_zero());
+    positive.ok_or_else(|| "no time at all".to_owned())
 }
 
 /// An address to listen on. `localhost` is what people call loopback; other names would have to be looked up.
@@ -446,6 +447,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_some_time() {
+        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
+        for wrong in ["0s", "-1s", "5", "soon", ""] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
