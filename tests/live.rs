@@ -181,11 +181,11 @@ fn who_knows_the_token_sends_reads_and_judges() {
     for path in ["/api/v1/findings", "/api/v1/events", "/api/v1/graph", "/metrics"] {
         assert!(lost.contains(path), "{lost}");
     }
-    let from = format!("http://{api}");
     while !authorized(api, "GET /api/v1/graph", "").contains("service:shop") {
         // The trace settles after two quiet seconds; every question takes its time.
         assert!(authorized(api, "GET /metrics", "").contains("spanlint_unauthorized_requests_total 1\n"));
     }
+    let from = format!("http://{api}");
     let ran = collector.sandbox.run(&["check", "--from", &from, "--format", "json"]);
     assert!(ran.code == 2 && ran.stderr.contains("wants its token"), "{}", ran.stderr);
     let ran = collector.sandbox.run(&["check", "--from", &from, "--token-file", "token", "--format", "json"]);

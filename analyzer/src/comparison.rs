@@ -84,7 +84,7 @@ impl Comparison {
         Self {
             change,
             assumptions,
-            operations: operations(before.graph, after.graph),
+            operations: operations(&renamed, before.graph, after.graph),
             findings_gone: findings.gone,
             findings_new: findings.new,
             findings_changed: findings.changed,
@@ -151,8 +151,8 @@ fn change_of(BeforeAfter { before, after }: BeforeAfter<f64>) -> String {
 /// Services that have one name together after the change.
 #[derive(Debug, Default)]
 struct Renamed {
-    /// The names that they had, the longest first, and with them their ids.
-    before: Vec<(String, String)>,
+    /// The names that they had, with their ids.
+    before: BTreeSet<(String, String)>,
     after: Option<(String, String)>,
 }
 
@@ -164,11 +164,9 @@ impl Renamed {
             services.map(|node| (node.name.clone(), node.id.clone())).collect()
         };
         let (were, are) = (services(before), services(after));
-        let new: Vec<_> = are.difference(&were).cloned().collect();
-        let [after] = &new[..] else { return Self::default() };
-        let mut gone: Vec<_> = were.difference(&are).cloned().collect();
-        gone.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        Self { before: gone, after: Some(after.clone()) }
+        let new: Vec<_> = are.difference(&were).collect();
+        let [after] = new[..] else { return Self::default() };
+        Self { before: &were - &are, after: Some(after.clone()) }
     }
 
     /// The name, or id, that a service has after the change.
@@ -253,7 +251,7 @@ fn is_entry(operation: &Operation) -> bool {
 }
 
 /// Operations that both graphs have; one of a service that got another name is found by its own.
-fn operations(before: &CallGraph, after: &CallGraph) -> Vec<OperationChange> {
+fn operations(renamed: &Renamed, before: &CallGraph, after: &CallGraph) -> Vec<OperationChange> {
     let entries = |graph: &CallGraph| -> Vec<usize> {
         (0..graph.operations.len()).filter(|&index| is_entry(&graph.operations[index])).collect()
     };
@@ -261,11 +259,8 @@ fn operations(before: &CallGraph, after: &CallGraph) -> Vec<OperationChange> {
     let mut changes = Vec::new();
     for operation in entries(before).into_iter().map(|index| &before.operations[index]) {
         let service = &before.node(operation.node).name;
-        let same_name = || kept.iter().map(|&index| &after.operations[index]).filter(|it| it.name == operation.name);
-        let same_service = same_name().find(|it| after.node(it.node).name == *service);
-        let renamed =
-            || same_name().find(|it| before.indexed_nodes().all(|(_, node)| node.name != after.node(it.node).name));
-        let Some(then) = same_service.or_else(renamed) else { continue };
+        let is_same = |it: &&Operation| it.name == operation.name && after.node(it.node).name == renamed.now(service);
+        let Some(then) = kept.iter().map(|&index| &after.operations[index]).find(is_same) else { continue };
         let milliseconds = |operation: &Operation, quantile| {
             rounded(wording::milliseconds(operation.facts.latency.quantile(quantile)), 3)
         };

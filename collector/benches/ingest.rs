@@ -2,8 +2,8 @@
 //! protobuf types in the same run: `cargo bench -p spanlint-collector`.
 //!
 //! The spans are like those of a web shop: about 450 bytes and 10 attributes each, 512 to a request, 8 to a trace. One
-//! thread does all the work, and what is learned of requests is kept for the next, as receivers keep it. Each stage is the best
-//! of several rounds. The last stages say what the number of services does to that.
+//! thread does all the work, and what is learned of requests is kept for the next, as receivers keep it. Each stage is
+//! the best of several rounds. The last stages say what the number of services does to that.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

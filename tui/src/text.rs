@@ -57,37 +57,32 @@ pub(crate) fn right(text: &str, cells: usize) -> String {
 
 /// `text` broken at spaces into lines of at most `cells` cells; words that are longer are cut.
 pub(crate) fn wrap(text: &str, cells: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        let word = fit_middle(word, cells);
-        match lines.last_mut() {
-            Some(line) if width(line) + 1 + width(&word) <= cells => {
-                line.push(' ');
-                line.push_str(&word);
-            }
-            _ => lines.push(word),
-        }
-    }
-    lines
+    wrap_by(text, cells, |word| vec![fit_middle(word, cells)])
 }
 
 /// Like [`wrap`], but what is longer than a line goes on in the next one: nothing is cut.
 pub(crate) fn wrap_whole(text: &str, cells: usize) -> Vec<String> {
+    wrap_by(text, cells, |word| {
+        let mut rest = word;
+        let next = || {
+            let head = take(rest.chars(), cells);
+            rest = &rest[head.len()..];
+            (!head.is_empty()).then_some(head)
+        };
+        std::iter::from_fn(next).collect()
+    })
+}
+
+/// `text` broken at spaces; a word that begins a line becomes what `lines_of` makes of it.
+fn wrap_by(text: &str, cells: usize, lines_of: impl Fn(&str) -> Vec<String>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
-        if let Some(line) = lines.last_mut().filter(|line| width(line) + 1 + width(word) <= cells) {
-            line.push(' ');
-            line.push_str(word);
-            continue;
-        }
-        let mut rest = word;
-        while !rest.is_empty() {
-            let head = take(rest.chars(), cells);
-            if head.is_empty() {
-                break;
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= cells => {
+                line.push(' ');
+                line.push_str(word);
             }
-            rest = &rest[head.len()..];
-            lines.push(head);
+            _ => lines.extend(lines_of(word)),
         }
     }
     lines

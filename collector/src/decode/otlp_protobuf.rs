@@ -2,8 +2,8 @@
 //! three signals differ only in the records that lie three messages deep.
 //!
 //! It accepts and refuses what the public protobuf types do (a property test holds it to that), with their meaning of
-//! repeated fields: the last one wins, messages merge. It builds no message, keeps no scope and no event, and leaves
-//! what goes over a bound uncopied but validated.
+//! repeated fields: the last one wins, messages merge. It builds no message, keeps no scope and of events only the
+//! type of an exception, and leaves what goes over a bound uncopied but validated.
 
 use std::borrow::Cow;
 

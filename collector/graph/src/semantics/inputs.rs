@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::attributes::{self, FIELDS, Field, Known};
 use super::database::is_loopback;
 use super::sql::Statement;
-use super::{marks, outcome_of_message, outcome_of_type, url};
+use super::{marks, outcome, url};
 use crate::span::{Attribute, Marks, Outcome, ResourceId, SpanKind, SpanView, Value};
 use crate::text::scrub;
 
@@ -143,7 +143,7 @@ impl<'a> Inputs<'a> {
             asked: Asked::of(known),
             kind: view.kind,
             is_error: view.is_error,
-            told: told(view),
+            told: outcome::told(view),
             is_sampled: !view.trace_state.is_empty() && marks::has_threshold(&view.trace_state),
             is_name_whole: matches!(name, Cow::Borrowed(_)),
             name,
@@ -232,17 +232,6 @@ impl<'a> Inputs<'a> {
             }
         }
     }
-}
-
-/// How a span failed by the words of its status and its exception; none where they do not say, or it did not fail.
-fn told(view: &SpanView<'_>) -> Option<Outcome> {
-    if !view.is_error {
-        return None;
-    }
-    let told = [outcome_of_type(&view.exception), outcome_of_message(&view.status_message)];
-    // A connection that was aborted because its time was up.
-    let is_timeout = told.contains(&Some(Outcome::TimedOut));
-    if is_timeout { Some(Outcome::TimedOut) } else { told[0].or(told[1]) }
 }
 
 /// A value, told apart from every other.

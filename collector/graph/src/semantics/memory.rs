@@ -124,8 +124,8 @@ impl Memory {
             shared: Shared::of(inputs, view, names),
             sequence: Arc::clone(sequence),
             statement: Arc::clone(statement),
-            open: inputs.open(view.attributes),
-            meant: inputs.is_meant_anew().then(|| inputs.asked.meant.to_owned()),
+            open: Box::default(),
+            meant: None,
             is_name_shared: inputs.is_name_whole,
             names: Box::default(),
             batch,
@@ -136,7 +136,11 @@ impl Memory {
             let mut own = NameTable::default();
             let made = make(&mut own);
             names.merge(&own);
-            self.shapes.insert(key, Remembered { names: own.sorted(|_| true).into_iter().collect(), ..made })
+            // By these it is recalled, which a stranger never is.
+            let open = inputs.open(view.attributes);
+            let meant = inputs.is_meant_anew().then(|| inputs.asked.meant.to_owned());
+            let names = own.sorted(|_| true).into_iter().collect();
+            self.shapes.insert(key, Remembered { open, meant, names, ..made })
         } else {
             self.stranger.insert(make(names))
         };

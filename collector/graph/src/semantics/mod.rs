@@ -10,6 +10,7 @@ mod database;
 mod inputs;
 mod marks;
 mod memory;
+mod outcome;
 mod reading;
 mod records;
 mod redaction;
@@ -39,8 +40,8 @@ use crate::measurement::PointView;
 use crate::name::{Name, NameTable, cut};
 use crate::recent::{Recent, Remember};
 use crate::span::{
-    Attribute, Call, Likeness, Link, Marks, Outcome, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span,
-    SpanBatch, SpanId, SpanKind, SpanView, SpanVisitor,
+    Attribute, Call, Likeness, Link, Marks, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch,
+    SpanId, SpanKind, SpanView, SpanVisitor,
 };
 use crate::text::scrub;
 
@@ -291,7 +292,7 @@ fn read_shape(inputs: &Inputs<'_>, (id, resource): (ResourceId, &Resource), name
         kind,
         service: resource.service,
         resource: id,
-        outcome: outcome(inputs),
+        outcome: outcome::outcome(inputs),
         is_probe: marks::is_probe(&operation, inputs),
         marks,
         operation: intern(names, &operation),
@@ -363,96 +364,6 @@ fn rpc_method(inputs: &Inputs<'_>) -> Option<String> {
     } else {
         Some(format!("{service}/{method}"))
     }
-}
-
-fn outcome(inputs: &Inputs<'_>) -> Outcome {
-    match inputs.int(Field::HttpStatus).unwrap_or_default() {
-        408 | 504 => return Outcome::TimedOut,
-        499 => return Outcome::Cancelled,
-        400..=498 => return Outcome::Rejected,
-        500.. => return Outcome::Failed,
-        _ => {}
-    }
-    // Micrometer writes the class of the status, and the status itself under a name that anybody may use.
-    match &*inputs.text(Field::OutcomeClass) {
-        "CLIENT_ERROR" => return Outcome::Rejected,
-        "SERVER_ERROR" => return Outcome::Failed,
-        _ => {}
-    }
-    let is_error = inputs.is_error || inputs.text(Field::ErrorFlag) == "true";
-    // Micrometer calls the exception of a call that had none so.
-    let error_type = Some(inputs.text(Field::ErrorType).to_ascii_lowercase()).filter(|told| told != "none");
-    let error_type = error_type.unwrap_or_default();
-    let code = inputs.text(Field::RpcStatus);
-    if let Some(outcome) = outcome_of_code(&code).or_else(|| outcome_of_code(&error_type)) {
-        return outcome;
-    }
-    // Zipkin's libraries put the message of the error where others only say that there was one.
-    let flag = inputs.text(Field::ErrorFlag);
-    let told = outcome_of_type(if error_type.is_empty() { &flag } else { &error_type });
-    let is_failure = is_error || !error_type.is_empty();
-    told.or(inputs.told).unwrap_or(if is_failure { Outcome::Failed } else { Outcome::Ok })
-}
-
-/// What the type of an error, or of an exception, says of a call that nobody waited for any longer.
-fn outcome_of_type(error: &str) -> Option<Outcome> {
-    outcome_of_words(error, &["cancel", "abort"])
-}
-
-/// What the message of an error says of a call that nobody waited for any longer. None where it says nothing of that: a
-/// transaction that is aborted, or a connection, has failed.
-fn outcome_of_message(message: &str) -> Option<Outcome> {
-    outcome_of_words(message, &["cancel", "user aborted", "operation was aborted"])
-}
-
-/// `given_up` is what says that the caller did not wait.
-fn outcome_of_words(words: &str, given_up: &[&str]) -> Option<Outcome> {
-    const TIMEOUT: [&str; 4] = ["timeout", "timedout", "timed out", "deadline"];
-    if words.is_empty() {
-        return None;
-    }
-    let words = cut(words).to_ascii_lowercase();
-    let speaks_of = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
-    if speaks_of(&TIMEOUT) { Some(Outcome::TimedOut) } else { speaks_of(given_up).then_some(Outcome::Cancelled) }
-}
-
-/// The codes of gRPC in the order of their numbers, and what they say.
-const RPC_CODES: [(&str, Outcome); 17] = [
-    ("OK", Outcome::Ok),
-    ("CANCELLED", Outcome::Cancelled),
-    ("UNKNOWN", Outcome::Failed),
-    ("INVALID_ARGUMENT", Outcome::Rejected),
-    ("DEADLINE_EXCEEDED", Outcome::TimedOut),
-    ("NOT_FOUND", Outcome::Rejected),
-    ("ALREADY_EXISTS", Outcome::Rejected),
-    ("PERMISSION_DENIED", Outcome::Rejected),
-    ("RESOURCE_EXHAUSTED", Outcome::Failed),
-    ("FAILED_PRECONDITION", Outcome::Rejected),
-    ("ABORTED", Outcome::Failed),
-    ("OUT_OF_RANGE", Outcome::Rejected),
-    ("UNIMPLEMENTED", Outcome::Failed),
-    ("INTERNAL", Outcome::Failed),
-    ("UNAVAILABLE", Outcome::Failed),
-    ("DATA_LOSS", Outcome::Failed),
-    ("UNAUTHENTICATED", Outcome::Rejected),
-];
-
-/// What a code of gRPC says, given by number or as any language writes its name: `NOT_FOUND`, `NotFound`,
-/// `StatusCode.NOT_FOUND`. None for success and for what is no code.
-fn outcome_of_code(code: &str) -> Option<Outcome> {
-    if code.is_empty() {
-        return None;
-    }
-    let code = code.rsplit('.').next().unwrap_or_default();
-    let is_letter = |byte: &u8| *byte != b'_';
-    let is_same = |name: &str| {
-        let (name, code) = (name.bytes().filter(is_letter), code.bytes().filter(is_letter));
-        name.map(|byte| byte.to_ascii_uppercase()).eq(code.map(|byte| byte.to_ascii_uppercase()))
-    };
-    let by_number = code.parse::<usize>().ok().and_then(|number| RPC_CODES.get(number));
-    let by_name = || RPC_CODES.iter().find(|(name, _)| is_same(name));
-    let (_, outcome) = by_number.or_else(by_name)?;
-    (*outcome != Outcome::Ok).then_some(*outcome)
 }
 
 impl Span {

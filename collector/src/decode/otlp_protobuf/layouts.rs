@@ -162,9 +162,12 @@ impl Layouts {
         view: &SpanView<'_>,
         likeness: &Likeness,
     ) {
+        let misses = self.by_beginning.get(&beginning).map_or(0, |alike| alike.misses);
+        if misses >= LESSONS && !misses.is_multiple_of(LESSONS) {
+            return;
+        }
         let mut alike = self.by_beginning.remove(&beginning).unwrap_or_default();
-        let is_lesson = alike.misses < LESSONS || alike.misses.is_multiple_of(LESSONS);
-        if is_lesson && let Some(layout) = Layout::of(head, view, likeness) {
+        if let Some(layout) = Layout::of(head, view, likeness) {
             alike.layouts.truncate(MAX_ALIKE - 1);
             alike.layouts.insert(0, layout);
         }
