@@ -75,12 +75,19 @@ impl Rule for SinglePointOfFailure {
             return verdict;
         }
         let entries = Entries::of(graph);
-        for (service, operations) in &entries.needing {
-            let share = operations.len() as f64 / entries.count.max(1) as f64;
-            let instances = graph.node(*service).service.as_ref().map_or(0, |service| service.instances.len());
-            if instances == 1 && share >= options.number("min_share") {
-                verdict.take(entries.judge(graph, options, *service, operations));
+        let min_share = options.number("min_share");
+        let is_needed = |operations: &[OperationIndex]| operations.len() as f64 >= min_share * entries.count as f64;
+        // An instance that no span names may be one of many.
+        let mut nameless = Vec::new();
+        for (&service, operations) in entries.needing.iter().filter(|(_, operations)| is_needed(operations)) {
+            match graph.node(service).service.as_ref().map(|service| service.instances.len()) {
+                Some(0) => nameless.push(service),
+                Some(1) => verdict.take(entries.judge(graph, options, service, operations)),
+                _ => {}
             }
+        }
+        if !nameless.is_empty() {
+            verdict.undecided.push(Case::new(graph, options, nameless).undecided("no span names an instance"));
         }
         verdict
     }
@@ -195,6 +202,20 @@ mod tests {
     #[test]
     fn one_instance_that_half_of_the_entries_need_is_a_note() {
         check(&hours("auth@a1 GET /token"), &["note heuristic: 1 of 2 entry operations need auth, which runs once"]);
+    }
+
+    #[test]
+    fn without_the_names_of_instances_what_is_needed_is_undecided() {
+        let traffic = "web GET /cart\n  cart GET /cart\n    auth GET /token\n    seen@s1 GET /seen";
+        let rarely = "20 traces\nat 4000s\nweb GET /news\n  news GET /news\n\n20 traces\nweb GET /about";
+        check(&format!("20 traces\n{traffic}\n\n{rarely}"), &["(web: no span names an instance)"]);
+        check(
+            &format!("20 traces\n{traffic}\n\n20 traces\nat 4000s\n{traffic}"),
+            &[
+                "note heuristic: 1 of 1 entry operations need seen, which runs once",
+                "(auth cart web: no span names an instance)",
+            ],
+        );
     }
 
     #[test]
