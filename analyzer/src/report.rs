@@ -3,6 +3,7 @@
 mod github;
 mod json;
 mod metrics;
+mod open;
 mod sarif;
 mod text;
 

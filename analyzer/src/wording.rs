@@ -1,7 +1,7 @@
 //! How findings speak: lists of names, plurals, rounded numbers. One tone for every rule.
 
-/// The most names that a title spells out.
-const MAX_NAMES_SPELLED: usize = 4;
+/// The most names that a list spells out.
+pub(crate) const MAX_NAMES_SPELLED: usize = 4;
 /// The longest query that a title holds, in characters.
 const MAX_STATEMENT_LENGTH: usize = 50;
 

@@ -2,12 +2,11 @@
 //!
 //! Whether there is color and how wide the screen is are the caller's to know.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{Report, traced_services};
+use super::{Report, open, traced_services};
 use crate::analysis::Analysis;
 use crate::coverage::Coverage;
 use crate::finding::{Evidence, Finding, Severity};
@@ -121,18 +120,12 @@ impl Page {
         if analysis.undecided.is_empty() {
             return;
         }
-        // Rules that lack the same of the whole input share a line.
-        let mut of_input: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for undecided in analysis.undecided.iter().filter(|undecided| undecided.services.is_empty()) {
-            of_input.entry(&undecided.reason).or_default().push(undecided.rule);
-        }
-        let lines = of_input.into_iter().map(|(reason, rules)| format!("{}: {reason}", rules.join(", ")));
-        let of_subjects = analysis.undecided.iter().filter(|undecided| !undecided.services.is_empty());
-        let lines = lines.chain(of_subjects.map(|undecided| {
-            format!("{} for {}: {}", undecided.rule, wording::list(&undecided.services), undecided.reason)
-        }));
+        let (lines, is_whole) = open::lines(&analysis.undecided);
         for line in lines {
             self.labelled(("undecided", Ink::Dim), &line, Ink::Plain);
+        }
+        if !is_whole {
+            self.labelled(("", Ink::Dim), "each subject by itself: --format json", Ink::Dim);
         }
         self.line("");
     }
