@@ -41,7 +41,8 @@ static META: RuleMeta = RuleMeta {
           part of the same.",
     fix: "Put a circuit breaker before the call: after a few failures it answers at once, and lets one call through now and \
           then to see whether the callee is back.",
-    limits: "An outage must have been seen; where nothing ever failed for a minute there is nothing to judge.",
+    limits: "An outage must have been seen; where nothing ever failed for a minute there is nothing to judge. Slices are \
+             kept of the last hour in which a caller made calls; where enough of them failed before, the rule is undecided.",
     references: &[
         "Nygard: Release It!, 2nd edition (2018), chapter 5, Circuit Breaker",
         "Fowler: CircuitBreaker (2014)",
@@ -79,9 +80,20 @@ impl Rule for MissingCircuitBreaker {
         let is_call = |edge: &&Edge| {
             topology::is_synchronous_call(graph, edge) || !edge.is_derived && topology::calls_external(graph, edge)
         };
+        // An outage before the time that is kept in slices cannot be told from failures now and then.
+        let mut earlier = Vec::new();
         for edge in graph.edges.iter().filter(is_call) {
-            let Some(outage) = Outage::of(edge, options) else { continue };
-            verdict.take(outage.judge(graph, options, edge));
+            match Outage::of(edge, options) {
+                Some(outage) => verdict.take(outage.judge(graph, options, edge)),
+                None if may_hold_outage(edge.facts.slices.earlier(), options) => earlier.extend([edge.from, edge.to]),
+                None => {}
+            }
+        }
+        if !earlier.is_empty() {
+            let case = Case::new(graph, options, earlier);
+            verdict
+                .undecided
+                .push(case.undecided("calls failed before the last hour of calls, of which alone slices are kept"));
         }
         verdict
     }
@@ -223,6 +235,12 @@ impl Outage {
     }
 }
 
+/// Whether there are as many failures as an outage has at least.
+fn may_hold_outage(facts: &SliceFacts, options: &Options<'_>) -> bool {
+    let least = options.number("min_calls") * options.number("min_failed_percent") / 100.0;
+    facts.failures as f64 >= least.max(1.0)
+}
+
 /// Which share of the calls failed.
 fn share(facts: &SliceFacts) -> f64 {
     facts.failures as f64 / facts.calls.max(1) as f64
@@ -325,5 +343,14 @@ mod tests {
     #[test]
     fn what_never_worked_has_no_usual_rate_to_keep() {
         check(&[(10, 10, 30); 12], &[]);
+    }
+    #[test]
+    fn an_outage_before_the_slices_that_are_kept_is_undecided_and_not_clean() {
+        let hour = [(10, 0, 0); 360];
+        check(
+            &[&[(10, 9, 30); 6][..], &hour].concat(),
+            &["(cart stock: calls failed before the last hour of calls, of which alone slices are kept)"],
+        );
+        check(&[&[(10, 1, 30); 6][..], &hour].concat(), &[]);
     }
 }

@@ -37,7 +37,8 @@ static META: RuleMeta = RuleMeta {
     fix: "Take load from the pool first: fewer queries a request, shorter transactions, a cache for what is read most; then \
           size the pool to what the datastore can serve, and let requests fail fast when it is full.",
     limits: "Spans do not show the pool itself. A datastore that becomes slow by itself under an even load looks alike, since \
-             slower queries overlap more.",
+             slower queries overlap more. Slices are kept of the last hour in which an instance queried; where enough queries \
+             ran before, the rule is undecided.",
     references: &[
         "Little: A Proof for the Queuing Formula L = λW, Operations Research 9(3), 1961",
         "Nygard: Release It!, 2nd edition (2018), chapter 4, Blocked Threads",
@@ -63,10 +64,13 @@ impl Rule for PoolSaturation {
     fn detect(&self, graph: &CallGraph, options: &Options<'_>) -> Verdict {
         let mut verdict = Verdict::default();
         let mut worst: Vec<((NodeIndex, NodeIndex), &Pool, Load)> = Vec::new();
+        // Queries before the time that is kept in slices cannot be told to have run at once.
+        let mut earlier = Vec::new();
         // Pools are sorted by service; the most loaded instance stands for all to one datastore.
         for pool in &graph.pools {
             let load = Load::of(pool, options);
             if !load.is_saturated(options) {
+                earlier.extend(may_saturate(pool.facts.slices.earlier().busy_ns, options).then_some(pool.service));
                 continue;
             }
             let ends = (pool.service, pool.datastore);
@@ -78,6 +82,11 @@ impl Rule for PoolSaturation {
         }
         for (_, pool, load) in worst {
             verdict.take(judge(graph, options, pool, &load));
+        }
+        if !earlier.is_empty() {
+            let case = Case::new(graph, options, earlier);
+            let reason = "queries ran before the last hour of queries, of which alone slices are kept";
+            verdict.undecided.push(case.undecided(reason));
         }
         verdict
     }
@@ -129,6 +138,11 @@ impl Load {
         let can_compare = self.slices >= 2 * MIN_HALF;
         is_busy && (!can_compare || self.growth() >= options.number("min_growth"))
     }
+}
+
+/// Whether queries that took so long in all may have filled as many slices as a finding needs.
+fn may_saturate(busy_ns: u64, options: &Options<'_>) -> bool {
+    busy_ns as f64 >= options.number("min_overlap") * options.number("min_slices").max(1.0) * SLICE_NS as f64
 }
 
 fn judge(graph: &CallGraph, options: &Options<'_>, pool: &Pool, load: &Load) -> Result<Finding, Undecided> {
@@ -213,5 +227,14 @@ mod tests {
     #[test]
     fn a_short_input_is_undecided() {
         check(&slices(&[[(50, 100); 5], [(60, 2_000); 5]].concat()), &["(shop: 92 seconds seen, 5 minutes needed)"]);
+    }
+    #[test]
+    fn queries_before_the_slices_that_are_kept_are_undecided_and_not_clean() {
+        let hour = [(5, 100); 360];
+        check(
+            &slices(&[&[(60, 2_000); 3][..], &hour].concat()),
+            &["(shop: queries ran before the last hour of queries, of which alone slices are kept)"],
+        );
+        check(&slices(&[&[(5, 100); 3][..], &hour].concat()), &[]);
     }
 }
