@@ -48,6 +48,17 @@ pub(crate) struct Detail {
     pub(crate) scroll: usize,
 }
 
+/// Which lines of a detail screen may come first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ScrollLimits {
+    /// The first such line that leaves the selected link in sight.
+    pub(crate) least: usize,
+    /// The last such line that leaves the selected link in sight.
+    pub(crate) most: usize,
+    /// The first line of the last page.
+    pub(crate) last: usize,
+}
+
 /// A part of the graph, by node ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {

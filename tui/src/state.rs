@@ -265,9 +265,15 @@ impl State {
             Label { name: text::width(&node.name), frame: brackets + signs.iter().filter(|has| **has).count() }
         });
         let labels: Vec<Label> = labels.collect();
-        self.drawing.placement = Placement::of(&self.drawing.layout, &labels, width, height);
-        let names = self.drawing.topology.nodes.iter().map(|node| node.name.as_str());
-        self.drawing.names = text::fit_apart(&names.collect::<Vec<_>>(), self.drawing.placement.density.name_cells);
+        let drawing = &mut self.drawing;
+        drawing.placement = Placement::of(&drawing.layout, &labels, width, height);
+        // A name may take what its figures make its layer wide.
+        let cells = |(place, label): (usize, &Label)| {
+            drawing.placement.columns[drawing.layout.slots[place].layer].1.saturating_sub(label.frame)
+        };
+        let names = drawing.topology.nodes.iter().map(|node| node.name.as_str());
+        let names: Vec<_> = names.zip(labels.iter().enumerate().map(cells)).collect();
+        drawing.names = text::fit_apart(&names);
         self.limit_pan();
     }
 

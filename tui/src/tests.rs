@@ -39,6 +39,8 @@ fn press(state: &mut State, keys: &str) -> Option<Effect> {
             "Left" => Key::Move(Direction::Left),
             "Right" => Key::Move(Direction::Right),
             "PgDn" => Key::PageDown,
+            "PgUp" => Key::PageUp,
+            "Home" => Key::Home,
             "End" => Key::End,
             "Space" => Key::Char(' '),
             word => Key::Char(word.chars().next().unwrap()),
@@ -94,6 +96,28 @@ fn a_finding_leads_to_its_edge_and_the_edge_to_its_trace() {
     assert!(shown.proves[trace.row]);
     press(&mut state, "Esc Esc");
     assert_eq!(state.screens, [Screen::Overview]);
+}
+
+#[test]
+fn a_detail_stops_at_its_last_page() {
+    const LOW: (u16, u16) = (80, 15);
+    let last = screen([true, false, false], LOW, "Enter PgDn PgDn PgDn");
+    assert_snapshot!("finding_end_80x15", last);
+    assert_eq!(last, screen([true, false, false], LOW, &format!("Enter{}", " PgDn".repeat(20))));
+    // One page back is one page back, however often it was turned on.
+    let mut state = dashboard([true, false, false], LOW);
+    press(&mut state, &format!("Enter{} PgUp", " PgDn".repeat(20)));
+    assert_ne!(picture(&state), last);
+    // The end of the page, and its beginning, with the selection.
+    press(&mut state, "End");
+    assert!(!picture(&state).contains("more line"), "{}", picture(&state));
+    press(&mut state, "Home");
+    assert_eq!(picture(&state), screen([true, false, false], LOW, "Enter"));
+    // Past the last link the lines go on.
+    press(&mut state, &"Down ".repeat(40));
+    assert!(!picture(&state).contains("more line"), "{}", picture(&state));
+    press(&mut state, &"Up ".repeat(40));
+    assert_eq!(picture(&state), screen([true, false, false], LOW, "Enter"));
 }
 
 #[test]

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+/// The fewest cells to which a word of a sentence is cut: most words that are not names are shorter.
+const MIN_WORD_CELLS: usize = 12;
+
 /// How many cells `text` takes.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
@@ -37,9 +40,27 @@ pub(crate) fn fit_middle(text: &str, cells: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// Each of `names` in at most `cells` cells, cut at the end or in the middle, whichever leaves more of them apart.
-pub(crate) fn fit_apart(names: &[&str], cells: usize) -> Vec<String> {
-    let cut = |cut: fn(&str, usize) -> String| names.iter().map(|name| cut(name, cells)).collect::<Vec<_>>();
+/// Whether the words of `text` can be cut so that all of them stand in `cells` cells.
+pub(crate) fn has_room_for_words(text: &str, cells: usize) -> bool {
+    let least: usize = text.split(' ').map(|word| width(word).min(MIN_WORD_CELLS) + 1).sum();
+    least <= cells + 1
+}
+
+/// `text` in at most `cells` cells, the middle of its longest words replaced by `…` where it does not fit: what a sentence
+/// says at its end is kept. Where that is not enough, the end goes, too.
+pub(crate) fn fit_words(text: &str, cells: usize) -> String {
+    if width(text) <= cells {
+        return text.to_owned();
+    }
+    let longest = text.split(' ').map(width).max().unwrap_or(0);
+    let cut = |most: usize| text.split(' ').map(|word| fit_middle(word, most)).collect::<Vec<_>>().join(" ");
+    let fitting = (MIN_WORD_CELLS..longest).rev().map(cut).find(|short| width(short) <= cells);
+    fitting.unwrap_or_else(|| fit(&cut(MIN_WORD_CELLS), cells))
+}
+
+/// Each name in at most as many cells as stand beside it, cut at the end or in the middle, whichever leaves more apart.
+pub(crate) fn fit_apart(names: &[(&str, usize)]) -> Vec<String> {
+    let cut = |cut: fn(&str, usize) -> String| names.iter().map(|&(name, cells)| cut(name, cells)).collect::<Vec<_>>();
     let apart = |names: &[String]| names.iter().collect::<BTreeSet<_>>().len();
     let (at_end, in_middle) = (cut(fit), cut(fit_middle));
     if apart(&in_middle) > apart(&at_end) { in_middle } else { at_end }
@@ -125,8 +146,19 @@ mod tests {
 
     #[test]
     fn names_are_cut_where_they_stay_apart() {
-        assert_eq!(fit_apart(&["order-processing", "order-taking"], 9), ["order-pr…", "order-ta…"]);
-        assert_eq!(fit_apart(&["shop-service-a", "shop-service-b"], 9), ["shop-s…-a", "shop-s…-b"]);
+        let cut = |names: [&str; 2]| fit_apart(&names.map(|name| (name, 9)));
+        assert_eq!(cut(["order-processing", "order-taking"]), ["order-pr…", "order-ta…"]);
+        assert_eq!(cut(["shop-service-a", "shop-service-b"]), ["shop-s…-a", "shop-s…-b"]);
+        assert_eq!(fit_apart(&[("warehouse", 9), ("warehouse-b", 5)]), ["warehouse", "ware…"]);
+    }
+
+    #[test]
+    fn sentences_keep_their_end_while_names_can_be_cut() {
+        let title = "cart calls warehouse GET /warehouses/{id}/stock/{sku} 7 times a request";
+        assert_eq!(fit_words(title, 80), title);
+        assert_eq!(fit_words(title, 60), "cart calls warehouse GET /warehouses…{sku} 7 times a request");
+        assert!(has_room_for_words(title, 59) && !has_room_for_words(title, 54));
+        assert_eq!(fit_words(title, 45), "cart calls warehouse GET /warehou…ku} 7 time…");
     }
 
     #[test]

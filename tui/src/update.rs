@@ -11,6 +11,7 @@ use crate::message::{Direction, Effect, Key, Message};
 use crate::state::{Focus, Overlay, Screen, State};
 use crate::table::Order;
 use crate::trace::TraceView;
+use crate::view;
 
 /// Rows of a page, where the screen does not say.
 const PAGE_ROWS: usize = 10;
@@ -344,10 +345,8 @@ fn press_detail(state: &mut State, key: Key) -> Option<Effect> {
     let links = detail::links(&live, detail);
     detail.link = detail.link.min(links.len().saturating_sub(1));
     match key {
-        Key::PageDown => detail.scroll += PAGE_ROWS / 2,
-        Key::PageUp => detail.scroll = detail.scroll.saturating_sub(PAGE_ROWS / 2),
-        Key::Move(Direction::Up | Direction::Down) | Key::Home | Key::End => {
-            detail.link = moved(detail.link, key, links.len(), PAGE_ROWS);
+        Key::Move(Direction::Up | Direction::Down) | Key::PageUp | Key::PageDown | Key::Home | Key::End => {
+            scroll_detail(state, key, links.len());
         }
         Key::Char('f') => {
             let centre = match &detail.part {
@@ -373,6 +372,23 @@ fn press_detail(state: &mut State, key: Key) -> Option<Effect> {
         _ => {}
     }
     None
+}
+
+/// Moves the selection among the links or the lines of the detail screen, which never runs past its last page.
+fn scroll_detail(state: &mut State, key: Key, links: usize) {
+    let Screen::Detail(mut detail) = state.screen().clone() else { return };
+    let link = detail.link;
+    if matches!(key, Key::Move(_) | Key::Home | Key::End) {
+        detail.link = moved(link, key, links, PAGE_ROWS);
+    }
+    let limits = view::scroll_limits(state, &detail);
+    let lines = limits.last + 1;
+    let scroll = detail.scroll.min(limits.last);
+    detail.scroll = match key {
+        Key::Move(_) if detail.link != link => scroll.clamp(limits.least, limits.most),
+        _ => moved(scroll, key, lines, PAGE_ROWS / 2),
+    };
+    *state.screen_mut() = Screen::Detail(detail);
 }
 
 /// What a trace opened from here shall prove: the finding, or that the edge was called.

@@ -14,6 +14,7 @@ mod trace;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use crate::detail::{Detail, ScrollLimits};
 use crate::state::{MIN_COLUMNS, MIN_ROWS, Overlay, Screen, State};
 use crate::text;
 use crate::theme::Theme;
@@ -34,7 +35,8 @@ pub(crate) fn view(state: &State, theme: Theme, frame: &mut Frame<'_>) {
         }
         return;
     }
-    let body = frame::draw(state, theme, area, buffer);
+    frame::draw(state, theme, area, buffer);
+    let body = frame::body(state, area);
     match state.screen() {
         Screen::Overview if state.is_empty() => empty::draw(state, theme, body, buffer),
         Screen::Overview => overview::draw(state, theme, body, buffer),
@@ -48,6 +50,15 @@ pub(crate) fn view(state: &State, theme: Theme, frame: &mut Frame<'_>) {
         Some(Overlay::Undecided(row)) => overlay::undecided(state, row, theme, body, buffer),
         Some(Overlay::Filter) | None => {}
     }
+}
+
+/// Which lines of the detail screen may come first; how many it has, only drawing tells.
+pub(crate) fn scroll_limits(state: &State, detail: &Detail) -> ScrollLimits {
+    let (width, height) = state.size;
+    if width < MIN_COLUMNS || height < MIN_ROWS {
+        return ScrollLimits::default();
+    }
+    detail::scroll_limits(state, detail, frame::body(state, Rect { x: 0, y: 0, width, height }))
 }
 
 /// The first of `count` rows to draw so that the selected one stands within `room` rows, in the middle where possible.

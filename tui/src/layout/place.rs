@@ -1,7 +1,7 @@
 //! From layers to cells: columns, rows and the tracks on which lines run up and down.
 //!
-//! Several densities are tried, the most telling one that fits the room wins; where none fits, the picture is larger than
-//! the room and is panned. Only numbers are computed here; `view` draws them.
+//! Several densities are tried, the most telling one that fits the room wins, and names take what width it leaves; where
+//! none fits, the picture is larger than the room and is panned. Only numbers are computed here; `view` draws them.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +11,9 @@ use super::{Layout, Net, SlotIndex};
 const ALIGNMENTS: usize = 3;
 /// How much more a lane wants to be straight than a node wants to be in the middle.
 const LANE_WEIGHT: f64 = 8.0;
+/// The most cells that a name takes, where there is room.
+const MAX_NAME_CELLS: usize = 24;
+
 /// How much of each node is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Density {
@@ -26,8 +29,8 @@ pub(crate) struct Density {
 
 /// The densities, the most telling first.
 const DENSITIES: [Density; 13] = [
-    Density { name_cells: 24, figure_cells: 20, gap: 2, margin: 4 },
-    Density { name_cells: 24, figure_cells: 20, gap: 1, margin: 3 },
+    Density { name_cells: MAX_NAME_CELLS, figure_cells: 20, gap: 2, margin: 4 },
+    Density { name_cells: MAX_NAME_CELLS, figure_cells: 20, gap: 1, margin: 3 },
     Density { name_cells: 16, figure_cells: 20, gap: 1, margin: 2 },
     Density { name_cells: 16, figure_cells: 20, gap: 0, margin: 2 },
     Density { name_cells: 16, figure_cells: 13, gap: 1, margin: 2 },
@@ -90,7 +93,20 @@ impl Placement {
     pub(crate) fn of(layout: &Layout, labels: &[Label], width: usize, height: usize) -> Self {
         let fitting = DENSITIES.iter().map(|&density| Self::with(layout, labels, density));
         let mut fitting = fitting.filter(|placement| placement.width <= width && placement.height <= height);
-        fitting.next().unwrap_or_else(|| Self::with(layout, labels, PANNED))
+        let placement = fitting.next().unwrap_or_else(|| Self::with(layout, labels, PANNED));
+        placement.with_wider_names(layout, labels, width)
+    }
+
+    /// The same, with names as long as the width permits: neither rows nor tracks depend on them.
+    fn with_wider_names(self, layout: &Layout, labels: &[Label], width: usize) -> Self {
+        let taken = |density| layer_widths(layout, labels, density).iter().sum::<usize>();
+        let tracks = self.width - taken(self.density);
+        let wider = (self.density.name_cells + 1..=MAX_NAME_CELLS).rev();
+        let mut wider = wider.map(|name_cells| Density { name_cells, ..self.density });
+        match wider.find(|&density| taken(density) + tracks <= width) {
+            Some(density) => Self::with(layout, labels, density),
+            None => self,
+        }
     }
 
     fn with(layout: &Layout, labels: &[Label], density: Density) -> Self {
@@ -105,12 +121,7 @@ impl Placement {
         let spacing = if density.margin > 2 { 2 } else { 1 };
         let (mut columns, mut tracks) = (Vec::new(), Vec::new());
         let mut column = 0;
-        for (layer, slots) in layout.layers.iter().enumerate() {
-            let cells = slots.iter().filter(|slot| !layout.slots[**slot].is_through).map(|&slot| {
-                let name = labels[slot].name.min(density.name_cells);
-                (name + labels[slot].frame).max(density.figure_cells)
-            });
-            let width = cells.max().unwrap_or(1);
+        for (layer, width) in layer_widths(layout, labels, density).into_iter().enumerate() {
             columns.push((column, width));
             column += width;
             if let Some(nets) = layout.channels.get(layer) {
@@ -129,6 +140,18 @@ impl Placement {
         }
         Self { density, width: column, height, rows, columns, tracks }
     }
+}
+
+/// The cells that each layer takes.
+fn layer_widths(layout: &Layout, labels: &[Label], density: Density) -> Vec<usize> {
+    let of_layer = |slots: &Vec<SlotIndex>| {
+        let cells = slots.iter().filter(|slot| !layout.slots[**slot].is_through).map(|&slot| {
+            let name = labels[slot].name.min(density.name_cells);
+            (name + labels[slot].frame).max(density.figure_cells)
+        });
+        cells.max().unwrap_or(1)
+    };
+    layout.layers.iter().map(of_layer).collect()
 }
 
 /// The row of each slot: as near to the middle of its neighbours as the order within its layer permits.
@@ -379,5 +402,13 @@ mod tests {
         let density = |width| Placement::of(&layout, &[Label { name: 20, frame: 2 }; 3], width, 2).density;
         assert_eq!((density(100).name_cells, density(60).name_cells, density(40).name_cells), (24, 16, 10));
         assert_eq!(density(10), PANNED);
+    }
+
+    #[test]
+    fn names_take_the_width_that_few_rows_leave() {
+        let layout = Layout::of(4, &[(0, 1), (0, 2), (0, 3)], &[0], |_| false);
+        let density = |width| Placement::of(&layout, &[Label { name: 30, frame: 2 }; 4], width, 3).density;
+        let names = |width| (density(width).name_cells, density(width).figure_cells);
+        assert_eq!((names(100), names(50), names(40)), ((24, 0), (21, 0), (16, 0)));
     }
 }

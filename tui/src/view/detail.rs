@@ -3,7 +3,6 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use spanlint_analyzer::finding::Finding;
 use spanlint_graph::facts::histogram::bucket_middle;
 use spanlint_graph::measurement::{Instrument, Reading, ServiceReadings};
 use spanlint_graph::snapshot::{Edge, Node};
@@ -11,7 +10,7 @@ use spanlint_graph::{CallGraph, NodeKind};
 
 use super::lines::heading;
 use super::{findings, frame, row_of};
-use crate::detail::{Detail, FindingKey, Link, Part, edges_between, edges_of, links};
+use crate::detail::{Detail, FindingKey, Link, Part, ScrollLimits, edges_between, edges_of, links};
 use crate::figures::{self, Health};
 use crate::live::Live;
 use crate::numbers::{bars, bytes, count, counted, duration, measured, rate, share, time_of_day};
@@ -25,12 +24,46 @@ const MAX_OPERATIONS: usize = 12;
 /// The cells in which labels stand before numbers.
 const LABEL_CELLS: usize = 12;
 
+/// What the screen shows below its title.
+struct Page {
+    lines: Vec<Line<'static>>,
+    /// The line of the selected link.
+    link_line: Option<usize>,
+}
+
 /// Draws the screen.
 pub(super) fn draw(state: &State, detail: &Detail, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let title_cells = usize::from(area.width).saturating_sub(6);
+    heading(title(&state.live, detail, theme, title_cells), "", true, theme, row_of(area, 0), buffer);
+    let Page { lines, .. } = page(state, detail, theme, area);
+    let room = usize::from(area.height) - 1;
+    let scroll = detail.scroll.min(lines.len().saturating_sub(room));
+    for (index, line) in lines.iter().skip(scroll).take(room).enumerate() {
+        let area = row_of(area, 1 + index);
+        buffer.set_line(area.x + 1, area.y, line, area.width.saturating_sub(2));
+    }
+    if scroll + room < lines.len() {
+        let more = format!(" {} (PgDn) ", counted((lines.len() - scroll - room) as u64, "more line"));
+        let x = area.x + area.width.saturating_sub(text::width(&more) as u16 + 1);
+        buffer.set_string(x, area.y + area.height - 1, more, theme.faint());
+    }
+}
+
+/// Which lines may come first.
+pub(super) fn scroll_limits(state: &State, detail: &Detail, area: Rect) -> ScrollLimits {
+    let Page { lines, link_line } = page(state, detail, Theme::new(false), area);
+    let room = usize::from(area.height) - 1;
+    let last = lines.len().saturating_sub(room);
+    // The line below the last one that is shown may be covered by how many more there are.
+    let least = link_line.map_or(0, |line| (line + 2).saturating_sub(room)).min(last);
+    ScrollLimits { least, most: link_line.map_or(last, |line| line.min(last)), last }
+}
+
+/// The lines, in sections.
+fn page(state: &State, detail: &Detail, theme: Theme, area: Rect) -> Page {
     let live = &*state.live;
     let cells = usize::from(area.width).saturating_sub(3);
     let finding = detail.finding.as_ref().and_then(|key| key.find(live));
-    heading(title(live, detail, finding, theme), "", true, theme, row_of(area, 0), buffer);
     let links = links(live, detail);
     let selected = detail.link.min(links.len().saturating_sub(1));
     let linked = link_lines(live, &links, selected, theme, cells);
@@ -49,38 +82,27 @@ pub(super) fn draw(state: &State, detail: &Detail, theme: Theme, area: Rect, buf
     } else {
         ([told, elsewhere, numbers, linked], 3)
     };
-    let room = usize::from(area.height) - 1;
     let total: usize = sections.iter().map(Vec::len).sum();
-    let gap = usize::from(total + sections.len() <= room);
-    let mut lines: Vec<Line<'static>> = Vec::new();
-    let mut link_row = 0;
+    let gap = usize::from(total + sections.len() < usize::from(area.height));
+    let mut page = Page { lines: Vec::new(), link_line: None };
     for (index, section) in sections.into_iter().enumerate() {
-        if !lines.is_empty() && !section.is_empty() {
-            lines.extend(std::iter::repeat_n(Line::default(), gap));
+        if !page.lines.is_empty() && !section.is_empty() {
+            page.lines.extend(std::iter::repeat_n(Line::default(), gap));
         }
-        if index == before_links {
-            link_row = lines.len() + 1 + selected;
+        if index == before_links && !section.is_empty() {
+            page.link_line = Some(page.lines.len() + 1 + selected);
         }
-        lines.extend(section);
+        page.lines.extend(section);
     }
-    let needed = if detail.link == 0 { 0 } else { (link_row + 2).saturating_sub(room) };
-    let scroll = detail.scroll.max(needed).min(lines.len().saturating_sub(room));
-    for (index, line) in lines.iter().skip(scroll).take(room).enumerate() {
-        let area = row_of(area, 1 + index);
-        buffer.set_line(area.x + 1, area.y, line, area.width.saturating_sub(2));
-    }
-    if scroll + room < lines.len() {
-        let more = format!(" {} (PgDn) ", counted((lines.len() - scroll - room) as u64, "more line"));
-        let x = area.x + area.width.saturating_sub(text::width(&more) as u16 + 1);
-        buffer.set_string(x, area.y + area.height - 1, more, theme.faint());
-    }
+    page
 }
 
-fn title(live: &Live, detail: &Detail, finding: Option<&Finding>, theme: Theme) -> Line<'static> {
-    if let Some(finding) = finding {
+fn title(live: &Live, detail: &Detail, theme: Theme, cells: usize) -> Line<'static> {
+    if let Some(finding) = detail.finding.as_ref().and_then(|key| key.find(live)) {
         let style = theme.severity(finding.severity);
         let head = format!("{} {} {}  ", sign(finding.severity), finding.severity.as_str(), finding.rule.name);
-        return Line::from(vec![Span::styled(head, style), Span::styled(finding.title.clone(), theme.strong())]);
+        let title = text::fit_words(&finding.title, cells.saturating_sub(text::width(&head)));
+        return Line::from(vec![Span::styled(head, style), Span::styled(title, theme.strong())]);
     }
     let name = |id: &str| node_name(live, id);
     let words = match &detail.part {
@@ -174,7 +196,7 @@ fn other_findings(live: &Live, detail: &Detail, theme: Theme, cells: usize) -> V
     let mut lines: Vec<Line<'static>> = others
         .map(|finding| {
             let words = format!("{} {}: {}", sign(finding.severity), finding.rule.name, finding.title);
-            Line::styled(text::fit(&words, cells), theme.severity(finding.severity))
+            Line::styled(text::fit_words(&words, cells), theme.severity(finding.severity))
         })
         .collect();
     if !lines.is_empty() {

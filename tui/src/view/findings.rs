@@ -13,6 +13,13 @@ use crate::state::{Focus, State};
 use crate::text;
 use crate::theme::{Theme, sign};
 
+/// Cells before the severity of a finding: what marks the selected one, and the sign.
+const SIGN_CELLS: usize = 3;
+/// Cells of a severity in words.
+const SEVERITY_CELLS: usize = 8;
+/// From this many cells on, a list names the rules.
+const MIN_CELLS_WITH_RULES: usize = 70;
+
 /// Draws the list.
 pub(super) fn list(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
     if area.height == 0 {
@@ -29,7 +36,7 @@ pub(super) fn list(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
         return;
     }
     let first = first_visible(state.finding, count, room);
-    let rule_cells = state.findings().map(|finding| text::width(finding.rule.name)).max().unwrap_or(0);
+    let columns = Columns::of(state, usize::from(area.width));
     for (index, finding) in state.findings().enumerate().skip(first).take(room) {
         let is_selected = index == state.finding;
         let over = match (is_selected, has_focus) {
@@ -37,22 +44,45 @@ pub(super) fn list(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer)
             (true, false) => Some(theme.severity(finding.severity)),
             _ => None,
         };
-        let row = row(finding, is_selected, rule_cells, theme, usize::from(area.width));
+        let row = row(finding, is_selected, columns, theme, usize::from(area.width));
         row.draw(row_of(area, 1 + index - first), over, buffer);
     }
 }
 
-/// A row of the list; the names of the rules take `rule_cells` at its right.
-fn row(finding: &Finding, is_selected: bool, rule_cells: usize, theme: Theme, cells: usize) -> Row {
+/// What stands beside the titles of the list: what is wrong comes first, and sign and detail tell the same.
+#[derive(Clone, Copy)]
+struct Columns {
+    /// Cells of severities in words; 0 for signs alone.
+    severity_cells: usize,
+    /// Cells of the names of the rules; 0 for none.
+    rule_cells: usize,
+}
+
+impl Columns {
+    fn of(state: &State, cells: usize) -> Self {
+        let free = cells.saturating_sub(SIGN_CELLS);
+        let has_room = |beside: usize| {
+            state.findings().all(|finding| text::has_room_for_words(&finding.title, free.saturating_sub(beside)))
+        };
+        let severity_cells = if has_room(SEVERITY_CELLS) { SEVERITY_CELLS } else { 0 };
+        let rule_cells = state.findings().map(|finding| text::width(finding.rule.name) + 2).max().unwrap_or(0);
+        let has_rules = cells >= MIN_CELLS_WITH_RULES && has_room(severity_cells + rule_cells);
+        Self { severity_cells, rule_cells: if has_rules { rule_cells } else { 0 } }
+    }
+}
+
+/// A row of the list.
+fn row(finding: &Finding, is_selected: bool, columns: Columns, theme: Theme, cells: usize) -> Row {
     let style = theme.severity(finding.severity);
     let row = Row::new(cells).add(if is_selected { "▸" } else { " " }, theme.strong());
     let row = row.add(sign(finding.severity), style).add(" ", theme.text());
-    let row = row.add(&text::left(finding.severity.as_str(), 8), style);
-    if cells < 70 {
-        return row.add(&finding.title, theme.strong());
+    let row = row.add(&text::left(finding.severity.as_str(), columns.severity_cells), style);
+    let title_cells = row.free().saturating_sub(columns.rule_cells);
+    let title = text::fit_words(&finding.title, title_cells);
+    if columns.rule_cells == 0 {
+        return row.add(&title, theme.strong());
     }
-    let title_cells = row.free().saturating_sub(rule_cells + 2);
-    let row = row.add(&text::left(&finding.title, title_cells), theme.strong()).add("  ", theme.text());
+    let row = row.add(&text::left(&title, title_cells), theme.strong()).add("  ", theme.text());
     row.add(finding.rule.name, theme.faint())
 }
 

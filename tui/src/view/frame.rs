@@ -17,18 +17,20 @@ const MINUTE_NS: u64 = 60_000_000_000;
 /// After so long without a new picture the dashboard says so.
 const STALE_SECONDS: u64 = 10;
 
-/// Draws the frame and returns what is left for the screen.
-pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) -> Rect {
+/// What the frame leaves for the screen.
+pub(super) fn body(state: &State, area: Rect) -> Rect {
+    let notice = u16::from(state.live.status.notice.is_some());
+    Rect { y: area.y + 1 + notice, height: area.height - 2 - notice, ..area }
+}
+
+/// Draws the frame.
+pub(super) fn draw(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
     header(state, theme, Rect { height: 1, ..area }, buffer);
     footer(state, theme, Rect { y: area.y + area.height - 1, height: 1, ..area }, buffer);
-    let mut body = Rect { y: area.y + 1, height: area.height - 2, ..area };
     if let Some(notice) = &state.live.status.notice {
         let row = Row::new(usize::from(area.width)).add(" ! ", theme.notice()).add(notice, theme.notice());
-        row.draw(Rect { height: 1, ..body }, None, buffer);
-        body.y += 1;
-        body.height -= 1;
+        row.draw(Rect { y: area.y + 1, height: 1, ..area }, None, buffer);
     }
-    body
 }
 
 fn header(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {

@@ -83,7 +83,9 @@ fn claim(view: &TraceView, shown: &Shown, theme: Theme, area: Rect, buffer: &mut
     let row = match &view.claim {
         Some((title, _)) => {
             let spans = shown.proves.iter().filter(|proves| **proves).count() as u64;
-            row.add(&format!("▶ {} marked: ", counted(spans, "span")), theme.notice()).add(title, theme.strong())
+            let row = row.add(&format!("▶ {} marked: ", counted(spans, "span")), theme.notice());
+            let title = text::fit_words(title, row.free());
+            row.add(&title, theme.strong())
         }
         None => row,
     };
