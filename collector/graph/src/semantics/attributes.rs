@@ -44,6 +44,7 @@ pub(super) enum Field {
     DbBatchSize,
     DbConnection,
     Bucket,
+    Region,
     FilePath,
     FileDirectory,
     MessagingSystem,
@@ -91,7 +92,7 @@ pub(super) enum Field {
 pub(super) const FIELDS: usize = Field::OwnPort as usize + 1;
 
 /// The current names of the conventions that facts read.
-const CURRENT: [(&str, Field); 59] = [
+const CURRENT: [(&str, Field); 60] = [
     ("http.request.method", Field::HttpMethod),
     ("http.route", Field::HttpRoute),
     ("url.template", Field::UrlTemplate),
@@ -115,6 +116,7 @@ const CURRENT: [(&str, Field); 59] = [
     ("db.operation.batch.size", Field::DbBatchSize),
     ("db.connection_string", Field::DbConnection),
     ("aws.s3.bucket", Field::Bucket),
+    ("cloud.region", Field::Region),
     ("file.path", Field::FilePath),
     ("file.directory", Field::FileDirectory),
     ("messaging.system", Field::MessagingSystem),
@@ -154,7 +156,7 @@ const CURRENT: [(&str, Field); 59] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 58] = [
+const OLD: [(&str, Field); 59] = [
     ("http.method", Field::HttpMethod),
     ("method", Field::BareMethod),
     ("http.url", Field::Url),
@@ -182,6 +184,7 @@ const OLD: [(&str, Field); 58] = [
     ("r2dbc.query[0]", Field::DbText),
     ("messaging.destination", Field::Destination),
     ("aws.dynamodb.table_names", Field::DbCollection),
+    ("aws.region", Field::Region),
     ("messaging.operation", Field::MessagingOperation),
     ("messaging.operation.name", Field::MessagingOperation),
     ("rpc.system", Field::RpcSystem),

@@ -249,7 +249,13 @@ fn datastore(system: &str, namespace: &str, inputs: &Inputs<'_>, names: &mut Nam
     };
     let address = match &*host {
         "" if inputs.text(Field::PeerService).eq_ignore_ascii_case(UNNAMED_SOURCE) => String::new(),
-        "" => inputs.text(Field::PeerService).into_owned(),
+        "" if inputs.has(Field::PeerService) => inputs.text(Field::PeerService).into_owned(),
+        // The tables of a region are behind one address, which the SDK for most languages leaves out.
+        "" if system == "aws.dynamodb" && inputs.has(Field::Region) => {
+            let region = inputs.text(Field::Region).to_ascii_lowercase();
+            call::join(&format!("dynamodb.{region}.amazonaws.com"), port)
+        }
+        "" => String::new(),
         host => call::join(host, port),
     };
     let address = if !is_local {

@@ -81,7 +81,7 @@ impl<'a> Asked<'a> {
             query: query.unwrap_or_default(),
             meant: Meant {
                 origin: Cow::Borrowed(url::origin(whole)),
-                path: if is_named { Cow::Borrowed("") } else { url::template_of(full_path.clone()) },
+                path: if is_named { Cow::Borrowed("") } else { url::template_of_path(full_path.clone()) },
                 is_probe: marks::is_probe_agent(known.text(Field::UserAgent)) || marks::is_probe_path(&full_path),
                 is_stream_path: marks::is_stream_path(&full_path),
                 is_peer_loopback: known.has(Field::PeerAddress) && is_loopback(known.text(Field::PeerAddress)),

@@ -99,36 +99,63 @@ pub(super) fn is_stream_path(path: &str) -> bool {
     path.as_bytes().split(|byte| *byte == b'/').any(|part| STREAM_PATHS.contains(&part))
 }
 
-/// Paths of health, readiness and metrics operations.
-const PROBE_PATHS: [&str; 12] = [
-    "health",
-    "healthz",
-    "ready",
-    "readyz",
-    "live",
-    "livez",
-    "liveness",
-    "readiness",
-    "metrics",
-    "ping",
-    "-/healthy",
-    "-/ready",
-];
+/// Words that ask for health, wherever the path of a service begins.
+const HEALTH_WORDS: [&str; 8] =
+    ["health", "health-check", "health_check", "healthcheck", "healthz", "livez", "readyz", "startupz"];
+/// Words that ask for health, readiness or metrics where a path begins with them; further on they may mean anything.
+const PROBE_WORDS: [&str; 9] =
+    ["healthy", "live", "liveness", "metrics", "ping", "prometheus", "readiness", "ready", "up"];
+/// What may follow such a word: which of the checks is meant.
+const CHECK_WORDS: [&str; 7] = ["live", "liveness", "readiness", "ready", "started", "startup", "well"];
+/// Where frameworks keep what only platforms ask for.
+const PLATFORM_PLACES: [&str; 6] = ["-", "_", "internal", "manage", "management", "q"];
+/// The longest path that is looked at, in bytes.
+const MAX_PROBE_PATH: usize = 64;
 
-/// Whether a path is one of health checks.
+/// Whether a path is one of health checks: `/healthz/ready`, `/q/health/live`, `/api/v1/health`, `/orders/readyz`.
 pub(super) fn is_probe_path(path: &str) -> bool {
+    let Some(path) = path.strip_prefix('/').filter(|path| path.len() <= MAX_PROBE_PATH) else { return false };
     let path = path.trim_end_matches('/');
-    path.strip_prefix('/').is_some_and(|path| PROBE_PATHS.contains(&path) || path.starts_with("actuator/health"))
+    let mut parts = path.split('/');
+    let mut first = parts.next().unwrap_or_default();
+    let mut words: &[&str] = &PROBE_WORDS;
+    if PLATFORM_PLACES.contains(&first) {
+        first = parts.next().unwrap_or_default();
+    } else {
+        while first == "api" || is_version(first) {
+            (first, words) = (parts.next().unwrap_or_default(), &[]);
+        }
+    }
+    let first = first.trim_start_matches('_');
+    let asks = HEALTH_WORDS.contains(&first) || words.contains(&first);
+    asks && parts.all(|part| CHECK_WORDS.contains(&part)) || is_below_a_service(path)
+}
+
+/// Whether what is asked for below the path of a service can be nothing but its health or its metrics.
+fn is_below_a_service(path: &str) -> bool {
+    let actuator = path.strip_prefix("actuator/").or_else(|| path.split_once("/actuator/").map(|(_, rest)| rest));
+    let last = path.rsplit('/').next().unwrap_or_default();
+    actuator.is_some_and(|rest| ["health", "metrics", "prometheus"].iter().any(|each| rest.starts_with(each)))
+        || ["healthz", "livez", "readyz", "startupz"].contains(&last)
+}
+
+/// Whether a part of a path is a version: `v1`.
+fn is_version(part: &str) -> bool {
+    part.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// What the user agents of platforms begin with that only ask for health or metrics.
-const PROBE_AGENTS: [&str; 8] = [
+const PROBE_AGENTS: [&str; 12] = [
+    "AlwaysOn",
     "Amazon-Route53-Health-Check-Service",
     "Blackbox Exporter/",
     "Consul Health Check",
     "ELB-HealthChecker/",
+    "Edge Health Probe",
     "Envoy/HC",
     "GoogleHC/",
+    "HealthCheck/",
+    "Load Balancer Agent",
     "Prometheus/",
     "kube-probe/",
 ];

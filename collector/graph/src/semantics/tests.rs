@@ -492,6 +492,69 @@ fn platforms_that_ask_for_health_are_told_by_their_agents() {
 }
 
 #[test]
+fn paths_that_only_platforms_ask_for_are_told_from_those_that_sound_so() {
+    let check = |path: &str, expected: bool| {
+        let pairs = [("http.request.method", "GET"), ("url.path", path)];
+        assert_eq!(read(SpanKind::Server, "GET", &pairs).span().shape.is_probe, expected, "{path}");
+    };
+    for path in [
+        "/health",
+        "/healthz/ready",
+        "/health/live/",
+        "/_health",
+        "/up",
+        "/-/healthy",
+        "/q/health/started",
+        "/q/metrics",
+        "/api/v1/health",
+        "/management/prometheus",
+        "/orders/actuator/prometheus",
+        "/actuator/health/liveness",
+        "/orders/readyz",
+    ] {
+        check(path, true);
+    }
+    for path in [
+        "/health/records",
+        "/patients/7/health",
+        "/patients/7/health-check",
+        "/orders/7/ready",
+        "/live/channel",
+        "/api/metrics",
+        "/api/v1/live",
+        "/v1/metrics",
+        "/q/flights",
+        "/actuator/valves",
+        "/upload",
+        "/api",
+        "/",
+    ] {
+        check(path, false);
+    }
+}
+
+#[test]
+fn tables_of_one_region_are_behind_one_address() {
+    let address = |pairs: &[(&str, &str)]| {
+        let read = read(SpanKind::Client, "call", pairs);
+        let Some(NodeKey::Datastore(key)) = read.call().peer else { panic!("no datastore: {pairs:?}") };
+        read.text(key.address).to_owned()
+    };
+    let of_table = |pairs: &[(&str, &str)]| {
+        let given =
+            [("db.system", "dynamodb"), ("db.operation", "GetItem"), ("aws.dynamodb.table_names", "[\"Orders\"]")];
+        address(&[&given, pairs].concat())
+    };
+    let told = of_table(&[("server.address", "dynamodb.eu-west-1.amazonaws.com")]);
+    assert_eq!(of_table(&[("aws.region", "eu-west-1")]), told);
+    assert_eq!(of_table(&[("cloud.region", "eu-west-1")]), told);
+    assert_ne!(of_table(&[("cloud.region", "us-east-1")]), told);
+    assert_eq!(of_table(&[]), "");
+    // The region says nothing of the address of anything else.
+    assert_eq!(address(&[("db.system", "mysql"), ("db.name", "shop"), ("cloud.region", "eu-west-1")]), "");
+}
+
+#[test]
 fn what_has_a_body_asks_for_more_than_its_url_tells() {
     let knows_all = |pairs: &[(&str, &str)]| {
         let call = [&[("http.url", "http://b:80/journal")], pairs].concat();

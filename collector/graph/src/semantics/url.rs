@@ -94,12 +94,27 @@ pub(super) fn part(whole: Cow<'_, str>, pick: impl Fn(&str) -> &str) -> Cow<'_, 
 
 /// The template of `text`, borrowed where nothing in it can be an identifier.
 pub(super) fn template_of(text: Cow<'_, str>) -> Cow<'_, str> {
-    let has_digits = text.as_bytes().iter().fold(false, |any, byte| any | byte.is_ascii_digit());
-    if has_digits { Cow::Owned(template(&text)) } else { text }
+    if has_digits(&text) { Cow::Owned(template(&text)) } else { text }
+}
+
+/// The same of the path of a URL, where a number may also stand behind the word for what it counts.
+pub(super) fn template_of_path(path: Cow<'_, str>) -> Cow<'_, str> {
+    if !has_digits(&path) {
+        return path;
+    }
+    Cow::Owned(template_by(&path, |part| is_identifier(part) || is_numbered(part)))
+}
+
+fn has_digits(text: &str) -> bool {
+    text.as_bytes().iter().fold(false, |any, byte| any | byte.is_ascii_digit())
 }
 
 /// `text` with every part that looks like an identifier replaced by `{id}`. Parts end at slashes, blanks and colons.
 pub(super) fn template(text: &str) -> String {
+    template_by(text, is_identifier)
+}
+
+fn template_by(text: &str, is_identifier: impl Fn(&str) -> bool) -> String {
     let mut template = String::with_capacity(text.len());
     let mut rest = text;
     while !rest.is_empty() {
@@ -127,6 +142,19 @@ fn is_identifier(part: &str) -> bool {
     is_number || is_hexadecimal || is_token
 }
 
+/// Words and the number of one of many behind them: `ORD-2024-000123`, `user_42`.
+fn is_numbered(part: &str) -> bool {
+    let mut words = part.split(['-', '_']);
+    let number = words.next_back().unwrap_or_default();
+    let is_all = |word: &str, is: fn(&u8) -> bool| !word.is_empty() && word.as_bytes().iter().all(is);
+    let is_plain = |word: &str| is_all(word, u8::is_ascii_alphabetic) || is_all(word, u8::is_ascii_digit);
+    let first = part.split(['-', '_']).next().unwrap_or_default();
+    is_all(number, u8::is_ascii_digit)
+        && first.len() < part.len()
+        && is_all(first, u8::is_ascii_alphabetic)
+        && words.all(is_plain)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +170,21 @@ mod tests {
         assert_eq!(origin("http://u@cart:8080/a?b=c"), "http://u@cart:8080");
         assert_eq!(origin("cart:8080"), "cart:8080");
         assert_eq!(origin("/a?b"), "");
+    }
+
+    #[test]
+    fn numbers_behind_their_words_leave_the_template_of_a_path() {
+        let check = |path: &str, expected: &str| assert_eq!(template_of_path(path.into()), expected);
+        check("/orders/ORD-2024-000123/lines", "/orders/{id}/lines");
+        check("/users/user_42", "/users/{id}");
+        check("/users/42", "/users/{id}");
+        for path in
+            ["/v1/oauth2/token", "/api/v2-beta/items", "/img/300x250", "/h264", "/orders/_1", "/a-b/c_d", "/utf8-4k"]
+        {
+            check(path, path);
+        }
+        // Names of topics and of spans are what somebody called them.
+        assert_eq!(template("orders-2024"), "orders-2024");
     }
 
     #[test]

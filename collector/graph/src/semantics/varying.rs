@@ -73,12 +73,49 @@ fn query_parameters(known: &Known<'_>, statement: &Statement) -> Option<u64> {
 }
 
 /// Query keys that turn the page of one answer. Pages differ in them alone, so they are no parameters.
-const PAGING_KEYS: [&str; 10] =
-    ["page", "offset", "cursor", "limit", "after", "before", "start", "page_token", "pagetoken", "per_page"];
+const PAGING_KEYS: [&str; 34] = [
+    "$skip",
+    "$skiptoken",
+    "$top",
+    "after",
+    "before",
+    "continuation",
+    "continuation-token",
+    "continuationtoken",
+    "continuation_token",
+    "cursor",
+    "ending_before",
+    "limit",
+    "marker",
+    "next_token",
+    "nexttoken",
+    "offset",
+    "page",
+    "page-token",
+    "page_info",
+    "page_no",
+    "page_number",
+    "page_size",
+    "page_token",
+    "pageno",
+    "pagenumber",
+    "pagesize",
+    "pagetoken",
+    "per_page",
+    "skip",
+    "start",
+    "start_after",
+    "startat",
+    "startindex",
+    "starting_after",
+];
 
 /// Whether a part of a query, `key=value`, turns the page.
 fn turns_page(part: &str) -> bool {
     let key = part.split('=').next().unwrap_or_default();
+    // `page[number]`, as JSON:API has it.
+    let key = key.split('[').next().unwrap_or_default();
+    let key = key.split_once("%5").map_or(key, |(name, _)| name);
     PAGING_KEYS.iter().any(|paging| key.eq_ignore_ascii_case(paging))
 }
 
