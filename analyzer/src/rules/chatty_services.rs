@@ -34,7 +34,8 @@ static META: RuleMeta = RuleMeta {
     why: "The interface between the two is finer than the need: latency adds up, both fail together, and the boundary may \
           run through the middle of one task.",
     how: "Over the caller's requests that touch the callee, the median number of calls is taken, without attempts after a \
-          failure, further pages of an answer, redirects and looks, after a pause, whether something is ready. The pattern \
+          failure, further pages of an answer, redirects and looks, after a pause, whether something is ready; one \
+          question to each of eight shards or more is one. The pattern \
           holds from `min_calls` on where they go to `min_operations` or more operations, and from `min_total_calls` on in \
           any case.",
     fix: "Offer one coarser operation for the task, pass along what the other needs, or move the task to the side that has \
@@ -283,6 +284,15 @@ mod tests {
     fn who_is_sent_on_through_many_places_asks_one_question() {
         let hop = |letter| format!("\n  stock GET /{letter} http.response.status_code=307");
         check(&requests(&format!("{}\n  stock GET /price", ('a'..='k').map(hop).collect::<String>())), &[]);
+    }
+
+    #[test]
+    fn one_question_to_each_of_many_shards_is_one() {
+        check(&requests("\n  12 x shard GET /part scatter"), &[]);
+        // Another question to each makes it two, and those to one host are as many as they are.
+        check(&requests("\n  12 x shard GET /part scatter\n  12 x shard GET /rank scatter"), &[]);
+        let finding = "error strong: cart needs 13 calls of shard a request";
+        check(&requests("\n  12 x shard GET /part scatter\n  12 x shard GET /rank"), &[finding]);
     }
 
     #[test]

@@ -34,7 +34,8 @@ static META: RuleMeta = RuleMeta {
           waited for one that did end so are left out.",
     fix: "Set a timeout on every call, a little above the slowest answer that is still worth having, and pass what is left of \
           it on to the next service.",
-    limits: "A timeout longer than what was seen looks like none. Streams and long polls are exempt.",
+    limits: "A timeout longer than what was seen looks like none. Streams and long polls are exempt, as are \
+             the calls whose answers a stream passes on.",
     references: &[
         "Nygard: Release It!, 2nd edition (2018), chapter 5, Timeouts",
         "Beyer et al.: Site Reliability Engineering (2016), chapter 22, Latency and Deadlines",

@@ -526,6 +526,17 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_works_for_a_job_is_part_of_it() {
+        let owner = "10 traces\norder GET /\n  sql postgresql db:5432 shop INSERT t";
+        let job = "10 traces\nschedule report nightly\n  check POST /runs\n    sql postgresql db:5432 shop SELECT t";
+        check(&format!("{owner}\n\n{job}"), &[]);
+        // One that serves others as well has its own use of the data.
+        let asked = "10 traces\nweb GET /\n  check POST /runs\n    sql postgresql db:5432 shop SELECT t";
+        let finding = "error proven: check and order share the table t of shop";
+        check(&format!("{owner}\n\n{job}\n\n{asked}"), &[finding]);
+    }
+
+    #[test]
     fn processes_that_nobody_named_may_be_one_deployable() {
         let sql = "postgresql db:5432 shop INSERT orders";
         let unnamed = [("unknown_service@a", sql), ("unknown_service@b", sql)];

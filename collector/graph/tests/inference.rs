@@ -1,6 +1,7 @@
 //! Who calls whom: the points of the design's node and edge inference, each by a trace that shows it.
 
 use spanlint_graph::Name;
+use spanlint_graph::facts::Entry;
 use spanlint_graph::snapshot::Operation;
 use spanlint_graph::span::{EdgeKind, Outcome};
 
@@ -390,6 +391,57 @@ fn the_pages_of_one_answer_are_one_call() {
     assert_eq!(repetition.distinct, 1);
     let edge = &graph.edges[0].facts;
     assert_eq!((edge.median_per_request(), edge.median_asked_per_request()), ((8, 1), (1, 1)));
+}
+
+#[test]
+fn pages_are_turned_by_keys_of_every_spelling() {
+    let distinct = |key: &str| {
+        let call = |place: u32| {
+            format!(
+                "  a client \"GET\" {place}+1 http.request.method=GET url.full=http://b/items?kind=x&{key}=c{place}z\n"
+            )
+        };
+        let graph = notation::graph(&format!("a internal \"x\" 0+99\n{}", (1..9).map(call).collect::<String>()));
+        graph.patterns[0].facts.repetitions.keys().next().unwrap().distinct
+    };
+    for key in
+        ["cursor", "page_info", "page[number]", "page%5Bafter%5D", "$skip", "startAt", "NextToken", "starting_after"]
+    {
+        assert_eq!(distinct(key), 1, "{key}");
+    }
+    for key in ["id", "pages", "tag", "skipper"] {
+        assert_eq!(distinct(key), 8, "{key}");
+    }
+}
+
+#[test]
+fn what_a_stream_passes_on_is_a_stream() {
+    let streaming = " http.response.header.content-type=text/event-stream";
+    let count = |answer: &str, call: &str| {
+        let graph = notation::graph(&format!(
+            "a server \"GET /chat\" 0+100 http.request.method=GET http.route=/chat{answer}
+  a client \"POST\" {call} http.request.method=POST url.full=https://api.model.example/v1/chat"
+        ));
+        let calls = graph.edges.iter().filter(|edge| graph.node(edge.to).name.contains("model"));
+        calls.map(|edge| edge.facts.streams).sum::<u64>()
+    };
+    // What is asked before the stream begins ends, and so does what an ordinary request waits for.
+    assert_eq!((count(streaming, "5+90"), count(streaming, "5+20"), count("", "5+90")), (1, 0, 0));
+}
+
+#[test]
+fn the_tasks_of_a_pipeline_run_by_its_schedule() {
+    let entries = |more: &str| {
+        let graph = notation::graph(&format!(
+            "scheduler internal \"daily\" 0+100
+  worker internal \"load\" 1+90{more}"
+        ));
+        let task = graph.operations.iter().find(|operation| operation.name == "load").unwrap();
+        (task.facts.entries[Entry::Schedule as usize], task.facts.entries[Entry::Internal as usize])
+    };
+    assert_eq!(entries("\n    worker client \"POST\" 2+9\n      checks server \"POST /runs\" 3+7"), (1, 0));
+    // Where nothing takes a call, it may be that nobody told the kinds of spans.
+    assert_eq!(entries(""), (0, 1));
 }
 
 #[test]

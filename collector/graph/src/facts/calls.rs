@@ -1,6 +1,8 @@
 //! Who called whom in one trace: its requests, and the calls that each of them makes.
 
+mod paths;
 mod redirected;
+mod streams;
 mod unmatched;
 
 use std::num::NonZero;
@@ -144,7 +146,8 @@ impl<'a> Calls<'a> {
     pub(super) fn of(spans: &'a [Span], tree: &Tree, vocabulary: &Vocabulary) -> Self {
         let request_of = vec![0; spans.len()];
         let (requests, made) = (Vec::with_capacity(spans.len()), Vec::with_capacity(spans.len()));
-        let mut reader = Reader { spans, tree, vocabulary, request_of, requests, made };
+        let tells_kinds = spans.iter().any(|span| span.shape.kind == SpanKind::Server);
+        let mut reader = Reader { spans, tree, vocabulary, tells_kinds, request_of, requests, made };
         // What was torn off is placed last, so that the requests that it may belong to are there.
         let is_torn = torn(spans, tree);
         for &index in tree.order.iter().filter(|&&index| !is_torn[index]) {
@@ -168,19 +171,9 @@ impl<'a> Calls<'a> {
         made.retain(|call| !requests[call.request].is_probe);
         name_unmatched(&mut made);
         made.sort_by_cached_key(|call| (call.request, call.start_ns));
+        streams::tell_passed_on(&mut made, &requests, spans);
         redirected::forget_unfollowed(&mut made);
         Self { requests, made }
-    }
-
-    /// The requests on the synchronous path that leads to a request, the nearest caller first.
-    pub(super) fn synchronous_path(&self, request: usize) -> impl Iterator<Item = usize> {
-        let mut at = request;
-        let next = std::iter::from_fn(move || {
-            let request = &self.requests[at];
-            at = request.caller.filter(|_| request.is_synchronous)?;
-            Some(at)
-        });
-        next.take(MAX_CHAIN)
     }
 }
 
@@ -201,6 +194,8 @@ struct Reader<'a, 't> {
     spans: &'a [Span],
     tree: &'t Tree,
     vocabulary: &'t Vocabulary,
+    /// Whether something took a call: where nothing does, spans of any kind may have.
+    tells_kinds: bool,
     /// The request that each span belongs to.
     request_of: Vec<usize>,
     requests: Vec<Request>,
@@ -229,6 +224,7 @@ impl<'a> Reader<'a, '_> {
             || caller.is_some_and(|parent| self.is_taken_later(&self.spans[parent], span));
         let entry = match span.shape.kind {
             _ if is_message => Entry::Message,
+            _ if caller.is_some_and(|parent| self.hands_on(parent, span)) => Entry::Schedule,
             _ if caller.is_some() => Entry::Internal,
             _ if above.is_some() => Entry::Client,
             _ if self.tree.is_orphan[index] => Entry::Unknown,

@@ -34,7 +34,8 @@ pub struct UsageFacts {
     pub reads: u64,
     /// Writing statements.
     pub writes: u64,
-    /// Of both, those of requests that a schedule started: migration and analytics jobs look so.
+    /// Of both, those of requests that a schedule started, or that serve what it started: migration and analytics jobs look
+    /// so.
     pub scheduled: u64,
     /// Traces with such a statement.
     pub traces: u64,

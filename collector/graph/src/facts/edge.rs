@@ -81,7 +81,8 @@ pub struct EdgeFacts {
     /// (bucket of calls, bucket of distinct operations called) of one caller's request → requests. Retries are left out.
     /// Its domain is finite: see [`bucket`](super::histogram::bucket).
     pub per_request: BTreeMap<(u16, u16), u64>,
-    /// The same, with further pages, redirects and looks whether something is ready left out, too.
+    /// The same, with further pages, redirects and looks whether something is ready left out, too; one question to each of
+    /// many shards is one.
     pub asked_per_request: BTreeMap<(u16, u16), u64>,
     /// The same as the latter of the caller's busiest request of each trace, of two calls or more.
     pub per_trace: BTreeMap<(u16, u16), u64>,

@@ -36,7 +36,8 @@ impl EnvironmentFacts {
             if call.access() == Access::None || is_outside {
                 continue;
             }
-            let is_scheduled = reading.calls.requests[call.request].entry == Entry::Schedule;
+            // A service that a job asks works for the job.
+            let is_scheduled = reading.calls.is_scheduled(reading.spans, call.request);
             let tables = if call.tables().is_empty() { &[Name::EMPTY] } else { call.tables() };
             let key = |&table| (UsageKey { datastore, service, table }, call.access(), is_scheduled);
             uses.extend(tables.iter().map(key));

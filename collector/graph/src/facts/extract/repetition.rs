@@ -53,9 +53,10 @@ impl EnvironmentFacts {
         own.sort_by_key(|call| asked(call));
         let own: &[_] = &without_steps(own);
         let mut fan_out = FanOut::default();
-        let mut questions = Vec::new();
+        let mut questions: Vec<&Made<'_>> = Vec::new();
         for calls in own.chunk_by(|left, right| (left.callee, left.kind) == (right.callee, right.kind)) {
             let mut edge = EdgeOfRequest::default();
+            let questions_before = questions.len();
             for group in calls.chunk_by(|left, right| left.template == right.template) {
                 let asked = asked_of(group, &mut of_trace.attempts);
                 edge.add(group, &asked);
@@ -67,6 +68,10 @@ impl EnvironmentFacts {
                 self.add_pattern(reading, request, group, &asked, &mut edge, calls);
             }
             fan_out.add(calls[0], edge.kept, edge.continued);
+            let of_edge = &questions[questions_before..];
+            if of_edge.len() as u64 >= MIN_FAN_OUT {
+                edge.scattered = scattered(reading, of_edge);
+            }
             if calls[0].callee != NodeKey::Unknown && calls[0].callee != calls[0].caller {
                 self.add_edge_of_request(reading, request, calls, &edge, of_trace);
             }
@@ -91,7 +96,7 @@ impl EnvironmentFacts {
         edge.requests += 1;
         edge.retries += of_request.retries;
         edge.overlapping_calls += overlapping(calls);
-        let asked = of_request.kept - of_request.continued;
+        let asked = of_request.kept - of_request.continued - of_request.scattered;
         edge.chatty.offer(of_request.kept, reading.trace);
         let cell = |calls| (bucket(calls), bucket(of_request.operations));
         *edge.per_request.entry(cell(of_request.kept)).or_default() += 1;
@@ -345,6 +350,8 @@ struct EdgeOfRequest {
     kept: u64,
     /// Of these, those that only go on with what another one asked.
     continued: u64,
+    /// Of those that ask anew, those that a scatter has too many.
+    scattered: u64,
     retries: u64,
     /// The most attempts at one thing.
     attempts: u64,
