@@ -37,9 +37,16 @@ impl Marks {
     pub const FORWARDED: Self = Self(1 << 12);
     /// A header of the request tells which version of the interface is asked for.
     pub const VERSIONED: Self = Self(1 << 13);
-
     /// The call names its host by an address, or as the own one, where others would name it.
     pub const ADDRESSED: Self = Self(1 << 14);
+
+    /// Sent by what is surely the sidecar of one service, whatever it is called and wherever it says it runs.
+    pub const SIDECAR: Self = Self(1 << 15);
+
+    /// Whether a proxy or sidecar sent it, and not the application.
+    pub(crate) fn is_of_proxy(self) -> bool {
+        self.has(Self::PROXY) || self.has(Self::SIDECAR)
+    }
 
     /// Whether all flags of `other` are set.
     pub fn has(self, other: Self) -> bool {

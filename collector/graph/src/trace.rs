@@ -1,13 +1,14 @@
 //! A trace: the spans of one trace id, once each, in an order that does not depend on arrival, and their tree.
 
+mod mesh;
+
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::name::Name;
 use crate::resolve::node_id;
-use crate::span::{Marks, NodeKey, Resource, ServiceKey, Span, SpanId, SpanKind, TraceId, Vocabulary};
+use crate::span::{NodeKey, Span, SpanId, SpanKind, TraceId, Vocabulary};
 use crate::waterfall::{Row, Waterfall};
 
 /// How many spans of one id are looked at for a parent. Client and server may share one; more is rubbish, which must not
@@ -131,55 +132,6 @@ impl Trace {
         parts.into_iter().map(part).collect()
     }
 
-    /// The trace as it would be without a service mesh: what a sidecar sends belongs to the service that it stands
-    /// before, the one it passes requests to or, going out, the one it takes calls from, and says what that says of the
-    /// same request. A proxy that stands elsewhere is a service of its own, as a gateway is.
-    pub(crate) fn without_proxies<'a>(part: Cow<'a, Self>, tree: &Tree, vocabulary: &Vocabulary) -> Cow<'a, Self> {
-        let spans = &part.spans;
-        let is_proxy = |index: usize| spans[index].marks.has(Marks::PROXY);
-        if !(0..spans.len()).any(is_proxy) {
-            return part;
-        }
-        let takes = |index: usize| matches!(spans[index].shape.kind, SpanKind::Server | SpanKind::Consumer);
-        let mut services: Vec<ServiceKey> = spans.iter().map(|span| span.shape.service).collect();
-        let mut twins: Vec<Option<usize>> = vec![None; spans.len()];
-        let mut torn_from = BTreeMap::new();
-        for &index in tree.order.iter().filter(|&&index| is_proxy(index)) {
-            let service = spans[index].shape.service;
-            let passes = |&child: &usize| !takes(child) && spans[child].shape.service == service;
-            let app_below = |index: usize| tree.children(index).find(|&child| takes(child) && !is_proxy(child));
-            let below = || app_below(index).or_else(|| tree.children(index).filter(passes).find_map(app_below));
-            let below = if takes(index) { below() } else { None };
-            let above = tree.parent[index].filter(|&parent| !takes(index) && !is_proxy(parent));
-            let stands_before = |app: &usize| nearness(&spans[index], &spans[*app], vocabulary).is_some();
-            // What a sidecar that takes a request passes on is the same request.
-            let same = || tree.parent[index].filter(|&parent| spans[parent].shape.service == service && !takes(index));
-            let is_torn = || tree.is_orphan[index] || takes(index) && tree.children(index).next().is_none();
-            if let Some(app) = below.or(above).filter(stands_before) {
-                services[index] = spans[app].shape.service;
-                twins[index] = Some(app).filter(|&app| spans[app].shape.kind == spans[index].shape.kind);
-            } else if let Some(parent) = same() {
-                services[index] = services[parent];
-            } else if is_torn() {
-                // The span of the request itself was lost; others of its service may be there.
-                let nearest = || nearest_service(&spans[index], spans, vocabulary);
-                let nearest = torn_from.entry(spans[index].shape.resource).or_insert_with(nearest);
-                services[index] = nearest.unwrap_or(service);
-            }
-        }
-        let mut trace = part.into_owned();
-        for index in 0..trace.spans.len() {
-            if let Some(app) = twins[index]
-                && let Ok([span, app]) = trace.spans.get_disjoint_mut([index, app])
-            {
-                span.speak_for(app);
-            } else if trace.spans[index].shape.service != services[index] {
-                Arc::make_mut(&mut trace.spans[index].shape).service = services[index];
-            }
-        }
-        Cow::Owned(trace)
-    }
-
     /// The span at `index`, without its parent where that belongs to another environment.
     fn detached(&self, index: usize, tree: &Tree, environments: &[Name]) -> Span {
         let mut span = self.spans[index].clone();
@@ -187,17 +139,6 @@ impl Trace {
             span.parent_id = SpanId::NONE;
         }
         span
-    }
-}
-
-impl Span {
-    /// Says what the application's span of the same request says; a sidecar knows neither routes nor parameters, and the
-    /// time that it takes is the network's.
-    fn speak_for(&mut self, app: &Self) {
-        self.shape = Arc::clone(&app.shape);
-        self.marks.set(app.marks, true);
-        (self.parameters, self.is_resend) = (app.parameters, app.is_resend);
-        (self.start_ns, self.end_ns) = (app.start_ns, app.end_ns);
     }
 }
 
@@ -231,45 +172,6 @@ fn sort(spans: &mut [Span]) {
             to = from;
         }
     }
-}
-
-/// What says that a proxy is the sidecar of a service, the surest last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Nearness {
-    /// They are on the same host or pod.
-    Host,
-    /// It is called after the service (`cart.default`, `cart-envoy`), whose name has so many bytes.
-    Name(usize),
-    /// They call themselves one instance.
-    Instance,
-}
-
-/// How surely a proxy is the sidecar of a service; none where nothing says so.
-fn nearness(proxy: &Span, app: &Span, vocabulary: &Vocabulary) -> Option<Nearness> {
-    let resource = |span: &Span| vocabulary.resource(span.shape.resource);
-    let (proxy, app) = (resource(proxy), resource(app));
-    let name = |resource: &Resource| vocabulary.names.text(resource.service.name);
-    let rest = name(&proxy).strip_prefix(name(&app));
-    let is_same = |left: Name, right: Name| !left.is_empty() && left == right;
-    // A proxy on a host of its own, such as `frontend-proxy` at the edge, is no sidecar, whatever it is called after.
-    let are_apart = !proxy.host.is_empty() && !app.host.is_empty() && proxy.host != app.host;
-    let is_called_after = !are_apart && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']));
-    if is_same(proxy.instance, app.instance) {
-        Some(Nearness::Instance)
-    } else if is_called_after {
-        Some(Nearness::Name(name(&app).len()))
-    } else {
-        is_same(proxy.host, app.host).then_some(Nearness::Host)
-    }
-}
-
-/// The service that a proxy is the surest to stand before; none where nothing says so of any, or the same of several.
-fn nearest_service(proxy: &Span, spans: &[Span], vocabulary: &Vocabulary) -> Option<ServiceKey> {
-    let apps = || spans.iter().filter(|span| !span.marks.has(Marks::PROXY));
-    let nearness = |app: &&Span| nearness(proxy, app, vocabulary);
-    let nearest = apps().filter_map(|app| nearness(&app)).max()?;
-    let mut services = apps().filter(|app| nearness(app) == Some(nearest)).map(|app| app.shape.service);
-    services.next().filter(|&first| services.all(|other| other == first))
 }
 
 /// Who is whose parent, by index into the spans of a trace.

@@ -655,3 +655,131 @@ fn a_sidecar_that_takes_and_passes_on_is_the_service_behind_it() {
         &["client -> a other 1", "a -> b other 1"],
     );
 }
+
+/// What calls `b`, through what stands in between.
+fn call_through(between: &str) -> String {
+    format!("a server \"x\" 0+99\n  a client \"y\" 1+90 server.address=b\n{between}")
+}
+
+#[test]
+fn a_sidecar_of_whom_loses_the_trace_is_surely_its_service() {
+    let lost = |sidecar: &str, service: &str| {
+        format!("{}\n\n{service}", call_through(&format!("    {sidecar} component=proxy")))
+    };
+    let one = ["client -> a other 1", "client -> b other 1", "a -> b other 1"];
+    check(&lost("b.default server \"in\" 3+70 node_id=sidecar~1", "b server \"z\" 4+60"), &one);
+    check(&lost("b-proxy server \"in\" 3+70 instance=b-0", "b server \"z\" 4+60 instance=b-0"), &one);
+    // A proxy that may stand for itself, one of another namespace, one that is called by nobody but the outside.
+    check(
+        &lost("b.default server \"in\" 3+70", "b server \"z\" 4+60"),
+        &["client -> a other 1", "client -> b other 1", "a -> b.default other 1"],
+    );
+    check(
+        &lost("b.prod server \"in\" 3+70 node_id=sidecar~1", "b server \"z\" 4+60 namespace=test"),
+        &["client -> a other 1", "client -> test/b other 1", "a -> b.prod other 1"],
+    );
+    check(
+        "b.example server \"x\" 0+99 component=proxy\n\nb server \"z\" 4+60",
+        &["client -> b other 1", "client -> b.example other 1"],
+    );
+}
+
+#[test]
+fn a_sidecar_that_all_services_call_alike_is_none_of_them() {
+    for (name, mark) in [("istio-proxy", ""), ("linkerd-proxy", ""), ("envoy", "component=proxy")] {
+        let hop = |indent: usize, app: &str| {
+            format!(
+                "{0:indent$}{name} client \"out\" 2+80 {mark}\n{0:indent$} {name} server \"in\" 3+70 {mark}\n{0:indent$}  {app}\n",
+                ""
+            )
+        };
+        let whole = call_through(&hop(4, "b server \"z\" 4+60"))
+            + "       b client \"y\" 5+50 server.address=c\n"
+            + &hop(8, "c server \"w\" 5+40");
+        check(&whole, &["client -> a other 1", "a -> b other 1", "b -> c other 1"]);
+        // Whoever shows nothing of the request is whom the call names.
+        let silent =
+            call_through(&format!("    {name} client \"out\" 2+80 {mark}\n     {name} server \"in\" 3+70 {mark}\n"));
+        check(&silent, &["client -> a other 1", "a -> external:b other 1"]);
+        let lost = silent + "\nb server \"z\" 4+60";
+        check(&lost, &["client -> a other 1", "client -> b other 1", "a -> b other 1"]);
+    }
+}
+
+#[test]
+fn a_gateway_that_takes_requests_stays_a_service() {
+    let gateway = |indent: usize, app: &str| {
+        format!(
+            "{0:indent$}envoy server \"in\" 3+70 component=proxy\n{0:indent$} envoy client \"out\" 4+60 component=proxy\n{0:indent$}  {app}\n",
+            ""
+        )
+    };
+    check(&gateway(0, "b server \"z\" 5+50"), &["client -> envoy other 1", "envoy -> b other 1"]);
+    let between = call_through(&gateway(4, "b server \"z\" 5+50"))
+        + "       b client \"y\" 6+40 server.address=c\n"
+        + &gateway(8, "c server \"w\" 7+30");
+    check(
+        &between,
+        &[
+            "client -> a other 1",
+            "a -> envoy other 1",
+            "b -> envoy other 1",
+            "envoy -> b other 1",
+            "envoy -> c other 1",
+        ],
+    );
+    let silent = call_through("    envoy server \"in\" 3+70 component=proxy");
+    check(&silent, &["client -> a other 1", "a -> envoy other 1"]);
+}
+
+#[test]
+fn dapr_is_the_service_that_it_stands_beside() {
+    let invoke = |caller: &str, callee: &str, app: &str| {
+        format!(
+            "a server \"x\" 0+99
+  a client \"POST\" 1+90 http.request.method=POST server.address=127.0.0.1 server.port=3500
+    {caller} client \"/v1.0/invoke/b/method/y\" 2+80 dapr.api=POST net.peer.name=b
+      {callee} server \"CallLocal\" 3+70 dapr.api=CallLocal
+        {app} server \"y\" 4+60"
+        )
+    };
+    check(&invoke("a", "b", "b"), &["client -> a other 1", "a -> b other 1"]);
+    check(&invoke("daprd", "daprd", "b"), &["client -> a other 1", "a -> b other 1"]);
+    check(&invoke("a-id", "b-id", "b"), &["client -> a other 1", "a -> b other 1"]);
+    // By a client span it calls what is asked for, or has subscribed.
+    check(
+        &invoke("a", "b", "b").replace("b server \"CallLocal\"", "b client \"CallLocal\""),
+        &["client -> a other 1", "a -> b other 1"],
+    );
+    // Where applications send nothing it speaks for them.
+    check(
+        "a client \"/v1.0/invoke/b/method/y\" 2+80 dapr.api=POST net.peer.name=b
+  b server \"CallLocal\" 3+70 dapr.api=CallLocal",
+        &["a -> b other 1"],
+    );
+    // Without a sidecar a client under a client of another service is a call.
+    check(
+        "a client \"y\" 1+90 server.address=b\n  b client \"z\" 2+80 server.address=c",
+        &["a -> b other 1", "b -> external:c other 1"],
+    );
+}
+
+#[test]
+fn dapr_publishes_and_delivers() {
+    let topic = "dapr.api=x messaging.system=pubsub messaging.destination.name=t";
+    check(
+        &format!(
+            "a server \"x\" 0+99
+  a client \"POST\" 1+90 http.request.method=POST server.address=127.0.0.1 server.port=3500
+    a client \"/v1.0/publish/bus/t\" 2+80 {topic}
+      b client \"bus/t\" 100+40 {topic}
+        b server \"POST /t\" 101+30 http.request.method=POST http.route=/t"
+        ),
+        &[
+            "client -> a other 1",
+            "a -> b messaging 1 async derived",
+            "a -> topic:pubsub/t messaging 1 async",
+            "topic:pubsub/t -> b messaging 1 async",
+        ],
+    );
+}

@@ -310,7 +310,7 @@ impl<'a> Reader<'a, '_> {
             if callee.shape.service == span.shape.service {
                 let is_call = matches!(callee.shape.kind, SpanKind::Client | SpanKind::Producer);
                 is_wrapper |= is_call && !self.is_transport(child);
-                is_matched |= span.marks.has(Marks::PROXY) && !opens_request(span, callee);
+                is_matched |= span.marks.is_of_proxy() && !callee.is_passage() && !opens_request(span, callee);
             } else if calls(span, callee) {
                 is_matched = true;
                 if callee.shape.is_probe {
@@ -473,7 +473,7 @@ fn received<'a>(caller: &Span, span: &Span, opened: usize) -> Made<'a> {
 fn opens_request(parent: &Span, span: &Span) -> bool {
     parent.shape.service != span.shape.service
         || is_part_of_batch(parent, span)
-        || (!parent.marks.has(Marks::PROXY) || span.marks.has(Marks::PROXY))
+        || (!parent.marks.is_of_proxy() || span.marks.is_of_proxy())
             && matches!(
                 (parent.shape.kind, span.shape.kind),
                 (SpanKind::Client, SpanKind::Server) | (SpanKind::Producer, SpanKind::Consumer)

@@ -21,6 +21,8 @@ pub struct ServiceFacts {
     pub orphaned: Exemplars,
     /// Of these, those of proxies: all of one that stands alone, else those of the service's sidecars.
     pub proxy_spans: u64,
+    /// Of these, those of what surely is a sidecar, and no proxy that stands for itself.
+    pub sidecar_spans: u64,
     /// Spans of a function that a platform runs, and stands before.
     pub function_spans: u64,
     /// Traces in which it took a request; health checks do not count.
@@ -58,6 +60,7 @@ fold_fields!(ServiceFacts {
     orphan_spans,
     orphaned,
     proxy_spans,
+    sidecar_spans,
     function_spans,
     traces,
     exemplars,

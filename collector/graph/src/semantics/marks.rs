@@ -38,6 +38,8 @@ pub(super) fn of_key(key: &str) -> Marks {
     let mut marks = Marks::default();
     marks.set(Marks::IDENTITY, is_identity);
     marks.set(Marks::PROXY, is_proxy);
+    // Dapr alone writes these, whose sidecar is called after the service by default.
+    marks.set(Marks::SIDECAR, matches!(key, "dapr.api" | "dapr.protocol"));
     marks.set(Marks::VERSIONED, is_one_of(&VERSION_HEADERS));
     marks
 }
@@ -72,6 +74,8 @@ pub(super) fn of_resource(attributes: &[Attribute<'_>]) -> Marks {
         marks.set(Marks::DEVICE, is_device && !value.is_empty());
         marks.set(Marks::FUNCTION, key == "faas.name" && !value.is_empty());
         marks.set(Marks::PROXY, is_proxy);
+        // Gateways run in such containers, too, but are called after what they are.
+        marks.set(Marks::SIDECAR, is_proxy && key == "service.name");
     }
     marks
 }
@@ -83,8 +87,11 @@ pub(super) fn of_span(kind: SpanKind, inputs: &Inputs<'_>) -> Marks {
     marks.set(Marks::REDIRECT, matches!(inputs.int(Field::HttpStatus), Some(301 | 302 | 303 | 307 | 308)));
     marks.set(Marks::PROXY, inputs.text(Field::Component) == "proxy");
     marks.set(Marks::SAMPLED, inputs.is_sampled || has_sampling_rate(inputs));
-    if inputs.text(Field::ProxyNode).starts_with("router~") {
+    let node = inputs.text(Field::ProxyNode);
+    marks.set(Marks::SIDECAR, node.starts_with("sidecar~"));
+    if node.starts_with("router~") {
         marks.clear(Marks::PROXY);
+        marks.clear(Marks::SIDECAR);
         marks.set(Marks::EDGE_PROXY, true);
     }
     marks

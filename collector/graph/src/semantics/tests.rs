@@ -76,6 +76,10 @@ fn identities_proxies_and_sampling_are_told() {
     check(&[("upstream_cluster", "a"), ("node_id", "sidecar~10.0.0.1")], Marks::PROXY, true);
     check(&[("upstream_cluster", "a"), ("node_id", "router~10.0.0.1")], Marks::PROXY, false);
     check(&[("component", "http")], Marks::PROXY, false);
+    check(&[("component", "proxy"), ("node_id", "sidecar~10.0.0.1")], Marks::SIDECAR, true);
+    check(&[("component", "proxy"), ("node_id", "router~10.0.0.1")], Marks::SIDECAR, false);
+    check(&[("component", "proxy")], Marks::SIDECAR, false);
+    check(&[("dapr.api", "POST /v1.0/invoke/b/method/y")], Marks::SIDECAR, true);
     check(&[("sampling.probability", "0.1")], Marks::SAMPLED, true);
     check(&[("SampleRate", "1")], Marks::SAMPLED, false);
     for (trace_state, expected) in
@@ -96,6 +100,8 @@ fn devices_and_sidecars_are_told_by_their_resource() {
     check(("telemetry.sdk.language", "nodejs"), Marks::DEVICE, false);
     check(("os.name", "Android"), Marks::DEVICE, true);
     check(("service.name", "linkerd-proxy"), Marks::PROXY, true);
+    check(("service.name", "linkerd-proxy"), Marks::SIDECAR, true);
+    check(("container.name", "istio-proxy"), Marks::SIDECAR, false);
 }
 
 #[test]

@@ -157,6 +157,7 @@ impl EnvironmentFacts {
             for span in of_service.iter().map(|&index| &reading.spans[index]) {
                 service.child_spans += u64::from(span.parent_id != SpanId::NONE);
                 service.proxy_spans += u64::from(span.marks.has(Marks::PROXY));
+                service.sidecar_spans += u64::from(span.marks.has(Marks::PROXY) && span.marks.has(Marks::SIDECAR));
                 service.function_spans += u64::from(span.marks.has(Marks::FUNCTION));
                 service.span_names.insert(span.name.0);
             }
