@@ -30,8 +30,12 @@ use crate::clock::Clock;
 use crate::durable::KeptTraces;
 use crate::window::Past;
 
-/// How often a snapshot is published at most; quiet traces are looked for as often.
+/// How often a snapshot is published at most.
 pub const PUBLISH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often quiet traces are looked for: what waits longer than it must takes memory, and many that settle at once let
+/// batches wait.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The most requests for traces that wait for the owner of the graph.
 const MAX_QUEUED_REQUESTS: usize = 64;
@@ -227,8 +231,9 @@ fn run(mut owner: Owner, request_bytes: usize, clock: Clock) -> io::Result<Live>
 
 /// Feeds the owner until it is asked to finish.
 async fn drive(mut owner: Owner, mut channels: Channels, clock: Clock) {
-    let mut ticks = tokio::time::interval(PUBLISH_INTERVAL);
+    let [mut ticks, mut settling] = [PUBLISH_INTERVAL, SETTLE_INTERVAL].map(tokio::time::interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    settling.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             Some(queued) = channels.batches.recv() => {
@@ -240,6 +245,7 @@ async fn drive(mut owner: Owner, mut channels: Channels, clock: Clock) {
                 Some(Request::Answer(question)) => answer(&owner, question),
                 None => return,
             },
+            _ = settling.tick(), if owner.has_pending() => owner.settle_quiet(clock()),
             _ = ticks.tick(), if !owner.is_idle() => {
                 owner.press(channels.intake.budget().pressure());
                 if let Some(published) = owner.tick(clock(), channels.intake.busy_spans()) {

@@ -215,10 +215,15 @@ impl Owner {
         Arc::clone(&self.published)
     }
 
-    /// Settles what is quiet at `now`.
-    pub(super) fn settle(&mut self, now: Moment) {
+    /// Takes the facts of traces that are quiet at `now`; no window shows them yet.
+    pub(super) fn settle_quiet(&mut self, now: Moment) {
         let assembled = self.assembler.tick(now.elapsed);
         self.take(assembled, now);
+    }
+
+    /// Settles what is quiet at `now`, and lets windows go on.
+    pub(super) fn settle(&mut self, now: Moment) {
+        self.settle_quiet(now);
         self.add_silent_services(now);
         self.advance(now);
         self.prune();

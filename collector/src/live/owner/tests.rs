@@ -126,7 +126,8 @@ fn nothing_new_is_not_published() {
     assert!(owner.tick(seconds(0), 0).is_none());
     let sent: Vec<Sent> = (1..=10).map(|trace| root(trace, 1)).collect();
     owner.absorb(batch(&sent), seconds(0));
-    assert!(!owner.is_idle());
+    owner.settle_quiet(seconds(2));
+    assert!(!owner.has_pending() && !owner.is_idle(), "what has settled is still to be published");
     assert!(owner.tick(seconds(2), 0).is_some());
     let graph = Arc::clone(&owner.published.environments[0]);
     assert!(owner.tick(seconds(6), 0).is_some(), "the rate fell");
