@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The fewest cells to which a word of a sentence is cut: most words that are not names are shorter.
-const MIN_WORD_CELLS: usize = 12;
+/// The cells to which a word of a sentence is cut without harm: most words that are not names are shorter.
+const EASY_WORD_CELLS: usize = 12;
+/// The fewest cells to which a word of a sentence is cut.
+const MIN_WORD_CELLS: usize = 9;
 
 /// How many cells `text` takes.
 pub(crate) fn width(text: &str) -> usize {
@@ -40,9 +42,9 @@ pub(crate) fn fit_middle(text: &str, cells: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// Whether the words of `text` can be cut so that all of them stand in `cells` cells.
+/// Whether the words of `text` can be cut so that all of them stand in `cells` cells and are easily read.
 pub(crate) fn has_room_for_words(text: &str, cells: usize) -> bool {
-    let least: usize = text.split(' ').map(|word| width(word).min(MIN_WORD_CELLS) + 1).sum();
+    let least: usize = text.split(' ').map(|word| width(word).min(EASY_WORD_CELLS) + 1).sum();
     least <= cells + 1
 }
 
@@ -55,7 +57,7 @@ pub(crate) fn fit_words(text: &str, cells: usize) -> String {
     let longest = text.split(' ').map(width).max().unwrap_or(0);
     let cut = |most: usize| text.split(' ').map(|word| fit_middle(word, most)).collect::<Vec<_>>().join(" ");
     let fitting = (MIN_WORD_CELLS..longest).rev().map(cut).find(|short| width(short) <= cells);
-    fitting.unwrap_or_else(|| fit(&cut(MIN_WORD_CELLS), cells))
+    fitting.unwrap_or_else(|| fit(&cut(EASY_WORD_CELLS), cells))
 }
 
 /// Each name in at most as many cells as stand beside it, cut at the end or in the middle, whichever leaves more apart.
