@@ -69,6 +69,9 @@ const REPLICA_WORDS: &[&str] =
 /// What the name of a table that is made for others to read begins or ends with.
 const READ_MODEL_AFFIXES: &[&str] = &["mv", "projection", "read", "readmodel", "view", "vw"];
 
+/// How many statements of jobs there are at least for each other one that may be one of theirs.
+const MIN_JOBS_PER_OTHER: u64 = 20;
+
 /// Last words of the name of a part of a program that takes its requests.
 const FRONT_WORDS: &[&str] = &["api", "app", "http", "server", "web"];
 
@@ -132,8 +135,12 @@ pub(crate) fn unknown_identity(info: &DatastoreInfo) -> Option<String> {
 
 /// Whether a use is a job's, which migrates or analyses. A service that serves requests may have a job beside them.
 pub(crate) fn is_of_job(graph: &CallGraph, options: &Options<'_>, usage: &TableUsage) -> bool {
-    options.roles().has_any(graph, usage.service, &[Role::Schedule])
-        || usage.facts.scheduled >= usage.facts.reads + usage.facts.writes
+    let facts = &usage.facts;
+    let others = (facts.reads + facts.writes).saturating_sub(facts.scheduled);
+    // Of a few among many it may only be lost that the job made them.
+    let is_little =
+        || options.required().edge(others, others).is_err() && others * MIN_JOBS_PER_OTHER <= facts.scheduled;
+    options.roles().has_any(graph, usage.service, &[Role::Schedule]) || others == 0 || is_little()
 }
 
 /// Whether the datastore of these uses is a copy for readers: nobody writes here, and its address says so, or somebody

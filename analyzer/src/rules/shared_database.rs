@@ -530,6 +530,9 @@ mod tests {
         let owner = "10 traces\norder GET /\n  sql postgresql db:5432 shop INSERT t";
         let job = "10 traces\nschedule report nightly\n  check POST /runs\n    sql postgresql db:5432 shop SELECT t";
         check(&format!("{owner}\n\n{job}"), &[]);
+        // That a job was behind one of many may be lost; a tenth is a use of its own.
+        let orphan = "orphan check POST /runs\n  sql postgresql db:5432 shop SELECT t";
+        check(&format!("{owner}\n\n{}\n\n{orphan}", job.replace("10 traces", "20 traces")), &[]);
         // One that serves others as well has its own use of the data.
         let asked = "10 traces\nweb GET /\n  check POST /runs\n    sql postgresql db:5432 shop SELECT t";
         let finding = "error proven: check and order share the table t of shop";

@@ -323,6 +323,9 @@ fn what_is_left_of_a_request_that_was_lost_are_its_calls() {
     // A recording of nothing else tells of nothing else.
     let graph = notation::graph("a client \"GET\" 1+5 parent=77 peer.service=b");
     assert_eq!(graph.operations.len(), 1);
+    // It is nothing that anybody asks for, unlike a request whose caller was lost.
+    assert!(!graph.operations[0].facts.is_asked_for());
+    assert!(notation::graph("a server \"GET\" 1+5 parent=77").operations[0].facts.is_asked_for());
     assert_eq!(notation::graph("a internal \"router /health\" 1+5 parent=77").operations.len(), 0);
 }
 

@@ -222,12 +222,15 @@ impl<'a> Reader<'a, '_> {
         let is_message = span.shape.kind == SpanKind::Consumer
             || caller.is_some_and(|parent| self.spans[parent].shape.kind == SpanKind::Producer)
             || caller.is_some_and(|parent| self.is_taken_later(&self.spans[parent], span));
+        let is_orphan = self.tree.is_orphan[index];
         let entry = match span.shape.kind {
             _ if is_message => Entry::Message,
             _ if caller.is_some_and(|parent| self.hands_on(parent, span)) => Entry::Schedule,
             _ if caller.is_some() => Entry::Internal,
             _ if above.is_some() => Entry::Client,
-            _ if self.tree.is_orphan[index] => Entry::Unknown,
+            // What it was made for is lost; it is nothing that anybody asked for.
+            SpanKind::Client | SpanKind::Producer if is_orphan && !span.marks.has(Marks::EDGE_PROXY) => Entry::Untold,
+            _ if is_orphan => Entry::Unknown,
             SpanKind::Server => Entry::Client,
             // The proxy at the edge tells of what it takes by the call that it makes for it.
             SpanKind::Client if span.marks.has(Marks::EDGE_PROXY) => Entry::Client,
