@@ -19,6 +19,7 @@ mod datastore;
 pub mod explain;
 pub mod finding;
 pub mod groups;
+mod named_calls;
 pub mod nearest;
 mod repetition;
 pub mod report;

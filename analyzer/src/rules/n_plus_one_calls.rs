@@ -17,6 +17,7 @@ use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
+use crate::named_calls::NamedCalls;
 use crate::repetition::{self, Repeated};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
 use crate::support::Doubt;
@@ -39,7 +40,8 @@ static META: RuleMeta = RuleMeta {
           slower with every item, and one user's long list becomes everybody's load.",
     how: "Within one request of the caller, calls of one operation of one service or external host are counted: all of them \
           where most have parameters of their own or unknown ones, else those that differ. The pattern holds from `min_calls` \
-          on. Calls to hosts of their own (a scatter) and attempts after a failure do not count.",
+          on. Calls to hosts of their own (a scatter) and attempts after a failure do not count. Paths of an external host \
+          that differ in one name are one operation where there are thirty names or more, others in each request.",
     fix: "Offer an operation that takes all the keys at once and call it once a request, or keep a copy of the data where \
           it is read.",
     limits: "Reading a list page by page and asking again until something is ready look alike where the parameters are \
@@ -84,6 +86,12 @@ impl Rule for NPlusOneCalls {
         let mut verdict = Verdict::default();
         if !graph.patterns.iter().any(|pattern| is_call(graph, pattern)) {
             verdict.undecided.push(Undecided::of_input(&META, "no calls to services or externals were seen"));
+        }
+        for named in NamedCalls::all(graph) {
+            let is_told = pairs.contains_key(&(named.caller.node, named.callee));
+            if !is_told && named.requests_from(options.whole("min_calls")) > 0 {
+                verdict.take(judge_named(graph, options, &named));
+            }
         }
         for ((caller, callee), repeated) in pairs {
             verdict.take(judge(graph, options, (caller, callee), repeated));
@@ -149,6 +157,43 @@ fn judge(
         impact: lead.impact(),
         traces: lead.traces(),
         locations: repetition::locations(supported.iter().map(|each| each.pattern)),
+        ..case.draft()
+    })
+}
+
+/// Calls that differ in a name of their path: that it is a parameter is a statistic.
+fn judge_named(graph: &CallGraph, options: &Options<'_>, named: &NamedCalls<'_>) -> Result<Finding, Undecided> {
+    let caller = named.caller;
+    let case = Case::new(graph, options, [caller.node, named.callee]);
+    let least = options.whole("min_calls");
+    let (affected, median) = (named.requests_from(least), named.median_from(least));
+    let requests = caller.facts.requests.max(affected);
+    let support = options.required().strong(affected, requests, affected).map_err(|missing| case.undecided(missing))?;
+    let (from, to) = (graph.node(caller.node), graph.node(named.callee));
+    let asked = wording::operation(&to.name, &named.template);
+    let is_error = median as f64 >= options.number("error_from");
+    let severity = if is_error { Severity::Error } else { META.severity };
+    case.finding(Draft {
+        severity: severity.for_entries(&caller.facts.entries),
+        confidence: Confidence::Strong,
+        title: format!("{} calls {asked} {median} times a request", from.name),
+        message: format!(
+            "In {affected} of {} of {}, {asked} is called for {least} names or more: for {median} in the median one.",
+            wording::count(requests, "request"),
+            wording::operation(&from.name, &caller.name),
+        ),
+        fix: format!(
+            "Let {} ask {} for many names at once, or keep what it needs of them in {}.",
+            from.name, to.name, from.name
+        ),
+        subject: Subject {
+            edges: vec![(from.id.clone(), to.id.clone())],
+            operations: vec![wording::operation(&from.name, &caller.name)],
+            ..Subject::default()
+        },
+        evidence: vec![Evidence::of("calls_per_request_p50", median as f64, "calls").against(least as f64)],
+        support,
+        traces: named.traces(median),
         ..case.draft()
     })
 }
@@ -251,6 +296,41 @@ mod tests {
     #[test]
     fn asking_for_the_same_again_is_another_matter() {
         check("cart GET /cart\n  9 x stock GET /stock same", &[]);
+    }
+
+    /// Forty requests that ask for `count` users each, of whom nobody is asked for often.
+    fn users(count: usize, name: impl Fn(usize) -> String) -> String {
+        let letters =
+            |number: usize| [number / 26, number % 26].map(|at| char::from(b'a' + at as u8)).iter().collect::<String>();
+        let call =
+            |number: usize| format!("\n  host hub.example GET {}", name(number)).replace("NAME", &letters(number));
+        let request = |at: usize| {
+            format!("team GET /team{}", (0..count).map(|item| call((at * 7 + item) % 90)).collect::<String>())
+        };
+        (0..40).map(request).collect::<Vec<_>>().join("\n\n")
+    }
+
+    #[test]
+    fn names_in_a_path_are_parameters_where_they_are_many() {
+        let title = "team calls hub.example GET /users/{name} 6 times a request";
+        check(&users(6, |_| "/users/NAME".to_owned()), &[&format!("warning strong: {title}")]);
+        let inner = users(6, |_| "/users/NAME/badges".to_owned());
+        check(&inner, &[&format!("warning strong: {}", title.replace("{name}", "{name}/badges"))]);
+        check(&users(4, |_| "/users/NAME".to_owned()), &[]);
+        let title = "team calls hub.example GET /users/{name} 20 times a request";
+        check(&users(20, |_| "/users/NAME".to_owned()), &[&format!("error strong: {title}")]);
+    }
+
+    #[test]
+    fn names_that_are_operations_are_no_parameters() {
+        // The same in each request, as the code has it.
+        let names = ('a'..='z').chain('A'..='Z');
+        let methods: Vec<_> = names.map(|name| format!("\n  host hub.example GET /rpc/{name}")).collect();
+        check(&format!("40 traces\nteam GET /team{}", methods.concat()), &[]);
+        // Too few to be more than an interface has.
+        check(&users(6, |number| format!("/users/{}", ["ann", "bob", "cat", "dan", "eve", "fay"][number % 6])), &[]);
+        // Differing in more than one name.
+        check(&users(6, |number| format!("/{}/NAME", ["a", "b", "c", "d"][number % 4])), &[]);
     }
 
     #[test]

@@ -10,7 +10,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use spanlint_graph::snapshot::{CallPattern, Operation};
+use spanlint_graph::facts::histogram;
+use spanlint_graph::snapshot::{CallPattern, Edge, Operation};
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind, OperationIndex};
 
 use crate::case::{Case, Draft};
@@ -18,7 +19,7 @@ use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
 use crate::repetition;
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
-use crate::wording;
+use crate::{topology, wording};
 
 /// Words in the name of an operation that is asked again until something has changed.
 const WAITING_WORDS: [&str; 6] = ["job", "poll", "progress", "ready", "status", "wait"];
@@ -106,7 +107,8 @@ fn judge(
     operation: &Operation,
     repeated: &[Repeated<'_>],
 ) -> Result<Finding, Undecided> {
-    let &Repeated { pattern, affected, median } = &repeated[0];
+    let &Repeated { pattern, affected: by_one, median } = &repeated[0];
+    let affected = by_one.max(affected_at_least(graph, operation, repeated));
     let (service, callee) = (graph.node(operation.node), graph.node(pattern.callee));
     let requests = operation.facts.requests.max(affected);
     let case = Case::new(graph, options, [operation.node, pattern.callee]);
@@ -117,6 +119,8 @@ fn judge(
         None if pattern.is_callee_known => wording::operation(&callee.name, &pattern.template),
         None => pattern.template.clone(),
     };
+    // Where each request repeats a call of its own, the first is one of many.
+    let what = if affected > by_one { format!("{what} or its like") } else { what };
     let is_often = median as f64 >= options.number("warning_from");
     let severity = if is_often { Severity::Warning } else { META.severity };
     let verb = if callee.datastore.is_some() { "runs the same" } else { "makes the same call of" };
@@ -132,6 +136,7 @@ fn judge(
             wording::number(wording::milliseconds(facts.latency.quantile(0.5))),
             match repeated.len() - 1 {
                 0 => String::new(),
+                _ if affected > by_one => String::new(),
                 1 => format!(" Another call to {} repeats as well.", callee.name),
                 others => format!(" {others} more calls to {} repeat as well.", callee.name),
             }
@@ -157,6 +162,16 @@ fn judge(
     })
 }
 
+/// How many requests there are at the least that repeat one of these calls: none repeats more of them than it makes different
+/// ones. Names in the path of a URL make many calls of one, which hardly any two requests share.
+fn affected_at_least(graph: &CallGraph, operation: &Operation, repeated: &[Repeated<'_>]) -> u64 {
+    let edges = topology::edges_between(graph, operation.node, repeated[0].pattern.callee);
+    let operations = |edge: &Edge| edge.facts.per_request.keys().map(|(_, operations)| *operations).max().unwrap_or(0);
+    let most: u64 = edges.iter().map(|edge| histogram::bucket_floor(operations(edge) + 1).saturating_sub(1)).sum();
+    let sum: u64 = repeated.iter().map(|each| each.affected).sum();
+    sum.checked_div(most).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::{analysis, check_with, lines};
@@ -176,6 +191,20 @@ mod tests {
             "cart GET /cart\n  5 x user GET /user same",
             &["warning proven: cart GET /cart makes the same call of user GET /user 5 times a request"],
         );
+    }
+
+    #[test]
+    fn names_in_a_path_do_not_hide_that_each_request_asks_twice() {
+        let room =
+            |name: char, calls: &str| format!("visit GET /join\n  {calls}host rooms.example GET /rooms/{name} same");
+        let rooms = |calls: &str| ('a'..='z').map(|name| room(name, calls)).collect::<Vec<_>>().join("\n\n");
+        let title = "visit GET /join makes the same call of rooms.example GET /rooms/a or its like 2 times a request";
+        check(&rooms("2 x "), &[&format!("note proven: {title}")]);
+        check(&rooms(""), &[]);
+        // One that asks for all of them twice may be the only one that does.
+        let calls = ('a'..='z').map(|name| format!("\n  2 x host rooms.example GET /rooms/{name} same"));
+        let once = format!("visit GET /join{}\n\n60 traces\nvisit GET /join", calls.collect::<String>());
+        check(&once, &["(visit: the pattern is in 1 of 61 requests, surely in 0.3 %, where 5 % is needed)"]);
     }
 
     #[test]
