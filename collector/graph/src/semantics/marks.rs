@@ -106,16 +106,6 @@ pub(super) fn is_stream_path(path: &str) -> bool {
     path.as_bytes().split(|byte| *byte == b'/').any(|part| STREAM_PATHS.contains(&part))
 }
 
-/// Words that ask for health, wherever the path of a service begins.
-const HEALTH_WORDS: [&str; 8] =
-    ["health", "health-check", "health_check", "healthcheck", "healthz", "livez", "readyz", "startupz"];
-/// Words that ask for health, readiness or metrics where a path begins with them; further on they may mean anything.
-const PROBE_WORDS: [&str; 9] =
-    ["healthy", "live", "liveness", "metrics", "ping", "prometheus", "readiness", "ready", "up"];
-/// What may follow such a word: which of the checks is meant.
-const CHECK_WORDS: [&str; 7] = ["live", "liveness", "readiness", "ready", "started", "startup", "well"];
-/// Where frameworks keep what only platforms ask for.
-const PLATFORM_PLACES: [&str; 6] = ["-", "_", "internal", "manage", "management", "q"];
 /// The longest path that is looked at, in bytes.
 const MAX_PROBE_PATH: usize = 64;
 
@@ -123,27 +113,59 @@ const MAX_PROBE_PATH: usize = 64;
 pub(super) fn is_probe_path(path: &str) -> bool {
     let Some(path) = path.strip_prefix('/').filter(|path| path.len() <= MAX_PROBE_PATH) else { return false };
     let path = path.trim_end_matches('/');
+    let last = path.rfind('/').map_or(path, |slash| &path[slash + 1..]);
+    // Nearly every path is asked about, and next to none ends so.
+    let may_be = asks_for_health(last.trim_start_matches('_')) || begins_a_probe(last) || is_check(last);
+    is_kubernetes(last) || may_be && is_a_check(path) || is_of_actuator(path)
+}
+
+/// Whether a path begins with a word for health and goes on with nothing but which of the checks is meant.
+fn is_a_check(path: &str) -> bool {
     let mut parts = path.split('/');
     let mut first = parts.next().unwrap_or_default();
-    let mut words: &[&str] = &PROBE_WORDS;
-    if PLATFORM_PLACES.contains(&first) {
+    let mut may_begin = true;
+    // Where frameworks keep what only platforms ask for.
+    if matches!(first, "-" | "_" | "internal" | "manage" | "management" | "q") {
         first = parts.next().unwrap_or_default();
     } else {
         while first == "api" || is_version(first) {
-            (first, words) = (parts.next().unwrap_or_default(), &[]);
+            (first, may_begin) = (parts.next().unwrap_or_default(), false);
         }
     }
     let first = first.trim_start_matches('_');
-    let asks = HEALTH_WORDS.contains(&first) || words.contains(&first);
-    asks && parts.all(|part| CHECK_WORDS.contains(&part)) || is_below_a_service(path)
+    (asks_for_health(first) || may_begin && begins_a_probe(first)) && parts.all(is_check)
 }
 
-/// Whether what is asked for below the path of a service can be nothing but its health or its metrics.
-fn is_below_a_service(path: &str) -> bool {
-    let actuator = path.strip_prefix("actuator/").or_else(|| path.split_once("/actuator/").map(|(_, rest)| rest));
-    let last = path.rsplit('/').next().unwrap_or_default();
-    actuator.is_some_and(|rest| ["health", "metrics", "prometheus"].iter().any(|each| rest.starts_with(each)))
-        || ["healthz", "livez", "readyz", "startupz"].contains(&last)
+/// Whether a path is one of Spring's for health or metrics, wherever it has its place.
+fn is_of_actuator(path: &str) -> bool {
+    const PLACE: &[u8] = b"actuator/";
+    let mut windows = path.as_bytes().windows(PLACE.len()).enumerate();
+    let is_place = |at: usize| at == 0 || path.as_bytes()[at - 1] == b'/';
+    windows.find(|(at, window)| window == &PLACE && is_place(*at)).is_some_and(|(at, _)| {
+        let below = &path[at + PLACE.len()..];
+        ["health", "metrics", "prometheus"].iter().any(|each| below.starts_with(each))
+    })
+}
+
+/// Whether a word can be nothing but a question of Kubernetes, whatever stands before it.
+fn is_kubernetes(word: &str) -> bool {
+    matches!(word, "healthz" | "livez" | "readyz" | "startupz")
+}
+
+/// Whether a word asks for health, wherever the path of a service begins.
+fn asks_for_health(word: &str) -> bool {
+    is_kubernetes(word) || matches!(word, "health" | "health-check" | "health_check" | "healthcheck")
+}
+
+/// Whether a word asks for health, readiness or metrics where a path begins with it; further on it may mean anything.
+fn begins_a_probe(word: &str) -> bool {
+    let is_ready = matches!(word, "healthy" | "live" | "liveness" | "ping" | "readiness" | "ready" | "up");
+    is_ready || matches!(word, "metrics" | "prometheus")
+}
+
+/// Whether a word tells which of the checks is meant.
+fn is_check(word: &str) -> bool {
+    matches!(word, "live" | "liveness" | "readiness" | "ready" | "started" | "startup" | "well")
 }
 
 /// Whether a part of a path is a version: `v1`.

@@ -121,7 +121,7 @@ impl Memory {
         let batch = self.batch;
         let make = |names: &mut NameTable| Remembered {
             shape: Arc::new(read_shape(inputs, (id, resource), names)),
-            shared: Shared::of(inputs, view, names),
+            shared: Shared::nothing(sequence),
             sequence: Arc::clone(sequence),
             statement: Arc::clone(statement),
             open: Box::default(),
@@ -135,12 +135,13 @@ impl Memory {
         } else if self.shapes.meets_again(key as u64) {
             let mut own = NameTable::default();
             let made = make(&mut own);
+            // What follows is for those who are like it, of whom a stranger has none.
+            let shared = Shared::of(inputs, view, &mut own);
             names.merge(&own);
-            // By these it is recalled, which a stranger never is.
             let open = inputs.open(view.attributes);
             let meant = inputs.is_meant_anew().then(|| inputs.asked.meant.to_owned());
             let names = own.sorted(|_| true).into_iter().collect();
-            self.shapes.insert(key, Remembered { open, meant, names, ..made })
+            self.shapes.insert(key, Remembered { shared, open, meant, names, ..made })
         } else {
             self.stranger.insert(make(names))
         };

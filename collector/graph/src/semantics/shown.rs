@@ -94,6 +94,16 @@ impl Shared {
         }
     }
 
+    /// What a span shows that shares nothing but the keys of its attributes.
+    pub(super) fn nothing(sequence: &Sequence) -> Self {
+        Self {
+            name: None,
+            frame: Arc::new(Frame::new(Arc::clone(&sequence.packed), [])),
+            own: (0..sequence.shown.len()).collect(),
+            secrets: Box::default(),
+        }
+    }
+
     /// How many bytes it takes, about.
     pub(super) fn bytes(&self) -> usize {
         self.frame.bytes() + size_of_val(&*self.own) + size_of_val(&*self.secrets)

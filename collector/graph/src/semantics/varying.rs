@@ -112,11 +112,10 @@ const PAGING_KEYS: [&str; 34] = [
 
 /// Whether a part of a query, `key=value`, turns the page.
 fn turns_page(part: &str) -> bool {
-    let key = part.split('=').next().unwrap_or_default();
     // `page[number]`, as JSON:API has it.
-    let key = key.split('[').next().unwrap_or_default();
-    let key = key.split_once("%5").map_or(key, |(name, _)| name);
-    PAGING_KEYS.iter().any(|paging| key.eq_ignore_ascii_case(paging))
+    let end = part.bytes().position(|byte| matches!(byte, b'=' | b'[' | b'%')).unwrap_or(part.len());
+    let key = &part[..end];
+    !key.is_empty() && PAGING_KEYS.iter().any(|paging| key.eq_ignore_ascii_case(paging))
 }
 
 /// Path and query of a request; none where there is no path.
