@@ -98,7 +98,7 @@ impl fmt::Debug for Detail {
 }
 
 /// What the details of many spans have in common: the keys of their attributes, and those texts that are the same.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Frame {
     /// Packed.
     keys: Arc<[u8]>,

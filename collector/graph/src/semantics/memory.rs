@@ -46,12 +46,10 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    /// Makes copies for a new batch, which goes to another thread: so no two threads count references to one thing.
-    fn renew(&mut self, batch: u64, names: &mut NameTable) {
+    /// Tells a new batch the names.
+    fn tell(&mut self, batch: u64, names: &mut NameTable) {
         self.batch = batch;
         self.names.iter().for_each(|(name, text)| names.insert(*name, text));
-        self.shape = Arc::new(Shape::clone(&self.shape));
-        self.shared.renew();
     }
 }
 
@@ -146,7 +144,7 @@ impl Memory {
             self.stranger.insert(make(names))
         };
         if remembered.batch != batch {
-            remembered.renew(batch, names);
+            remembered.tell(batch, names);
         }
         (key, remembered)
     }
@@ -181,7 +179,7 @@ impl Memory {
             None => Varying::of(shape, &known, &remembered.statement, &Asked::default()),
         };
         if remembered.batch != self.batch {
-            remembered.renew(self.batch, names);
+            remembered.tell(self.batch, names);
         }
         Some((remembered, varying))
     }

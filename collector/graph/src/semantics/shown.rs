@@ -108,11 +108,6 @@ impl Shared {
     pub(super) fn bytes(&self) -> usize {
         self.frame.bytes() + size_of_val(&*self.own) + size_of_val(&*self.secrets)
     }
-
-    /// Makes a frame of its own for a new batch.
-    pub(super) fn renew(&mut self) {
-        self.frame = Arc::new(Frame::clone(&self.frame));
-    }
 }
 
 /// The secrets of a resource, which are those of each of its spans. E-mail addresses are none there: whoever owns a
