@@ -35,9 +35,8 @@ static META: RuleMeta = RuleMeta {
           run through the middle of one task.",
     how: "Over the caller's requests that touch the callee, the median number of calls is taken, without attempts after a \
           failure, further pages of an answer, redirects and looks, after a pause, whether something is ready; one \
-          question to each of eight shards or more is one. The pattern \
-          holds from `min_calls` on where they go to `min_operations` or more operations, and from `min_total_calls` on in \
-          any case.",
+          question to each of eight shards or more is one. The pattern holds from `min_calls` on where they go to \
+          `min_operations` or more operations, and from `min_total_calls` on in any case.",
     fix: "Offer one coarser operation for the task, pass along what the other needs, or move the task to the side that has \
           the data.",
     limits: "Gateways and back ends for front ends are exempt; those that the graph does not show are declared in \

@@ -344,6 +344,7 @@ mod tests {
     fn what_never_worked_has_no_usual_rate_to_keep() {
         check(&[(10, 10, 30); 12], &[]);
     }
+
     #[test]
     fn an_outage_before_the_slices_that_are_kept_is_undecided_and_not_clean() {
         let hour = [(10, 0, 0); 360];

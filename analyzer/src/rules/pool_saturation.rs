@@ -228,6 +228,7 @@ mod tests {
     fn a_short_input_is_undecided() {
         check(&slices(&[[(50, 100); 5], [(60, 2_000); 5]].concat()), &["(shop: 92 seconds seen, 5 minutes needed)"]);
     }
+
     #[test]
     fn queries_before_the_slices_that_are_kept_are_undecided_and_not_clean() {
         let hour = [(5, 100); 360];

@@ -39,7 +39,6 @@ impl Marks {
     pub const VERSIONED: Self = Self(1 << 13);
     /// The call names its host by an address, or as the own one, where others would name it.
     pub const ADDRESSED: Self = Self(1 << 14);
-
     /// Sent by what is surely the sidecar of one service, whatever it is called and wherever it says it runs.
     pub const SIDECAR: Self = Self(1 << 15);
 

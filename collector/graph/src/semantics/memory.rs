@@ -117,9 +117,9 @@ impl Memory {
         inputs.write_key(id, &mut self.key);
         let key = xxh3_128(&self.key);
         let batch = self.batch;
-        let make = |names: &mut NameTable| Remembered {
+        let make = |shared: Shared, names: &mut NameTable| Remembered {
             shape: Arc::new(read_shape(inputs, (id, resource), names)),
-            shared: Shared::nothing(sequence),
+            shared,
             sequence: Arc::clone(sequence),
             statement: Arc::clone(statement),
             open: Box::default(),
@@ -132,16 +132,15 @@ impl Memory {
             self.shapes.get(&key).expect("it is known")
         } else if self.shapes.meets_again(key as u64) {
             let mut own = NameTable::default();
-            let made = make(&mut own);
-            // What follows is for those who are like it, of whom a stranger has none.
-            let shared = Shared::of(inputs, view, &mut own);
+            let made = make(Shared::of(inputs, view, &mut own), &mut own);
             names.merge(&own);
+            // By these it is recalled, which a stranger never is.
             let open = inputs.open(view.attributes);
             let meant = inputs.is_meant_anew().then(|| inputs.asked.meant.to_owned());
             let names = own.sorted(|_| true).into_iter().collect();
-            self.shapes.insert(key, Remembered { shared, open, meant, names, ..made })
+            self.shapes.insert(key, Remembered { open, meant, names, ..made })
         } else {
-            self.stranger.insert(make(names))
+            self.stranger.insert(make(Shared::nothing(sequence), names))
         };
         if remembered.batch != batch {
             remembered.tell(batch, names);

@@ -144,15 +144,12 @@ fn is_identifier(part: &str) -> bool {
 
 /// Words and the number of one of many behind them: `ORD-2024-000123`, `user_42`.
 fn is_numbered(part: &str) -> bool {
-    let mut words = part.split(['-', '_']);
-    let number = words.next_back().unwrap_or_default();
+    let Some((first, rest)) = part.split_once(['-', '_']) else { return false };
+    let mut rest = rest.split(['-', '_']);
     let is_all = |word: &str, is: fn(&u8) -> bool| !word.is_empty() && word.as_bytes().iter().all(is);
-    let is_plain = |word: &str| is_all(word, u8::is_ascii_alphabetic) || is_all(word, u8::is_ascii_digit);
-    let first = part.split(['-', '_']).next().unwrap_or_default();
-    is_all(number, u8::is_ascii_digit)
-        && first.len() < part.len()
-        && is_all(first, u8::is_ascii_alphabetic)
-        && words.all(is_plain)
+    let is_word = |word: &str| is_all(word, u8::is_ascii_alphabetic);
+    let is_number = |word: &str| is_all(word, u8::is_ascii_digit);
+    is_word(first) && rest.next_back().is_some_and(is_number) && rest.all(|part| is_word(part) || is_number(part))
 }
 
 #[cfg(test)]
