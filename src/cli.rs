@@ -165,6 +165,14 @@ pub(crate) struct ReceiverArguments {
     #[arg(long, value_name = "MIB", env = "SPANLINT_MEMORY_LIMIT", help_heading = "Receiving", default_value_t = MEMORY_BYTES >> 20, value_parser = memory_mib())]
     pub(crate) memory_limit: usize,
 
+    /// Look at a trace when nothing came for it for so long and no parent is missing
+    #[arg(long, value_name = "DURATION", env = "SPANLINT_SETTLE_AFTER", help_heading = "Receiving", default_value = "2s", value_parser = settling)]
+    pub(crate) settle_after: Duration,
+
+    /// Look at a trace that misses a parent when nothing came for it for so long
+    #[arg(long, value_name = "DURATION", env = "SPANLINT_SETTLE_INCOMPLETE_AFTER", help_heading = "Receiving", default_value = "1m", value_parser = settling)]
+    pub(crate) settle_incomplete_after: Duration,
+
     /// Keep requests in this folder: nothing acknowledged is lost, and a restart goes on where it was
     #[arg(long, value_name = "FOLDER", env = "SPANLINT_DATA_DIR", help_heading = "Keeping")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -424,6 +432,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     positive.ok_or_else(|| "no time at all".to_owned())
 }
 
+/// How long a trace waits. It is looked for ten times a second; who waits for more than an hour waits for memory.
+fn settling(text: &str) -> Result<Duration, String> {
+    let waits = Duration::from_millis(100)..=Duration::from_hours(1);
+    duration(text).and_then(|duration| {
+        waits.contains(&duration).then_some(duration).ok_or_else(|| "not between 100ms and 1h".to_owned())
+    })
+}
+
 /// An address to listen on. `localhost` is what people call loopback; other names would have to be looked up.
 fn address(text: &str) -> Result<SocketAddr, String> {
     let loopback = text.strip_prefix("localhost:").and_then(|port| port.parse::<u16>().ok());
@@ -454,6 +470,14 @@ mod tests {
         assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
         for wrong in ["0s", "-1s", "5", "soon", ""] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn traces_settle_within_an_hour() {
+        assert_eq!(settling("100ms"), Ok(Duration::from_millis(100)));
+        for wrong in ["99ms", "61m", "-1s", "2"] {
+            assert!(settling(wrong).is_err(), "{wrong}");
         }
     }
 

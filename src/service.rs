@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use spanlint_collector::assemble::Settle;
 use spanlint_collector::durable::{Recovery, Retention};
 use spanlint_collector::live::LiveSettings;
 use spanlint_collector::{Collector, CollectorConfig};
@@ -45,7 +46,8 @@ pub(crate) fn collector_config(
 ) -> anyhow::Result<CollectorConfig> {
     let others: Vec<SocketAddr> = arguments.zipkin.into_iter().chain([arguments.api]).collect();
     let config = safe_config(&arguments.otlp, &others)?;
-    let live = LiveSettings { window, ..config.live.within(arguments.memory_limit << 20) };
+    let settle = settle(arguments.settle_after, arguments.settle_incomplete_after)?;
+    let live = LiveSettings { window, settle, ..config.live.within(arguments.memory_limit << 20) };
     let redaction = Redaction::new(arguments.redact.iter().cloned());
     Ok(CollectorConfig {
         zipkin: arguments.zipkin,
@@ -56,6 +58,15 @@ pub(crate) fn collector_config(
         retention: Retention { bytes: arguments.data_mib << 20, age: Duration::from_hours(arguments.data_hours) },
         ..config
     })
+}
+
+/// When traces settle. Whoever misses a parent waits for it at least as long as one that misses nothing.
+fn settle(complete: Duration, incomplete: Duration) -> anyhow::Result<Settle> {
+    ensure!(
+        complete <= incomplete,
+        "--settle-incomplete-after {incomplete:?} is less than --settle-after {complete:?}: a trace that misses a parent waits for it; give it at least as long",
+    );
+    Ok(Settle::Quiet { complete, incomplete })
 }
 
 /// The same without an API and without keeping anything.

@@ -78,6 +78,8 @@ fn wrong_usage_says_what_is_right() {
     for (arguments, words) in [
         (&["check"][..], "name recordings (files, folders, `-` for standard input)"),
         (&["collect", "--api", "4319"], "not an IP address and a port, such as 127.0.0.1:4317"),
+        (&["collect", "--settle-after", "2m"], "give it at least as long"),
+        (&["collect", "--settle-after", "soon"], "not a duration such as 30s, 5m or 1h"),
         (&["explain", "n-plus-one"], "no rule `n-plus-one`, did you mean `n-plus-one-calls`?"),
         (&["explain", "x"], "no rule `x`; `spanlint rules` lists them"),
     ] {

@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<Ending> {
         && !recording::has_spans(&input.facts)
     {
         bail!(
-            "{url} has no settled trace in its window: there is nothing to judge yet (a trace settles two seconds after its last span)"
+            "{url} has no settled trace in its window: there is nothing to judge yet (a trace settles when nothing came for it for a while: two seconds where nothing else is set)"
         );
     }
     if recording::is_without_spans(&input.facts) {

@@ -5,18 +5,27 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use triomphe::ThinArc;
+
 /// Name, status message and attributes of a span: scrubbed, masked, packed.
 ///
 /// Packed are length-prefixed (LEB128) UTF-8 texts. What all spans of one shape show alike stands in a frame, which
-/// they share; a span has what is left for itself.
+/// they share; a span has what is left for itself, in one piece of memory with the spans of its trace that came with it.
 ///
 /// **Invariant:** details are compared by what they show: how much of it stands in a frame depends on what was met before.
 #[derive(Clone, Default)]
 pub struct Detail {
-    /// Those of name, status message and values that the frame leaves open.
-    texts: Box<[u8]>,
+    /// The piece that holds those of name, status message and values that the frame leaves open; none for no byte.
+    piece: Option<Piece>,
+    /// Where in the piece they begin.
+    start: u32,
+    /// How many bytes they are.
+    length: u32,
     frame: Arc<Frame>,
 }
+
+/// Packed texts of one or more details.
+type Piece = ThinArc<(), u8>;
 
 impl Detail {
     /// Packs what people look at.
@@ -32,7 +41,9 @@ impl Detail {
         for value in &values {
             packer.push(value);
         }
-        packer.detail(Arc::new(Frame::new(keys_of(keys.iter().map(|key| &**key)), [])))
+        let mut detail = packer.detail(Arc::new(Frame::new(keys_of(keys.iter().map(|key| &**key)), [])));
+        packer.hand_out(std::iter::once(&mut detail));
+        detail
     }
 
     /// The name of the span.
@@ -50,9 +61,16 @@ impl Detail {
         Texts(&self.frame.keys).zip(self.shown().skip(2))
     }
 
-    /// How many bytes its own texts take.
+    /// How many bytes its part of the piece takes that holds its own texts.
     pub fn text_bytes(&self) -> usize {
-        self.texts.len()
+        let Some(piece) = &self.piece else { return 0 };
+        (size_of::<[usize; 2]>() + piece.slice.len()).div_ceil(ThinArc::strong_count(piece))
+    }
+
+    /// Its own texts, packed.
+    fn texts(&self) -> &[u8] {
+        let start = self.start as usize;
+        self.piece.as_ref().map_or(&[], |piece| &piece.slice[start..start + self.length as usize])
     }
 
     /// How many bytes its part of the frame takes, which it shares with other details and with whoever read them.
@@ -66,7 +84,7 @@ impl Detail {
 
     /// Name, status message and values.
     fn shown(&self) -> impl Iterator<Item = &str> {
-        let (mut shared, mut own) = (Slots(&self.frame.shared), Texts(&self.texts));
+        let (mut shared, mut own) = (Slots(&self.frame.shared), Texts(self.texts()));
         std::iter::from_fn(move || shared.next().flatten().or_else(|| own.next()))
     }
 }
@@ -130,7 +148,7 @@ pub(crate) fn keys_of<'a>(keys: impl IntoIterator<Item = &'a str>) -> Arc<[u8]> 
     for key in keys {
         packer.push(key);
     }
-    packer.0.into()
+    packer.packed.into()
 }
 
 /// The texts that are left of packed ones.
@@ -185,31 +203,74 @@ fn push_length(packed: &mut Vec<u8>, mut length: usize) {
     packed.push(length as u8);
 }
 
-/// Packs texts, one after another, into a buffer that is used again.
+/// Packs texts, one after another, into a buffer that is used again: those of one detail, then those of the next. Details
+/// have them when they are handed out.
 #[derive(Debug, Default)]
-pub(crate) struct Packer(Vec<u8>);
+pub(crate) struct Packer {
+    packed: Vec<u8>,
+    /// Where the detail begins that is being packed.
+    start: usize,
+    /// The texts of details that share a piece.
+    piece: Vec<u8>,
+}
 
 impl Packer {
-    /// Begins anew.
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
+    /// How many bytes wait to be handed out, but for those of the last detail.
+    const FULL_BYTES: usize = 1 << 16;
 
     /// Packs the next text.
     pub(crate) fn push(&mut self, text: &str) {
-        push_length(&mut self.0, text.len());
-        self.0.extend_from_slice(text.as_bytes());
+        push_length(&mut self.packed, text.len());
+        self.packed.extend_from_slice(text.as_bytes());
     }
 
-    /// The first text.
+    /// The first text since the last detail.
     pub(crate) fn first(&self) -> &str {
-        Texts(&self.0).next().unwrap_or_default()
+        Texts(&self.packed[self.start..]).next().unwrap_or_default()
     }
 
-    /// What was packed: the texts that `frame` leaves open.
-    pub(crate) fn detail(&self, frame: Arc<Frame>) -> Detail {
-        Detail { texts: self.0.as_slice().into(), frame }
+    /// What was packed since the last detail: the texts that `frame` leaves open.
+    pub(crate) fn detail(&mut self, frame: Arc<Frame>) -> Detail {
+        let start = std::mem::replace(&mut self.start, self.packed.len());
+        Detail { piece: None, start: place(start), length: place(self.start - start), frame }
     }
+
+    /// Whether so much waits that it is to be handed out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.packed.len() > Self::FULL_BYTES
+    }
+
+    /// Gives some of the details that were packed since the last `clear` their texts, in one piece of memory.
+    pub(crate) fn hand_out<'a>(&mut self, details: impl Iterator<Item = &'a mut Detail>) {
+        let mut open = Vec::new();
+        self.piece.clear();
+        for detail in details.filter(|detail| detail.length > 0) {
+            let start = detail.start as usize;
+            detail.start = place(self.piece.len());
+            self.piece.extend_from_slice(&self.packed[start..start + detail.length as usize]);
+            open.push(detail);
+        }
+        if open.is_empty() {
+            return;
+        }
+        let piece = Piece::from_header_and_slice((), &self.piece);
+        for detail in open {
+            detail.piece = Some(piece.clone());
+        }
+    }
+
+    /// Begins anew, once every detail has its texts.
+    pub(crate) fn clear(&mut self) {
+        self.packed.clear();
+        self.packed.shrink_to(2 * Self::FULL_BYTES);
+        self.piece.shrink_to(2 * Self::FULL_BYTES);
+        self.start = 0;
+    }
+}
+
+/// A place in a piece.
+fn place(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("texts are cut and few, and handed out in time")
 }
 
 #[cfg(test)]
@@ -233,10 +294,27 @@ mod tests {
         let mut packer = Packer::default();
         packer.push("GET /cart");
         packer.push("2");
-        let detail = packer.detail(Arc::new(frame));
+        let mut detail = packer.detail(Arc::new(frame));
+        packer.hand_out(std::iter::once(&mut detail));
         let attributes = [("a", "1"), ("b", "2"), ("c", "3")];
         assert_eq!((detail.name(), detail.status_message()), ("GET /cart", ""));
         assert_eq!(detail.attributes().collect::<Vec<_>>(), attributes);
         assert_eq!(detail, Detail::new("GET /cart", "", attributes.map(|(k, v)| (k.into(), v.into()))));
+    }
+    #[test]
+    fn details_of_one_piece_have_their_own_texts() {
+        let mut packer = Packer::default();
+        let mut pack = |name: &str| {
+            packer.push(name);
+            packer.push("");
+            packer.detail(Arc::default())
+        };
+        let mut details = ["GET /cart", "", "GET /pay"].map(&mut pack);
+        let empty = packer.detail(Arc::default());
+        packer.hand_out(details.iter_mut());
+        let names = details.each_ref().map(Detail::name);
+        assert_eq!((names, empty.name()), (["GET /cart", "", "GET /pay"], ""));
+        let bytes: usize = details.iter().map(Detail::text_bytes).sum();
+        assert!(bytes >= size_of::<[usize; 2]>() + "GET /cartGET /pay".len() + 6, "{bytes}");
     }
 }

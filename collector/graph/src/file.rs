@@ -14,7 +14,7 @@ use crate::text::scrub;
 
 const MAGIC: &[u8; 4] = b"SPLG";
 /// The version of the format.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 const HEADER_BYTES: usize = 6;
 const CHECKSUM_BYTES: usize = 8;
 

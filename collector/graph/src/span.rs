@@ -334,7 +334,7 @@ impl Vocabulary {
 /// The spans of one request or file, with the log lines and measurements among them and the vocabulary they need.
 #[derive(Debug, Clone, Default)]
 pub struct SpanBatch {
-    /// The spans, in the order sent.
+    /// The spans, those of one trace together as far as they came soon after another, else in the order sent.
     pub spans: Vec<Span>,
     /// The log lines, in the order sent.
     pub logs: Vec<LogLine>,

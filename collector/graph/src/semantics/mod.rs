@@ -7,6 +7,7 @@ mod attributes;
 mod call;
 mod confidential;
 mod database;
+mod grouping;
 mod inputs;
 mod marks;
 mod memory;
@@ -26,6 +27,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::attributes::{Field, Keys, Known};
 pub use self::call::is_address;
+use self::grouping::Grouping;
 use self::inputs::Inputs;
 use self::memory::{Memory, Remembered};
 pub use self::reading::Reading;
@@ -76,6 +78,9 @@ pub struct BatchBuilder {
     /// By what the last span is recalled.
     last: Option<u128>,
     shown: Shown,
+    grouping: Grouping,
+    /// The first span of the batch that is not grouped with others of its trace and has no texts in its detail yet.
+    first_open: usize,
 }
 
 /// What spans have of their resource.
@@ -136,11 +141,15 @@ impl BatchBuilder {
             memory: Memory::within(bytes),
             last: None,
             shown: Shown::default(),
+            grouping: Grouping::default(),
+            first_open: 0,
         }
     }
 
     /// The batch; a new one begins.
     pub fn take(&mut self) -> SpanBatch {
+        self.hand_out();
+        self.first_open = 0;
         self.memory.next_batch();
         self.sender = Arc::default();
         // The next batch is likely to be as long as this one.
@@ -152,8 +161,26 @@ impl BatchBuilder {
     }
 
     /// The batch, where no other follows.
-    pub fn finish(self) -> SpanBatch {
+    pub fn finish(mut self) -> SpanBatch {
+        self.hand_out();
         self.batch
+    }
+
+    /// Groups the spans that came since the last time by trace, and hands out their texts, if these are enough.
+    fn hand_out_full(&mut self) {
+        if self.shown.is_full() {
+            self.hand_out();
+        }
+    }
+
+    fn hand_out(&mut self) {
+        let spans = &mut self.batch.spans[self.first_open..];
+        self.grouping.group(spans);
+        for trace in spans.chunk_by_mut(|left, right| left.trace_id == right.trace_id) {
+            self.shown.hand_out(trace.iter_mut().map(|span| &mut span.detail));
+        }
+        self.shown.clear();
+        self.first_open = self.batch.spans.len();
     }
 
     /// Who sends with these attributes.
@@ -211,6 +238,7 @@ impl SpanVisitor for BatchBuilder {
         let varying = Varying::of(&remembered.shape, &known, &statement, &inputs.asked);
         self.last = Some(key);
         self.batch.spans.push(read_span(view, &self.sender, remembered, &varying, &mut self.shown, names));
+        self.hand_out_full();
     }
 
     fn likeness(&mut self) -> Option<Likeness> {
@@ -221,6 +249,7 @@ impl SpanVisitor for BatchBuilder {
         let names = &mut self.batch.vocabulary.names;
         let Some((remembered, varying)) = self.memory.recall(key, view, self.sender.id, names) else { return false };
         self.batch.spans.push(read_span(view, &self.sender, remembered, &varying, &mut self.shown, names));
+        self.hand_out_full();
         true
     }
 

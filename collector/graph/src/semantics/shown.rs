@@ -123,7 +123,7 @@ pub(super) fn secrets_of(resource: &[Attribute<'_>], names: &mut NameTable) -> B
 }
 
 impl Shown {
-    /// The details of a span that has `shared` in common with others, and its secrets beside those of its resource.
+    /// The details of a span that has `shared` in common with others, which has its texts when they are handed out, and its secrets beside those of its resource.
     pub(super) fn read(
         &mut self,
         view: &SpanView<'_>,
@@ -138,7 +138,6 @@ impl Shown {
             }
             secrets.extend(kinds.iter().map(|kind| Secret { kind, key: names.intern(key) }));
         };
-        self.packer.clear();
         let name = shared.name.unwrap_or_else(|| {
             note(self.push(Confidentiality::Unknown, cut(&view.name)), "");
             Name::of(self.packer.first())
@@ -161,6 +160,21 @@ impl Shown {
         secrets.sort_unstable();
         secrets.dedup();
         Read { detail: self.packer.detail(Arc::clone(&shared.frame)), name, secrets: secrets.into_boxed_slice() }
+    }
+
+    /// Whether so many texts wait that they are to be handed out.
+    pub(super) fn is_full(&self) -> bool {
+        self.packer.is_full()
+    }
+
+    /// Gives some of the details that were read since the last `clear` their texts.
+    pub(super) fn hand_out<'a>(&mut self, details: impl Iterator<Item = &'a mut Detail>) {
+        self.packer.hand_out(details);
+    }
+
+    /// Begins anew, once every detail has its texts.
+    pub(super) fn clear(&mut self) {
+        self.packer.clear();
     }
 
     fn push(&mut self, confidentiality: Confidentiality, value: &str) -> Kinds {
