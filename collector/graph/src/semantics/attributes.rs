@@ -51,6 +51,7 @@ pub(super) enum Field {
     MessagingUrl,
     Destination,
     DestinationTemplate,
+    RoutingKey,
     MessagingOperation,
     MessageCount,
     RpcSystem,
@@ -92,7 +93,7 @@ pub(super) enum Field {
 pub(super) const FIELDS: usize = Field::OwnPort as usize + 1;
 
 /// The current names of the conventions that facts read.
-const CURRENT: [(&str, Field); 60] = [
+const CURRENT: [(&str, Field); 61] = [
     ("http.request.method", Field::HttpMethod),
     ("http.route", Field::HttpRoute),
     ("url.template", Field::UrlTemplate),
@@ -123,6 +124,7 @@ const CURRENT: [(&str, Field); 60] = [
     ("messaging.url", Field::MessagingUrl),
     ("messaging.destination.name", Field::Destination),
     ("messaging.destination.template", Field::DestinationTemplate),
+    ("messaging.rabbitmq.destination.routing_key", Field::RoutingKey),
     ("messaging.operation.type", Field::MessagingOperation),
     ("messaging.batch.message_count", Field::MessageCount),
     ("rpc.system.name", Field::RpcSystem),
@@ -156,7 +158,7 @@ const CURRENT: [(&str, Field); 60] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 59] = [
+const OLD: [(&str, Field); 60] = [
     ("http.method", Field::HttpMethod),
     ("method", Field::BareMethod),
     ("http.url", Field::Url),
@@ -183,6 +185,7 @@ const OLD: [(&str, Field); 59] = [
     ("jdbc.query[0]", Field::DbText),
     ("r2dbc.query[0]", Field::DbText),
     ("messaging.destination", Field::Destination),
+    ("messaging.rabbitmq.routing_key", Field::RoutingKey),
     ("aws.dynamodb.table_names", Field::DbCollection),
     ("aws.region", Field::Region),
     ("messaging.operation", Field::MessagingOperation),

@@ -7,9 +7,9 @@ use super::attributes::Field;
 use super::database::{self, is_loopback};
 use super::inputs::Inputs;
 use super::url::part;
-use super::{intern, rpc_method, url};
+use super::{intern, messaging, rpc_method, url};
 use crate::name::NameTable;
-use crate::span::{Access, Call, EdgeKind, NodeKey, SpanKind, TopicKey, Transport};
+use crate::span::{Access, Call, EdgeKind, NodeKey, SpanKind, Transport};
 
 /// What the span says of the call that it makes or takes, none for internal spans; and whether it sets up, migrates or
 /// locks.
@@ -29,7 +29,7 @@ pub(super) fn read(kind: SpanKind, inputs: &Inputs<'_>, names: &mut NameTable) -
             is_set_up = sets_up;
             call
         }
-        EdgeKind::Messaging => messaging_call(inputs, names),
+        EdgeKind::Messaging => messaging::read(inputs, names),
         kind => remote_call(kind, inputs, names),
     };
     call.host = intern(names, &host(inputs));
@@ -220,26 +220,5 @@ pub(super) fn http_template(inputs: &Inputs<'_>, template: &str) -> String {
     match &*inputs.text(Field::HttpMethod) {
         "" => template.to_owned(),
         method => format!("{} {template}", method.to_ascii_uppercase()),
-    }
-}
-
-/// The topic as the conventions name it, the template before the name.
-pub(super) fn destination<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
-    if inputs.has(Field::DestinationTemplate) {
-        return inputs.text(Field::DestinationTemplate);
-    }
-    Cow::Owned(url::template(&inputs.text(Field::Destination)))
-}
-
-fn messaging_call(inputs: &Inputs<'_>, names: &mut NameTable) -> Call {
-    let name = intern(names, &destination(inputs));
-    let topic = TopicKey { system: intern(names, &inputs.text(Field::MessagingSystem)), destination: name };
-    // A `create` span only announces the message that a `send` span carries, and `settle` only acknowledges it.
-    let moves = !matches!(&*inputs.text(Field::MessagingOperation), "create" | "settle");
-    Call {
-        peer: (moves && !name.is_empty()).then_some(NodeKey::Topic(topic)),
-        kind: EdgeKind::Messaging,
-        template: name,
-        ..Call::default()
     }
 }

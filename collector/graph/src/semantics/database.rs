@@ -1,5 +1,7 @@
 //! Calls to datastores: which one it is, whatever its instrumentation calls it, and what a statement does there.
 
+use std::borrow::Cow;
+
 use super::attributes::Field;
 use super::inputs::Inputs;
 use super::sql::{self, Dialect, MAX_TABLES, Statement, Table};
@@ -16,8 +18,13 @@ pub(super) fn has_datastore(kind: SpanKind, inputs: &Inputs<'_>) -> bool {
         fields.into_iter().any(|field| inputs.has(field))
     };
     let is_told = || [Field::DbText, Field::FilePath, Field::FileDirectory].into_iter().any(|field| inputs.has(field));
-    inputs.has(Field::DbSystem)
-        || kind != SpanKind::Server && (inputs.has(Field::Bucket) || is_told() && !has_request())
+    inputs.has(Field::DbSystem) || kind != SpanKind::Server && (is_object_store(inputs) || is_told() && !has_request())
+}
+
+/// Whether a call goes to a store of objects: SDKs for some languages name the bucket, others the interface alone.
+fn is_object_store(inputs: &Inputs<'_>) -> bool {
+    let is_s3 = || inputs.text(Field::RpcService).eq_ignore_ascii_case("s3");
+    inputs.has(Field::Bucket) || &*inputs.text(Field::RpcSystem) == "aws-api" && is_s3()
 }
 
 /// The call of a span that speaks of a datastore, and whether it only sets up, migrates or locks.
@@ -27,7 +34,7 @@ pub(super) fn read(inputs: &Inputs<'_>, names: &mut NameTable) -> (Call, bool) {
     let statement = if has_text { inputs.statement } else { &summary(inputs) };
     let namespace = namespace(&system, inputs);
     let operation = operation(inputs);
-    let collection = inputs.text(Field::DbCollection);
+    let collection = collection(&system, inputs);
     let template = match &*inputs.text(Field::DbSummary) {
         "" if speaks_sql(&system) && !statement.template.is_empty() => statement.template.clone(),
         "" if !collection.is_empty() => format!("{operation} {collection}").trim().to_owned(),
@@ -161,7 +168,7 @@ fn speaks_sql(system: &str) -> bool {
 fn system(inputs: &Inputs<'_>) -> String {
     match current_name(&inputs.text(Field::DbSystem)) {
         system if !system.is_empty() => system,
-        _ if inputs.has(Field::Bucket) => "aws.s3".to_owned(),
+        _ if is_object_store(inputs) => "aws.s3".to_owned(),
         _ if inputs.has(Field::DbText) => "other_sql".to_owned(),
         _ => "file".to_owned(),
     }
@@ -178,6 +185,8 @@ fn current_name(system: &str) -> String {
 fn namespace(system: &str, inputs: &Inputs<'_>) -> String {
     let given = inputs.text(Field::DbNamespace);
     let named = match (system, given.split_once('|')) {
+        // Its tables are in no database; where a namespace is given it is the table.
+        ("aws.dynamodb", _) => String::new(),
         ("postgresql", Some((database, _))) | ("microsoft.sql_server", Some((_, database))) => database.to_owned(),
         _ => given.into_owned(),
     };
@@ -190,6 +199,20 @@ fn namespace(system: &str, inputs: &Inputs<'_>) -> String {
         "file" => inputs.text(Field::FilePath).rsplit_once('/').map_or("", |(directory, _)| directory).to_owned(),
         _ => Connection::of(&inputs.text(Field::DbConnection)).database.to_owned(),
     }
+}
+
+/// The table or collection, of several their list.
+fn collection<'a>(system: &str, inputs: &'a Inputs<'_>) -> Cow<'a, str> {
+    let given = inputs.text(Field::DbCollection);
+    if system != "aws.dynamodb" {
+        return given;
+    }
+    if given.is_empty() {
+        return inputs.text(Field::DbNamespace);
+    }
+    // DynamoDB's tables come as an array.
+    let of_list = |name: &str| name.trim_matches(['[', ']', '"', ' ']).to_owned();
+    given.split(',').map(of_list).collect::<Vec<_>>().join(",").into()
 }
 
 /// What a connection string says; empty where it does not.
@@ -278,7 +301,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
 }
 
 /// The operation as it is given; of an object store, its remote procedure.
-fn operation<'a>(inputs: &'a Inputs<'_>) -> std::borrow::Cow<'a, str> {
+fn operation<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
     if inputs.has(Field::DbOperation) { inputs.text(Field::DbOperation) } else { inputs.text(Field::RpcMethod) }
 }
 
@@ -358,8 +381,7 @@ fn tables(collection: &str, statement: &Statement, access: Access, namespace: &s
     if is_told {
         statement.tables.iter().for_each(|table| push(&table.name, table.access));
     } else {
-        // DynamoDB's tables come as a list.
-        collection.split(',').for_each(|name| push(name.trim_matches(['[', ']', '"', ' ']), access));
+        collection.split(',').for_each(|name| push(name, access));
     }
     tables
 }

@@ -2,7 +2,7 @@
 
 use super::attributes::Field;
 use super::inputs::Inputs;
-use super::{call, intern};
+use super::{call, intern, messaging};
 use crate::name::NameTable;
 use crate::span::{Attribute, Location, Marks, SpanKind, Value};
 
@@ -213,7 +213,7 @@ fn is_stream(kind: SpanKind, inputs: &Inputs<'_>) -> bool {
         || matches!(&*call::scheme(inputs), "ws" | "wss")
         || inputs.int(Field::HttpStatus) == Some(101)
         || inputs.asked.meant.is_stream_path
-        || kind == SpanKind::Consumer && matches!(&*inputs.text(Field::MessagingOperation), "receive" | "poll")
+        || messaging::only_receives(kind, inputs)
         || (inputs.has(Field::RpcMethod) || inputs.has(Field::RpcSystem)) && is_stream_method(inputs)
 }
 

@@ -11,6 +11,7 @@ mod grouping;
 mod inputs;
 mod marks;
 mod memory;
+mod messaging;
 mod outcome;
 mod reading;
 mod records;
@@ -333,7 +334,7 @@ fn read_shape(inputs: &Inputs<'_>, (id, resource): (ResourceId, &Resource), name
 /// The messaging operation decides over the kind, a span without a kind that speaks of a datastore or of a request it
 /// makes is a call, and a step of making a connection is none.
 fn effective_kind(inputs: &Inputs<'_>) -> SpanKind {
-    match &*inputs.text(Field::MessagingOperation) {
+    match &*messaging::operation(inputs) {
         "send" | "publish" => return SpanKind::Producer,
         "receive" | "process" | "deliver" => return SpanKind::Consumer,
         _ => {}
@@ -375,7 +376,7 @@ fn operation(kind: SpanKind, inputs: &Inputs<'_>) -> String {
                 named()
             }
         }
-        SpanKind::Consumer => match call::destination(inputs) {
+        SpanKind::Consumer => match messaging::destination(inputs) {
             destination if destination.is_empty() => named(),
             destination => format!("process {destination}"),
         },

@@ -54,6 +54,11 @@ fn streams_are_told() {
     check(SpanKind::Client, &[("rpc.system", "grpc"), ("rpc.method", "WatchlistAdd")], false);
     check(SpanKind::Consumer, &[("messaging.system", "kafka"), ("messaging.operation.type", "receive")], true);
     check(SpanKind::Consumer, &[("messaging.system", "kafka"), ("messaging.operation.type", "process")], false);
+    check(
+        SpanKind::Client,
+        &[("rpc.system", "aws-api"), ("messaging.system", "aws.sqs"), ("rpc.method", "ReceiveMessage")],
+        true,
+    );
     check(SpanKind::Server, &[("http.route", "/news"), ("url.path", "/news")], false);
 }
 
@@ -417,9 +422,63 @@ fn every_name_of_a_datastore_is_one() {
     }
     check(&[("db.system", "sqlite3"), ("db.name", "/data/shop.db")], "sqlite box/ /data/shop.db");
     check(&[("rpc.system", "aws-api"), ("rpc.method", "PutObject"), ("aws.s3.bucket", "images")], "aws.s3  images");
+    let of_objects = [("rpc.system", "aws-api"), ("rpc.service", "S3"), ("rpc.method", "PutObject")];
+    check(&[&of_objects[..], &[("server.address", "s3.test")]].concat(), "aws.s3 s3.test ");
+    let table = [("db.system", "dynamodb"), ("server.address", "db"), ("aws.dynamodb.table_names", "[\"meta\"]")];
+    check(&table, "aws.dynamodb db:443 ");
+    // The instrumentation for Node.js takes the table for a namespace.
+    check(&[&table[..], &[("db.namespace", "meta")]].concat(), "aws.dynamodb db:443 ");
     check(&[("file.path", "/data/in/a.csv")], "file box/ /data/in");
     check(&[("jdbc.query[0]", "select a from b"), ("peer.service", "dataSource")], "other_sql  ");
     check(&[("r2dbc.query[0]", "select a from b"), ("server.address", "db")], "other_sql db ");
+}
+
+#[test]
+fn tables_of_a_list_are_told_without_its_brackets() {
+    let check = |pairs: &[(&str, &str)], template: &str, tables: &[&str]| {
+        let read = read(SpanKind::Client, "call", &[&[("db.system", "dynamodb")], pairs].concat());
+        let told: Vec<&str> = read.call().tables.iter().map(|table| read.text(*table)).collect();
+        assert_eq!((read.text(read.call().template), &*told), (template, tables));
+    };
+    let get = ("db.operation", "GetItem");
+    check(&[get, ("aws.dynamodb.table_names", "[\"meta\"]")], "GetItem meta", &["meta"]);
+    check(&[get, ("db.namespace", "meta")], "GetItem meta", &["meta"]);
+    let both = ("aws.dynamodb.table_names", "[\"a\", \"b\"]");
+    check(&[("db.operation", "BatchGetItem"), both], "BatchGetItem a,b", &["a", "b"]);
+}
+
+#[test]
+fn every_name_of_a_topic_is_one() {
+    let check = |kind, pairs: &[(&str, &str)], kind_told, expected: &str| {
+        let read = read(kind, "call", pairs);
+        let shown = match read.call().peer {
+            Some(NodeKey::Topic(key)) => [key.system, key.destination].map(|name| read.text(name).to_owned()).join(" "),
+            other => format!("{other:?}"),
+        };
+        assert_eq!((read.span().shape.kind, &*shown), (kind_told, expected), "{pairs:?}");
+    };
+    let rabbit = |pairs: &[(&str, &str)], expected: &str| {
+        let pairs = [&[("messaging.system", "rabbitmq")], pairs].concat();
+        check(SpanKind::Producer, &pairs, SpanKind::Producer, expected);
+    };
+    rabbit(&[("messaging.destination", "mails")], "rabbitmq mails");
+    rabbit(&[("messaging.destination", ""), ("messaging.rabbitmq.routing_key", "mails")], "rabbitmq mails");
+    rabbit(&[("messaging.destination.name", ",mails")], "rabbitmq mails");
+    let routed = ("messaging.rabbitmq.destination.routing_key", "order.created");
+    rabbit(&[("messaging.destination.name", "orders"), routed], "rabbitmq orders");
+    rabbit(&[("messaging.destination.name", "orders,order.created")], "rabbitmq orders");
+    let kafka = [("messaging.system", "kafka"), ("messaging.destination.name", "a,b")];
+    check(SpanKind::Producer, &kafka, SpanKind::Producer, "kafka a,b");
+    let aws = |method: &'static str, system: &'static str, destination: &'static str, kind_told, expected: &str| {
+        let call = [("rpc.system", "aws-api"), ("rpc.method", method), ("messaging.system", system)];
+        let pairs = [&call[..], &[("messaging.destination", destination)]].concat();
+        check(SpanKind::Client, &pairs, kind_told, expected);
+    };
+    aws("SendMessage", "aws.sqs", "thumbs", SpanKind::Producer, "aws_sqs thumbs");
+    aws("SendMessageBatch", "aws_sqs", "thumbs", SpanKind::Producer, "aws_sqs thumbs");
+    aws("ReceiveMessage", "aws.sqs", "thumbs", SpanKind::Consumer, "aws_sqs thumbs");
+    aws("DeleteMessage", "aws.sqs", "thumbs", SpanKind::Client, "None");
+    aws("Publish", "aws.sns", "arn:aws:sns:eu-west-1:123456789012:alerts", SpanKind::Producer, "aws.sns alerts");
 }
 
 fn shown_as(names: &[&str]) -> Vec<String> {

@@ -1,0 +1,92 @@
+//! Messages: what is done with them, and which topic they go through, whatever client library tells of it.
+
+use std::borrow::Cow;
+
+use super::attributes::Field;
+use super::inputs::Inputs;
+use super::{intern, url};
+use crate::name::NameTable;
+use crate::span::{Call, EdgeKind, NodeKey, SpanKind, TopicKey};
+
+/// What a span does with a message, as `messaging.operation.type` has it; empty where nothing tells. The SDKs of AWS tell
+/// it by the method of their interface alone.
+pub(super) fn operation<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
+    if inputs.has(Field::MessagingOperation) {
+        return inputs.text(Field::MessagingOperation);
+    }
+    let is_aws = inputs.has(Field::MessagingSystem) && &*inputs.text(Field::RpcSystem) == "aws-api";
+    Cow::Borrowed(match &*inputs.text(Field::RpcMethod) {
+        _ if !is_aws => "",
+        "ReceiveMessage" => "receive",
+        "SendMessage" | "SendMessageBatch" | "Publish" | "PublishBatch" => "send",
+        "DeleteMessage" | "DeleteMessageBatch" | "ChangeMessageVisibility" => "settle",
+        _ => "",
+    })
+}
+
+/// Whether a consumer span only waits for messages, as long as none comes. Some that do know nothing of the message that
+/// they give in the end.
+pub(super) fn only_receives(kind: SpanKind, inputs: &Inputs<'_>) -> bool {
+    let is_nameless = || !inputs.has(Field::MessagingSystem) && !inputs.has(Field::Destination);
+    kind == SpanKind::Consumer
+        && match &*operation(inputs) {
+            "receive" | "poll" => true,
+            "" => is_nameless() && matches!(&*inputs.name, "recv" | "receive" | "poll" | "consume"),
+            _ => false,
+        }
+}
+
+/// Systems that have more than one name, by the current one.
+const SYSTEMS: [(&str, &[&str]); 3] = [
+    ("aws_sqs", &["aws.sqs", "amazonsqs", "awssqs", "sqs"]),
+    ("aws.sns", &["aws_sns", "amazonsns", "awssns", "sns"]),
+    ("rabbitmq", &["rabbit", "amqp"]),
+];
+
+fn system(inputs: &Inputs<'_>) -> String {
+    let given = inputs.text(Field::MessagingSystem);
+    let is_other = |others: &[&str]| others.iter().any(|other| given.eq_ignore_ascii_case(other));
+    let renamed = SYSTEMS.iter().find(|(_, others)| is_other(others));
+    renamed.map_or_else(|| given.clone().into_owned(), |(current, _)| (*current).to_owned())
+}
+
+/// The topic as the conventions name it, the template before the name.
+pub(super) fn destination<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
+    if inputs.has(Field::DestinationTemplate) {
+        return inputs.text(Field::DestinationTemplate);
+    }
+    let given = inputs.text(Field::Destination);
+    let name = match given.strip_prefix("arn:") {
+        // The last part of an ARN is the name; before it are region and account.
+        Some(arn) => arn.rsplit(':').next().unwrap_or_default(),
+        None if system(inputs) == "rabbitmq" => return Cow::Owned(url::template(&exchange(inputs, &given))),
+        None => &given,
+    };
+    Cow::Owned(url::template(name))
+}
+
+/// The exchange of `RabbitMQ`, which producers and consumers both know. The one without a name hands each message to the
+/// queue that its routing key names.
+fn exchange(inputs: &Inputs<'_>, given: &str) -> String {
+    match given.split_once(',') {
+        // `exchange,routing key`
+        Some(("", queue)) => queue.to_owned(),
+        Some((exchange, _)) => exchange.to_owned(),
+        None if given.is_empty() => inputs.text(Field::RoutingKey).into_owned(),
+        None => given.to_owned(),
+    }
+}
+
+/// What the span says of the message that it sends or takes.
+pub(super) fn read(inputs: &Inputs<'_>, names: &mut NameTable) -> Call {
+    let name = intern(names, &destination(inputs));
+    let topic = TopicKey { system: intern(names, &system(inputs)), destination: name };
+    // A `create` span only announces the message that a `send` span carries, and `settle` only acknowledges it.
+    let moves = !matches!(&*operation(inputs), "create" | "settle");
+    Call {
+        peer: (moves && !name.is_empty()).then_some(NodeKey::Topic(topic)),
+        kind: EdgeKind::Messaging,
+        template: name,
+        ..Call::default()
+    }
+}
