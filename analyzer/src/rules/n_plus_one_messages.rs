@@ -1,7 +1,8 @@
 //! One request publishes message after message to one destination, where one batch would do.
 //!
 //! The signal is the number of messages that one request publishes to one destination. Refused: batches, which count as one
-//! call whatever they carry, and spans that only announce the message that another one sends.
+//! call whatever they carry, even where each message has a span, and spans that only announce the message that another one
+//! sends.
 //!
 //! One service and destination make one finding: the operation that publishes most leads.
 
@@ -33,7 +34,8 @@ static META: RuleMeta = RuleMeta {
     why: "Each message pays for a round trip and an acknowledgement where a batch pays once, and a failure in the middle \
           leaves half of the messages published.",
     how: "The messages that one request publishes to one destination are counted; a batch counts once, whatever it \
-          carries. The pattern holds from `min_calls` on.",
+          carries, also where each of its messages has a span: these are on their way at once and answered at once. The \
+          pattern holds from `min_calls` on.",
     fix: "Hand the broker all messages of a request at once, or publish one message that carries the whole list.",
     limits: "Where a client library gathers messages by itself, spans may show each of them although one request carries \
              all.",

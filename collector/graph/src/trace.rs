@@ -215,6 +215,12 @@ impl Tree {
         self.children[self.starts[index]..self.starts[index + 1]].iter().copied()
     }
 
+    /// The siblings of a child of `parent` that come after it in the order of the trace.
+    pub(crate) fn siblings_after(&self, parent: usize, child: usize) -> &[usize] {
+        let children = &self.children[self.starts[parent]..self.starts[parent + 1]];
+        &children[children.partition_point(|&sibling| sibling <= child)..]
+    }
+
     /// Every span with its depth, parents before their children, siblings in the order of the trace.
     fn preorder(&self) -> impl Iterator<Item = (usize, u16)> {
         let roots = (0..self.parent.len()).filter(|&index| self.parent[index].is_none());

@@ -213,6 +213,76 @@ b consumer \"receive\" 6+5 messaging.system=kafka messaging.destination=orders m
 }
 
 #[test]
+fn a_statement_that_two_libraries_tell_of_side_by_side_is_one() {
+    let statement = |name: &str, time: &str| {
+        format!("\n  a client \"{name}\" {time} db.system=mysql db.name=shop net.peer.name=db db.statement=select%20x")
+    };
+    let calls = |statements: &[String]| {
+        let trace = format!("a internal \"x\" 0+99{}", statements.concat());
+        let graph = notation::graph(&trace);
+        graph.patterns.iter().map(|pattern| pattern.facts.calls).sum::<u64>()
+    };
+    // SQLAlchemy listens to events, so that it is not the parent of its driver.
+    let mapped = [
+        statement("SELECT shop", "1+9"),
+        statement("SELECT", "2+7"),
+        statement("SELECT shop", "11+9"),
+        statement("SELECT", "12+7"),
+    ];
+    assert_eq!(calls(&mapped), 2);
+    // What one library tells of twice runs twice, also where one lasts longer than another that begins later.
+    assert_eq!(calls(&[statement("SELECT", "1+9"), statement("SELECT", "2+7")]), 2);
+    // What goes on when the first has ended is another.
+    assert_eq!(calls(&[statement("SELECT shop", "1+9"), statement("SELECT", "2+9")]), 2);
+}
+
+#[test]
+fn a_client_that_tries_again_by_itself_makes_several_calls() {
+    let attempt = |time: &str, status: u16, more: &str| {
+        format!(
+            "\n    b server \"GET /rates\" {time} http.request.method=GET http.route=/rates http.response.status_code={status} {more}"
+        )
+    };
+    let call = |attempts: &[String]| {
+        let trace = format!(
+            "a internal \"x\" 0+99\n  a client \"GET\" 1+50 http.request.method=GET url.full=http://b/rates{}",
+            attempts.concat()
+        );
+        let graph = notation::graph(&trace);
+        let edge = graph.edges.iter().find(|edge| edge.kind == EdgeKind::Http).expect("an edge").facts.clone();
+        let repeats = graph.patterns[0].facts.repeats.count();
+        (edge.calls, edge.retries, edge.outcomes[Outcome::Failed.index()], repeats)
+    };
+    let failed = |time| attempt(time, 503, "status=error");
+    assert_eq!(call(&[failed("2+5"), failed("10+5"), attempt("20+5", 200, "")]), (3, 2, 2, 0));
+    assert_eq!(call(&[attempt("2+5", 200, "")]), (1, 0, 0, 0));
+    // Of several questions under one span nobody knows whether they are the same one.
+    assert_eq!(call(&[attempt("2+5", 200, ""), attempt("10+5", 200, "")]), (2, 0, 0, 0));
+}
+
+#[test]
+fn messages_that_are_sent_together_are_one_batch() {
+    let send = |start: u64, duration: u64| {
+        format!("\n  a producer \"send\" {start}+{duration} messaging.system=kafka messaging.destination.name=orders")
+    };
+    let most = |sent: &[String]| {
+        let graph = notation::graph(&format!("a internal \"x\" 0+999{}", sent.concat()));
+        let pattern = &graph.patterns[0].facts;
+        assert_eq!(pattern.calls, sent.len() as u64, "each is a message of its own");
+        pattern.repetitions.keys().map(|repetition| repetition.distinct).max()
+    };
+    // KafkaJS opens one span for each message of a batch, and ends them all with the one answer.
+    let batch = |at: u64| (0..6).map(move |place| send(at + place / 3, 20 - place / 3));
+    assert_eq!(most(&batch(10).collect::<Vec<_>>()), Some(1));
+    assert_eq!(most(&batch(10).chain(batch(40)).collect::<Vec<_>>()), Some(2));
+    assert_eq!(most(&(0..6).map(|place| send(10 + 20 * place, 20)).collect::<Vec<_>>()), Some(6));
+    // Sent without waiting, and answered one after another.
+    assert_eq!(most(&(0..6).map(|place| send(10, 10 * (place + 1))).collect::<Vec<_>>()), Some(6));
+    // Too fast for clocks that count milliseconds.
+    assert_eq!(most(&(0..6).map(|_| send(10, 0)).collect::<Vec<_>>()), Some(6));
+}
+
+#[test]
 fn what_asks_a_datastore_over_http_asks_the_datastore() {
     let check = |above: &str, expected: &str| {
         check(
@@ -237,6 +307,31 @@ fn consumers_take_what_was_announced_from_the_topic() {
         &format!(
             "a internal \"x\" 0+99\n  a producer \"create\" 0+1 {queue}=create\n    b consumer \"process\" 9+3 {queue}=process\n  \
              a client \"send\" 1+5 {queue}=publish messaging.batch.message_count=1"
+        ),
+        &[
+            "a -> b messaging 1 async derived",
+            "a -> topic:kafka/orders messaging 1 async",
+            "topic:kafka/orders -> b messaging 1 async",
+        ],
+    );
+}
+
+#[test]
+fn a_delivery_comes_from_the_topic_that_its_message_knows() {
+    // The consumer of confluent-kafka for Python polls without knowing what for.
+    let trace = "b consumer \"recv\" 6+9
+  b consumer \"orders process\" 7+3 messaging.system=kafka messaging.destination=orders messaging.operation=process";
+    check(trace, &["topic:kafka/orders -> b messaging 1 async"]);
+    let graph = notation::graph(trace);
+    let told: Vec<_> = graph.operations.iter().map(|operation| operation.name.as_str()).collect();
+    assert_eq!(told, ["process orders"]);
+    // Those of aiokafka tell of a batch, of its part from each topic, and of each message in the trace that it came from.
+    let queue = "messaging.system=kafka messaging.operation.type=receive";
+    check(
+        &format!(
+            "b consumer \"receive\" 6+9 {queue}\n  b consumer \"receive\" 7+3 {queue} messaging.destination.name=orders\n\n\
+             a internal \"x\" 0+9\n  a producer \"send\" 1+2 messaging.system=kafka messaging.destination.name=orders\n    \
+             b consumer \"receive\" 7+1 {queue} messaging.destination.name=orders"
         ),
         &[
             "a -> b messaging 1 async derived",
@@ -364,6 +459,20 @@ c internal \"x\" 0+9
 b -> datastore:sqlite/two//shop database 1
 c -> datastore:sqlite//shop database 1";
     assert_eq!(notation::edges(&graph), expected);
+}
+
+#[test]
+fn databases_that_only_have_a_number_are_known_by_their_server() {
+    let name = |attributes: &str| {
+        let graph = notation::graph(&format!("a internal \"x\" 0+9\n  a client \"get\" 0+5 {attributes}"));
+        let mut datastores = graph.nodes.into_iter().filter(|node| node.datastore.is_some());
+        datastores.next().expect("a datastore").name
+    };
+    let redis = "db.system=redis server.address=cache";
+    assert_eq!(name(&format!("{redis} db.redis.database_index=1")), "cache:6379/1");
+    assert_eq!(name(redis), "cache:6379");
+    assert_eq!(name("db.system=redis db.redis.database_index=0"), "redis/0");
+    assert_eq!(name("db.system=postgresql server.address=db db.namespace=shop2"), "shop2");
 }
 
 #[test]

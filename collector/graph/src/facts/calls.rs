@@ -1,5 +1,7 @@
 //! Who called whom in one trace: its requests, and the calls that each of them makes.
 
+mod answers;
+mod beside;
 mod paths;
 mod redirected;
 mod streams;
@@ -77,6 +79,8 @@ pub(super) struct Made<'a> {
     /// The place that the span above the caller's names.
     pub(super) place: Name,
     pub(super) location: Option<&'a Location>,
+    /// Whether the span that tells of it tells of others, too, so that its parameters are not those of each.
+    pub(super) is_one_of_many: bool,
 }
 
 impl<'a> Made<'a> {
@@ -86,7 +90,7 @@ impl<'a> Made<'a> {
     }
 
     pub(super) fn parameters(&self) -> Option<u64> {
-        self.told_by.and_then(|span| span.parameters).map(NonZero::get)
+        self.told_by.filter(|_| !self.is_one_of_many).and_then(|span| span.parameters).map(NonZero::get)
     }
 
     pub(super) fn host(&self) -> Name {
@@ -319,23 +323,10 @@ impl<'a> Reader<'a, '_> {
                 if callee.shape.is_probe {
                     continue;
                 }
-                let received = received(span, callee, self.request_of[child]);
-                // Of an answer that streams it is mostly the server that says so.
-                let mut marks = span.marks;
-                marks.set(Marks::STREAM, callee.shape.kind == SpanKind::Server && callee.marks.has(Marks::STREAM));
-                self.made.push(Made {
-                    request: self.request_of[index],
-                    marks,
-                    kind: if call.kind == EdgeKind::Other { received.kind } else { call.kind },
-                    callee_ns: received.callee_ns,
-                    callee_request: received.callee_request,
-                    is_asynchronous: self.is_taken_later(span, callee),
-                    template: callee.shape.operation,
-                    ..self.sent(index, received.callee)
-                });
+                self.read_answer(index, child, call.kind);
             }
         }
-        let is_counted = is_matched || is_wrapper || self.is_transport(index);
+        let is_counted = is_matched || is_wrapper || self.is_transport(index) || self.is_told_beside(index);
         if !is_counted && !span.shape.is_probe && !span.marks.has(Marks::DEVICE) {
             let peer = call.peer.unwrap_or(NodeKey::Unknown);
             self.made.push(Made { request: self.request_of[index], ..self.sent(index, peer) });
@@ -395,16 +386,18 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// A consumer span is one delivery from its topic. A `process` below the `receive` of the same message is none.
+    /// A consumer span is one delivery from its topic. What is below another consumer span is none, but a `process` whose
+    /// `receive` does not know where the message came from.
     fn read_delivery(&mut self, index: usize) {
         let span = &self.spans[index];
+        let topic = |span: &Span| span.shape.call.as_ref().and_then(|call| call.peer);
         let parent = self.tree.parent[index].map(|parent| &self.spans[parent]);
-        if parent
-            .is_some_and(|parent| parent.shape.kind == SpanKind::Consumer && parent.shape.service == span.shape.service)
-        {
+        let is_told = |above: &Span| topic(above).is_some() || span.marks.has(Marks::STREAM);
+        let delivers = |above: &Span| above.shape.kind == SpanKind::Consumer && is_told(above);
+        if parent.is_some_and(|parent| delivers(parent) && parent.shape.service == span.shape.service) {
             return;
         }
-        if let Some(topic) = span.shape.call.as_ref().and_then(|call| call.peer) {
+        if let Some(topic) = topic(span) {
             let delivery = self.sent(index, NodeKey::Service(span.shape.service));
             self.made.push(Made {
                 request: self.request_of[index],
@@ -440,6 +433,7 @@ impl<'a> Reader<'a, '_> {
             marks: span.marks,
             place: parent.map_or(Name::EMPTY, Span::place),
             location: span.shape.location.as_ref().or(parent.and_then(|parent| parent.shape.location.as_ref())),
+            is_one_of_many: false,
         }
     }
 }
@@ -468,6 +462,7 @@ fn received<'a>(caller: &Span, span: &Span, opened: usize) -> Made<'a> {
         marks: span.marks,
         place: caller.place(),
         location: None,
+        is_one_of_many: false,
     }
 }
 

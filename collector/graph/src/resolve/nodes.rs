@@ -76,11 +76,20 @@ fn node(key: NodeKey, names: &NameTable) -> Node {
         NodeKey::Datastore(key) => {
             let info =
                 DatastoreInfo { system: text(key.system), address: text(key.address), namespace: text(key.namespace) };
-            let shown = [&info.namespace, &info.address, &info.system].into_iter().find(|part| !part.is_empty());
-            (NodeKind::Datastore, shown.cloned().unwrap_or_default(), Some(info))
+            (NodeKind::Datastore, shown_as(&info), Some(info))
         }
     };
     Node { id: node_id(key, names), kind, name, service: None, datastore }
+}
+
+/// What people know a datastore by. Some systems number their databases, which says nothing without the server.
+fn shown_as(info: &DatastoreInfo) -> String {
+    let server = if info.address.is_empty() { &info.system } else { &info.address };
+    match &*info.namespace {
+        "" => server.clone(),
+        number if number.bytes().all(|byte| byte.is_ascii_digit()) => format!("{server}/{number}"),
+        name => name.to_owned(),
+    }
 }
 
 fn service_info(key: ServiceKey, facts: Option<&ServiceFacts>, sums: (u64, u64), names: &NameTable) -> ServiceInfo {

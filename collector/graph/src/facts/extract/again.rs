@@ -3,10 +3,13 @@
 use super::Made;
 use crate::marks::Marks;
 use crate::name::Name;
-use crate::span::Access;
+use crate::span::{Access, NodeKey};
 
 /// A pause between two calls to a service, in nanoseconds, after which the same question is asked for a new answer.
 const MIN_POLL_PAUSE_NS: u64 = 100_000_000;
+/// How long messages must be on their way at once, in nanoseconds, to be known to go together: clocks that count
+/// milliseconds put what follows each other closely into one of them.
+const MIN_TOGETHER_NS: u64 = 1_000_000;
 /// How many failures of one group of calls wait for the attempt that follows them.
 const MAX_OPEN_FAILURES: usize = 256;
 
@@ -17,8 +20,8 @@ pub(super) enum Asked {
     New,
     /// An attempt after a failure.
     Attempt,
-    /// It only goes on with what another one asked: for its next page, where it was sent on, or to look again, after a
-    /// pause, whether something is ready.
+    /// It only goes on with what another one asked: for its next page, where it was sent on, to look again, after a
+    /// pause, whether something is ready; or it goes along with another message, as one batch.
     Continued,
 }
 
@@ -26,6 +29,9 @@ pub(super) enum Asked {
 pub(super) fn asked_of(group: &[&Made<'_>], attempts: &mut [bool]) -> Vec<Asked> {
     let mut asked = mark_attempts(group, attempts);
     mark_continued(group, &mut asked);
+    if matches!(group[0].callee, NodeKey::Topic(_)) {
+        mark_sent_together(group, &mut asked);
+    }
     asked
 }
 
@@ -73,6 +79,58 @@ fn mark_continued(group: &[&Made<'_>], asked: &mut [Asked]) {
         if pair[0].question == pair[1].question && is_after_pause(group[0], &pair[0], &pair[1]) {
             asked[pair[1].place] = Asked::Continued;
         }
+    }
+}
+
+/// Marks all but the first of the messages that go together: some clients tell of each message of a batch by a span of
+/// its own, from the one call that sends it to the one answer. Messages that are sent one by one, even without waiting for
+/// each, are answered one after another.
+fn mark_sent_together(group: &[&Made<'_>], asked: &mut [Asked]) {
+    let mut batch: Option<Sending> = None;
+    for (call, asked) in group.iter().zip(asked).filter(|(_, asked)| **asked == Asked::New) {
+        match batch.as_ref().and_then(|batch| batch.with(call)) {
+            Some(more) => {
+                batch = Some(more);
+                *asked = Asked::Continued;
+            }
+            None => batch = Some(Sending::of(call)),
+        }
+    }
+}
+
+/// When the messages of a batch are sent and answered.
+struct Sending {
+    place: Name,
+    first_start: u64,
+    last_start: u64,
+    first_end: u64,
+    last_end: u64,
+}
+
+impl Sending {
+    fn of(call: &Made<'_>) -> Self {
+        Self {
+            place: call.place,
+            first_start: call.start_ns,
+            last_start: call.start_ns,
+            first_end: call.end_ns,
+            last_end: call.end_ns,
+        }
+    }
+
+    /// With another message, where all are on their way at once, and are answered at once.
+    fn with(&self, call: &Made<'_>) -> Option<Self> {
+        let all = Self {
+            place: self.place,
+            first_start: self.first_start.min(call.start_ns),
+            last_start: self.last_start.max(call.start_ns),
+            first_end: self.first_end.min(call.end_ns),
+            last_end: self.last_end.max(call.end_ns),
+        };
+        let at_once = all.first_end.saturating_sub(all.last_start);
+        let is_answered_at_once = all.last_end - all.first_end <= MIN_TOGETHER_NS + at_once / 16;
+        let is_together = at_once >= MIN_TOGETHER_NS.max(all.last_start - all.first_start) && is_answered_at_once;
+        (call.place == self.place && is_together).then_some(all)
     }
 }
 

@@ -153,9 +153,11 @@ impl EnvironmentFacts {
         for call in group {
             add_call(pattern, call, reading);
         }
-        // Who is sent on asks one question, however many places it leads through.
-        let is_kept =
-            |(call, asked): &(&&Made<'_>, &Asked)| **asked != Asked::Attempt && !call.marks.has(Marks::REDIRECT);
+        // Who is sent on asks one question, however many places it leads through; and a batch is sent once.
+        let is_kept = |(call, asked): &(&&Made<'_>, &Asked)| {
+            let is_of_batch = **asked == Asked::Continued && matches!(call.callee, NodeKey::Topic(_));
+            **asked != Asked::Attempt && !call.marks.has(Marks::REDIRECT) && !is_of_batch
+        };
         let kept = || group.iter().zip(asked).filter(is_kept);
         if kept().next().is_none() {
             return;
@@ -326,7 +328,7 @@ impl FanOut {
     fn add(&mut self, call: &Made<'_>, kept: u64, continued: u64) {
         match call.callee {
             NodeKey::Datastore(_) => self.statements += kept,
-            NodeKey::Topic(_) => self.messages += kept,
+            NodeKey::Topic(_) => self.messages += kept - continued,
             NodeKey::Unknown => self.unknown += kept,
             _ => {
                 self.remote += kept;
