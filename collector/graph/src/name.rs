@@ -67,6 +67,16 @@ impl NameTable {
         if name.is_empty() { "" } else { self.texts.get(&name).map_or("…", |text| text) }
     }
 
+    /// Makes room for so many names.
+    pub fn reserve(&mut self, names: usize) {
+        self.texts.reserve(names);
+    }
+
+    /// Gives back the room that no name takes.
+    pub fn shrink_to_fit(&mut self) {
+        self.texts.shrink_to_fit();
+    }
+
     /// Takes over every name of `other`.
     pub fn merge(&mut self, other: &Self) {
         for (&name, text) in &other.texts {

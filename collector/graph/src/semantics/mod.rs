@@ -44,7 +44,7 @@ use crate::name::{Name, NameTable, cut};
 use crate::recent::{Recent, Remember};
 use crate::span::{
     Attribute, Call, Likeness, Link, Marks, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch,
-    SpanId, SpanKind, SpanView, SpanVisitor,
+    SpanId, SpanKind, SpanView, SpanVisitor, Vocabulary,
 };
 use crate::text::scrub;
 
@@ -53,8 +53,6 @@ pub const EXCEPTION_TYPE: &str = "exception.type";
 
 /// The most attributes of one span that are kept for people.
 pub const MAX_ATTRIBUTES: usize = 128;
-/// The most spans for which a builder makes room before it sees them.
-const MAX_RESERVED_SPANS: usize = 1024;
 /// The most links of one span that are kept.
 pub const MAX_LINKS: usize = 1024;
 
@@ -79,9 +77,50 @@ pub struct BatchBuilder {
     /// By what the last span is recalled.
     last: Option<u128>,
     shown: Shown,
+    expected: Expected,
     grouping: Grouping,
     /// The first span of the batch that is not grouped with others of its trace and has no texts in its detail yet.
     first_open: usize,
+}
+
+/// How much a batch is likely to hold: as much as the last one that had spans.
+#[derive(Debug, Clone, Copy, Default)]
+struct Expected {
+    spans: usize,
+    names: usize,
+    resources: usize,
+}
+
+impl Expected {
+    /// The most things of a kind for which room is made before they are seen.
+    const MOST: usize = 1024;
+
+    fn like(batch: &SpanBatch) -> Self {
+        let Vocabulary { names, resources } = &batch.vocabulary;
+        let [spans, names, resources] =
+            [batch.spans.len(), names.len(), resources.len()].map(|count| count.min(Self::MOST));
+        Self { spans, names, resources }
+    }
+
+    fn make_room(self, batch: &mut SpanBatch) {
+        batch.spans.reserve(self.spans);
+        batch.vocabulary.names.reserve(self.names);
+        batch.vocabulary.resources.reserve(self.resources);
+    }
+
+    /// Gives back room for more than came.
+    fn give_back(self, batch: &mut SpanBatch) {
+        let SpanBatch { spans, vocabulary: Vocabulary { names, resources }, .. } = batch;
+        if spans.capacity() > 2 * spans.len() {
+            spans.shrink_to_fit();
+        }
+        if self.names > 2 * names.len() {
+            names.shrink_to_fit();
+        }
+        if self.resources > 2 * resources.len() {
+            resources.shrink_to_fit();
+        }
+    }
 }
 
 /// What spans have of their resource.
@@ -142,6 +181,7 @@ impl BatchBuilder {
             memory: Memory::within(bytes),
             last: None,
             shown: Shown::default(),
+            expected: Expected::default(),
             grouping: Grouping::default(),
             first_open: 0,
         }
@@ -153,12 +193,12 @@ impl BatchBuilder {
         self.first_open = 0;
         self.memory.next_batch();
         self.sender = Arc::default();
-        // The next batch is likely to be as long as this one.
-        let next = Vec::with_capacity(self.batch.spans.len().min(MAX_RESERVED_SPANS));
-        if self.batch.spans.capacity() > 2 * self.batch.spans.len() {
-            self.batch.spans.shrink_to_fit();
+        let mut batch = std::mem::take(&mut self.batch);
+        self.expected.give_back(&mut batch);
+        if !batch.spans.is_empty() {
+            self.expected = Expected::like(&batch);
         }
-        std::mem::replace(&mut self.batch, SpanBatch { spans: next, ..SpanBatch::default() })
+        batch
     }
 
     /// The batch, where no other follows.
@@ -167,13 +207,14 @@ impl BatchBuilder {
         self.batch
     }
 
-    /// Groups the spans that came since the last time by trace, and hands out their texts, if these are enough.
-    fn hand_out_full(&mut self) {
+    fn push(&mut self, span: Span) {
+        self.batch.spans.push(span);
         if self.shown.is_full() {
             self.hand_out();
         }
     }
 
+    /// Groups the spans that came since the last time by trace, and hands out their texts.
     fn hand_out(&mut self) {
         let spans = &mut self.batch.spans[self.first_open..];
         self.grouping.group(spans);
@@ -215,6 +256,9 @@ impl SpanVisitor for BatchBuilder {
             attributes
         };
         self.sender = self.sender(attributes);
+        if self.batch.spans.capacity() == 0 {
+            self.expected.make_room(&mut self.batch);
+        }
         let vocabulary = &mut self.batch.vocabulary;
         vocabulary.names.merge(&self.sender.names);
         vocabulary.resources.insert(self.sender.id, self.sender.resource);
@@ -238,8 +282,8 @@ impl SpanVisitor for BatchBuilder {
         let (key, remembered) = self.memory.remembered(&inputs, view, (sequence, &statement), sender, names);
         let varying = Varying::of(&remembered.shape, &known, &statement, &inputs.asked);
         self.last = Some(key);
-        self.batch.spans.push(read_span(view, &self.sender, remembered, &varying, &mut self.shown, names));
-        self.hand_out_full();
+        let span = read_span(view, &self.sender, remembered, &varying, &mut self.shown, names);
+        self.push(span);
     }
 
     fn likeness(&mut self) -> Option<Likeness> {
@@ -249,8 +293,8 @@ impl SpanVisitor for BatchBuilder {
     fn alike(&mut self, view: &SpanView<'_>, key: u128) -> bool {
         let names = &mut self.batch.vocabulary.names;
         let Some((remembered, varying)) = self.memory.recall(key, view, self.sender.id, names) else { return false };
-        self.batch.spans.push(read_span(view, &self.sender, remembered, &varying, &mut self.shown, names));
-        self.hand_out_full();
+        let span = read_span(view, &self.sender, remembered, &varying, &mut self.shown, names);
+        self.push(span);
         true
     }
 
