@@ -110,13 +110,19 @@ fn says(piece: &Piece, key: &str) -> bool {
     piece.tags.iter().any(|(known, _)| known == key || Some(&**known) == key.strip_suffix(".name"))
 }
 
-/// The other side: a service by its name, unless that is the own one, as where a driver names its database after the
-/// service. The other side of a message is its broker.
+/// What the tags begin with by which a data source tells its statements.
+const STATEMENTS: [&str; 3] = ["sql.query", "jdbc.query", "r2dbc.query"];
+
+/// The other side: a service by its name, unless that is the own one, as where a driver names its calls after the service.
+/// Of a statement it is the database, which may well have the name of the service that it is for. The other side of a
+/// message is its broker.
 fn peer<'a>(piece: &'a Piece, attributes: &mut Vec<Attribute<'a>>) {
     let remote = &piece.remote;
     let is_message = matches!(piece.kind, SpanKind::Producer | SpanKind::Consumer);
     let key = if is_message { "messaging.system" } else { "peer.service" };
-    if !remote.service.is_empty() && remote.service != piece.local.service && !has(attributes, key) {
+    let tells_statement = |(tag, _): &(String, _)| STATEMENTS.iter().any(|beginning| tag.starts_with(beginning));
+    let is_other = || remote.service != piece.local.service || piece.tags.iter().any(tells_statement);
+    if !remote.service.is_empty() && is_other() && !has(attributes, key) {
         attributes.push(attribute(key, &remote.service));
     }
     if !remote.address.is_empty() {

@@ -199,6 +199,9 @@ fn the_remote_endpoint_is_the_peer_unless_it_is_the_own_service() {
     check_attributes(&client(r#"{"serviceName":"stock"}"#), &[("peer.service", "stock")]);
     let own = client(r#"{"serviceName":"shop","ipv4":"10.0.0.3","port":9042}"#);
     check_attributes(&own, &[("network.peer.address", "10.0.0.3"), ("network.peer.port", "9042")]);
+    // A database often has the name of the service that it is for.
+    let statement = client(r#"{"serviceName":"shop"},"tags":{"jdbc.query[0]":"select 1"}"#);
+    check_attributes(&statement, &[("jdbc.query[0]", "select 1"), ("peer.service", "shop")]);
     check_attributes(&client(r#"{"ipv6":"::1","port":null}"#), &[("network.peer.address", "::1")]);
     check_attributes(&client("null"), &[]);
     let declared = client(r#"{"serviceName":"stock"},"tags":{"peer.service":"declared"}"#);
