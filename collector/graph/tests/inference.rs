@@ -283,6 +283,137 @@ fn messages_that_are_sent_together_are_one_batch() {
 }
 
 #[test]
+fn consumers_name_what_they_take_from_as_a_source() {
+    let of = |role: &str| format!("messaging.system=kafka messaging.{role}.name=orders");
+    check(
+        &format!(
+            "a server \"x\" 0+9
+  a producer \"orders publish\" 1+5 {} messaging.operation=publish
+    b consumer \"orders receive\" 6+1 {} messaging.operation=receive
+      b consumer \"orders process\" 7+9 {} messaging.operation=process",
+            of("destination"),
+            of("source"),
+            of("source")
+        ),
+        &[
+            "client -> a other 1",
+            "a -> b messaging 1 async derived",
+            "a -> topic:kafka/orders messaging 1 async",
+            "topic:kafka/orders -> b messaging 1 async",
+        ],
+    );
+}
+
+#[test]
+fn what_an_exchange_hands_on_comes_from_it() {
+    let publish = "a producer \"publish\" 1+5 messaging.system=rabbitmq messaging.destination.name=orders";
+    let process = "b consumer \"process\" 7+9 messaging.system=rabbitmq messaging.destination.name=billing";
+    let taken = [
+        "client -> a other 1",
+        "a -> b messaging 1 async derived",
+        "a -> topic:rabbitmq/orders messaging 1 async",
+        "topic:rabbitmq/orders -> b messaging 1 async",
+    ];
+    check(&format!("a server \"x\" 0+9\n  {publish}\n    {process}"), &taken);
+    // A message that nobody is known to have sent comes from where its consumer says, and so does one that is sent on.
+    let apart = ["client -> a other 1", "a -> topic:rabbitmq/orders messaging 1 async"];
+    let own = "topic:rabbitmq/billing -> b messaging 1 async";
+    check(&format!("a server \"x\" 0+9\n  {publish}\n\n{process}"), &[apart[0], apart[1], own]);
+    check(&format!("a server \"x\" 0+9\n  {publish}\n  {process}"), &[apart[0], apart[1], own]);
+}
+
+#[test]
+fn the_default_exchange_is_the_queue_that_the_routing_key_names() {
+    let publish = |exchange: &str| {
+        format!(
+            "a server \"x\" 0+9\n  a producer \"publish\" 1+5 messaging.system=rabbitmq messaging.operation=publish \
+             messaging.rabbitmq.destination.routing_key=sms {exchange}\n\n\
+             b consumer \"sms process\" 7+9 messaging.system=rabbitmq messaging.destination.name=sms"
+        )
+    };
+    for exchange in ["", "messaging.destination.name=<default>", "messaging.destination.name=amq.default"] {
+        check(
+            &publish(exchange),
+            &[
+                "client -> a other 1",
+                "a -> b messaging 1 async derived",
+                "a -> topic:rabbitmq/sms messaging 1 async",
+                "topic:rabbitmq/sms -> b messaging 1 async",
+            ],
+        );
+    }
+    let named = ["client -> a other 1", "a -> topic:rabbitmq/news messaging 1 async"];
+    let taken = "topic:rabbitmq/sms -> b messaging 1 async";
+    check(&publish("messaging.destination.name=news"), &[named[0], named[1], taken]);
+}
+
+#[test]
+fn a_broker_is_one_however_it_is_written() {
+    let check_written = |producer: &str, consumer: &str, system: &str| {
+        check(
+            &format!(
+                "a producer \"send\" 1+5 messaging.system={producer} messaging.destination.name=t\n\n\
+                 b consumer \"process\" 7+9 messaging.system={consumer} messaging.destination.name=t"
+            ),
+            &[
+                "a -> b messaging 1 async derived",
+                &format!("a -> topic:{system}/t messaging 1 async"),
+                &format!("topic:{system}/t -> b messaging 1 async"),
+            ],
+        );
+    };
+    check_written("RabbitMQ", "rabbitmq", "rabbitmq");
+    check_written("kafka", "KAFKA", "kafka");
+}
+
+#[test]
+fn what_prepares_a_connection_asks_nothing() {
+    let around = |step: &str| {
+        format!(
+            "a server \"x\" 0+99\n  a client {step}\n  a client \"get\" 9+2 db.system=redis server.address=r db.statement=get/**/k"
+        )
+    };
+    let asked = ["client -> a other 1", "a -> datastore:redis/r:6379/ database 1"];
+    for step in [
+        "\"CLIENT\" 1+2 db.system=redis db.operation=CLIENT db.statement=CLIENT/**/SETINFO/**/LIB-NAME/**/jedis",
+        "\"hello\" 1+2 db.system=redis server.address=r db.statement=hello/**/3",
+        "\"redis.pipeline client\" 1+2 db.system=redis db.statement=client/**/setinfo/**/LIB-NAME/**/go-redis",
+        "\"HELLO\" 1+2 db.system.name=valkey",
+        "\"pool.acquire\" 1+2 db.system.name=postgresql server.address=db db.namespace=shop",
+    ] {
+        check(&around(step), &asked);
+    }
+    // What has the name of a step and yet asks.
+    for (step, told) in [
+        (
+            "\"pool.acquire\" 1+2 db.system=mysql server.address=db db.name=shop db.statement=select/**/a/**/from/**/b",
+            "a -> datastore:mysql/db:3306/shop database 1",
+        ),
+        (
+            "\"client\" 1+2 db.system=mongodb server.address=db db.name=shop db.operation=find",
+            "a -> datastore:mongodb/db:27017/shop database 1",
+        ),
+    ] {
+        check(&around(step), &[asked[0], told, asked[1]]);
+    }
+}
+
+#[test]
+fn a_numbered_namespace_is_named_with_its_address() {
+    let names = |attributes: &str| {
+        let graph = notation::graph(&format!("a client \"q\" 0+5 {attributes}"));
+        graph.nodes.iter().filter(|node| node.datastore.is_some()).map(|node| node.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names("db.system=redis db.redis.database_index=0 server.address=cache server.port=6380"),
+        ["cache:6380/0"]
+    );
+    assert_eq!(names("db.system=redis db.redis.database_index=3"), ["redis/3"]);
+    assert_eq!(names("db.system=redis server.address=cache"), ["cache:6379"]);
+    assert_eq!(names("db.system=mysql db.name=shop2 server.address=db"), ["shop2"]);
+}
+
+#[test]
 fn what_asks_a_datastore_over_http_asks_the_datastore() {
     let check = |above: &str, expected: &str| {
         check(
@@ -579,6 +710,11 @@ fn a_service_that_calls_itself_is_no_edge_and_no_loop() {
     );
     assert_eq!(notation::edges(&graph), "client -> a other 1");
     assert_eq!((graph.operations.len(), graph.loops.len()), (2, 0));
+    // Nor under another name, which is no host outside.
+    let by_address = "a server \"x\" 0+99\n  a client \"y\" 1+90 server.address=10.0.0.7\n    a server \"y\" 2+80";
+    check(by_address, &["client -> a other 1"]);
+    let unanswered = "a server \"x\" 0+99\n  a client \"y\" 1+90 server.address=10.0.0.7";
+    check(unanswered, &["client -> a other 1", "a -> external:10.0.0.7 other 1"]);
 }
 
 #[test]

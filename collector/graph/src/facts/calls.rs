@@ -2,6 +2,7 @@
 
 mod answers;
 mod beside;
+mod between;
 mod paths;
 mod redirected;
 mod streams;
@@ -9,6 +10,7 @@ mod unmatched;
 
 use std::num::NonZero;
 
+use self::between::{calls, is_part_of_batch, opens_request, takes_own_call};
 use self::unmatched::name_unmatched;
 use crate::facts::Entry;
 use crate::name::Name;
@@ -314,7 +316,7 @@ impl<'a> Reader<'a, '_> {
         let mut is_matched = false;
         for child in self.tree.children(index) {
             let callee = &self.spans[child];
-            if callee.shape.service == span.shape.service {
+            if callee.shape.service == span.shape.service && !takes_own_call(span, callee) {
                 let is_call = matches!(callee.shape.kind, SpanKind::Client | SpanKind::Producer);
                 is_wrapper |= is_call && !self.is_transport(child);
                 is_matched |= span.marks.is_of_proxy() && !callee.is_passage() && !opens_request(span, callee);
@@ -386,8 +388,9 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// A consumer span is one delivery from its topic. What is below another consumer span is none, but a `process` whose
-    /// `receive` does not know where the message came from.
+    /// A consumer span is one delivery from its topic: the one that its producer names, where it stands below that; an
+    /// exchange hands on what consumers take from a queue, or name by its routing key. What is below another consumer span is
+    /// none, but a `process` whose `receive` does not know where the message came from.
     fn read_delivery(&mut self, index: usize) {
         let span = &self.spans[index];
         let topic = |span: &Span| span.shape.call.as_ref().and_then(|call| call.peer);
@@ -397,7 +400,8 @@ impl<'a> Reader<'a, '_> {
         if parent.is_some_and(|parent| delivers(parent) && parent.shape.service == span.shape.service) {
             return;
         }
-        if let Some(topic) = topic(span) {
+        let sent_to = parent.filter(|parent| parent.shape.kind == SpanKind::Producer).and_then(topic);
+        if let Some(topic) = sent_to.or_else(|| topic(span)) {
             let delivery = self.sent(index, NodeKey::Service(span.shape.service));
             self.made.push(Made {
                 request: self.request_of[index],
@@ -464,31 +468,4 @@ fn received<'a>(caller: &Span, span: &Span, opened: usize) -> Made<'a> {
         location: None,
         is_one_of_many: false,
     }
-}
-
-/// Whether `span`, a child of `parent`, starts a request of its own. A span of any kind does whose parent is in another
-/// service; so does the end that takes a service's call to itself, not what its sidecar hands on, and a batch's message.
-fn opens_request(parent: &Span, span: &Span) -> bool {
-    parent.shape.service != span.shape.service
-        || is_part_of_batch(parent, span)
-        || (!parent.marks.is_of_proxy() || span.marks.is_of_proxy())
-            && matches!(
-                (parent.shape.kind, span.shape.kind),
-                (SpanKind::Client, SpanKind::Server) | (SpanKind::Producer, SpanKind::Consumer)
-            )
-}
-
-/// Whether `span` works off one of the messages that its parent received: who receives waits, as for a stream.
-fn is_part_of_batch(parent: &Span, span: &Span) -> bool {
-    let takes = |span: &Span| span.shape.kind == SpanKind::Consumer && span.shape.service == parent.shape.service;
-    takes(parent) && takes(span) && parent.marks.has(Marks::STREAM) && !span.marks.has(Marks::STREAM)
-}
-
-/// Whether a span that opens a request was called by its parent. Without a client span between them, a server is only
-/// where it begins before its parent ends: a browser that follows a redirect carries the context on, too, but later. That
-/// it begins before its parent, or outlasts it, comes from clocks that are apart.
-fn calls(parent: &Span, span: &Span) -> bool {
-    let is_direct =
-        span.shape.kind == SpanKind::Server && matches!(parent.shape.kind, SpanKind::Server | SpanKind::Internal);
-    !is_direct || span.start_ns < parent.end_ns
 }

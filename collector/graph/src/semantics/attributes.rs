@@ -158,7 +158,7 @@ const CURRENT: [(&str, Field); 61] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 60] = [
+const OLD: [(&str, Field); 62] = [
     ("http.method", Field::HttpMethod),
     ("method", Field::BareMethod),
     ("http.url", Field::Url),
@@ -185,6 +185,8 @@ const OLD: [(&str, Field); 60] = [
     ("jdbc.query[0]", Field::DbText),
     ("r2dbc.query[0]", Field::DbText),
     ("messaging.destination", Field::Destination),
+    ("messaging.source.name", Field::Destination),
+    ("messaging.source.template", Field::DestinationTemplate),
     ("messaging.rabbitmq.routing_key", Field::RoutingKey),
     ("aws.dynamodb.table_names", Field::DbCollection),
     ("aws.region", Field::Region),

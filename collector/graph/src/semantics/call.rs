@@ -53,7 +53,8 @@ fn edge_kind(kind: SpanKind, inputs: &Inputs<'_>) -> EdgeKind {
     }
 }
 
-/// Names of spans with which client libraries and data sources tell how a connection came to be and how bytes went over it.
+/// Names of spans with which client libraries, data sources and pools tell how a connection came to be and how bytes went over
+/// it.
 const CONNECTION_STEPS: [&str; 11] = [
     "connection",
     "http.connect",
@@ -68,11 +69,20 @@ const CONNECTION_STEPS: [&str; 11] = [
     "tls.connect",
 ];
 
-/// Whether a span is a step of a call, and none itself: a name is looked up, a connection opened. What asks for
-/// something says by which protocol.
+/// Names of spans with which pools tell that a connection was taken out of them. They name the database, but do not ask it.
+const POOL_STEPS: [&str; 2] = ["pool.acquire", "pool.release"];
+
+/// Whether a span is a step of a call, and none itself: a name is looked up, a connection opened, taken from its pool or
+/// made known to its server. What asks for something says by which protocol.
 pub(super) fn is_connection_step(inputs: &Inputs<'_>) -> bool {
-    (inputs.name.starts_with("dns.") || CONNECTION_STEPS.contains(&&*inputs.name))
-        && edge_kind(SpanKind::Client, inputs) == EdgeKind::Other
+    let name = &*inputs.name;
+    match edge_kind(SpanKind::Client, inputs) {
+        EdgeKind::Other => name.starts_with("dns.") || CONNECTION_STEPS.contains(&name),
+        EdgeKind::Database => {
+            !inputs.has(Field::DbText) && POOL_STEPS.contains(&name) || database::introduces_itself(inputs)
+        }
+        _ => false,
+    }
 }
 
 /// Whether an older library says that it speaks gRPC: `component = gRPC`.

@@ -27,6 +27,21 @@ fn is_object_store(inputs: &Inputs<'_>) -> bool {
     inputs.has(Field::Bucket) || &*inputs.text(Field::RpcSystem) == "aws-api" && is_s3()
 }
 
+/// Whether a span only makes a connection known to a key-value store, as clients do by themselves with each connection:
+/// `CLIENT SETINFO`, `HELLO`. They often do so before they know the name of the server.
+pub(super) fn introduces_itself(inputs: &Inputs<'_>) -> bool {
+    let system = current_name(&inputs.text(Field::DbSystem));
+    if !matches!(&*system, "redis" | "valkey") {
+        return false;
+    }
+    let said = match &*inputs.statement.template {
+        "" => operation(inputs),
+        command => command.into(),
+    };
+    let said = if said.is_empty() { inputs.name.clone() } else { said };
+    ["client", "hello", "auth"].iter().any(|command| said.eq_ignore_ascii_case(command))
+}
+
 /// The call of a span that speaks of a datastore, and whether it only sets up, migrates or locks.
 pub(super) fn read(inputs: &Inputs<'_>, names: &mut NameTable) -> (Call, bool) {
     let system = system(inputs);

@@ -37,17 +37,19 @@ pub(super) fn only_receives(kind: SpanKind, inputs: &Inputs<'_>) -> bool {
 }
 
 /// Systems that have more than one name, by the current one.
-const SYSTEMS: [(&str, &[&str]); 3] = [
+const SYSTEMS: [(&str, &[&str]); 4] = [
     ("aws_sqs", &["aws.sqs", "amazonsqs", "awssqs", "sqs"]),
     ("aws.sns", &["aws_sns", "amazonsns", "awssns", "sns"]),
+    ("kafka", &["apache kafka"]),
     ("rabbitmq", &["rabbit", "amqp"]),
 ];
 
+/// The system as the conventions write it. Spring names it as people do, and may say behind it which one it is.
 fn system(inputs: &Inputs<'_>) -> String {
-    let given = inputs.text(Field::MessagingSystem);
-    let is_other = |others: &[&str]| others.iter().any(|other| given.eq_ignore_ascii_case(other));
-    let renamed = SYSTEMS.iter().find(|(_, others)| is_other(others));
-    renamed.map_or_else(|| given.clone().into_owned(), |(current, _)| (*current).to_owned())
+    let given = inputs.text(Field::MessagingSystem).to_ascii_lowercase();
+    let kind = given.split_once(": ").map_or(&*given, |(kind, _)| kind);
+    let renamed = SYSTEMS.iter().find(|(_, others)| others.contains(&kind));
+    renamed.map_or(kind, |(current, _)| current).to_owned()
 }
 
 /// The topic as the conventions name it, the template before the name.
@@ -65,6 +67,9 @@ pub(super) fn destination<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
     Cow::Owned(url::template(name))
 }
 
+/// What libraries call the exchange without a name.
+const NAMELESS_EXCHANGES: [&str; 4] = ["", "<default>", "amq.default", "(AMQP default)"];
+
 /// The exchange of `RabbitMQ`, which producers and consumers both know. The one without a name hands each message to the
 /// queue that its routing key names.
 fn exchange(inputs: &Inputs<'_>, given: &str) -> String {
@@ -72,7 +77,9 @@ fn exchange(inputs: &Inputs<'_>, given: &str) -> String {
         // `exchange,routing key`
         Some(("", queue)) => queue.to_owned(),
         Some((exchange, _)) => exchange.to_owned(),
-        None if given.is_empty() => inputs.text(Field::RoutingKey).into_owned(),
+        None if NAMELESS_EXCHANGES.contains(&given) && (given.is_empty() || inputs.has(Field::RoutingKey)) => {
+            inputs.text(Field::RoutingKey).into_owned()
+        }
         None => given.to_owned(),
     }
 }

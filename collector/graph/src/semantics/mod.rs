@@ -414,6 +414,8 @@ fn operation(kind: SpanKind, inputs: &Inputs<'_>) -> String {
                 method
             } else if let Some(route) = route {
                 call::http_template(inputs, &route)
+            } else if let Some(route) = spoken_route(inputs) {
+                route
             } else if !inputs.asked.meant.path.is_empty() && inputs.has(Field::HttpMethod) {
                 call::http_template(inputs, &inputs.asked.meant.path)
             } else {
@@ -426,6 +428,14 @@ fn operation(kind: SpanKind, inputs: &Inputs<'_>) -> String {
         },
         _ => named(),
     }
+}
+
+/// `METHOD route`, which Micrometer has in the name alone: `http get /carts/{id}`.
+fn spoken_route(inputs: &Inputs<'_>) -> Option<String> {
+    let method = inputs.text(Field::BareMethod);
+    let (verb, route) = inputs.name.strip_prefix("http ")?.split_once(' ')?;
+    let is_told = inputs.has(Field::OutcomeClass) && verb.eq_ignore_ascii_case(&method) && route.starts_with('/');
+    is_told.then(|| format!("{} {route}", method.to_ascii_uppercase()))
 }
 
 /// `service/method`; new instrumentation qualifies the method itself, older one has it in the name alone.

@@ -213,6 +213,19 @@ fn the_format_that_a_route_may_end_with_is_no_part_of_it() {
 }
 
 #[test]
+fn micrometer_has_the_route_in_the_name() {
+    let operation = |name, pairs: &[(&str, &str)]| {
+        let read = read(SpanKind::Server, name, pairs);
+        read.text(read.span().shape.operation).to_owned()
+    };
+    let told = [("method", "GET"), ("outcome", "SUCCESS"), ("http.url", "/carts/7")];
+    assert_eq!(operation("http get /carts/{id}", &told), "GET /carts/{id}");
+    assert_eq!(operation("http get UNKNOWN", &told), "http get UNKNOWN");
+    assert_eq!(operation("http post /carts", &told), "http post /carts");
+    assert_eq!(operation("http get /carts", &told[..1]), "http get /carts");
+}
+
+#[test]
 fn a_server_tells_the_name_that_it_was_asked_by() {
     let check = |pairs: &[(&str, &str)], expected: &str| {
         let read = read(SpanKind::Server, "GET /", pairs);
