@@ -65,6 +65,8 @@ fn what_only_looks_like_a_credential_is_no_finding() {
     check("api_key", "REDACTED", MASK, &[]);
     check("api_key", "[masked]", MASK, &[]);
     check("password", "********", MASK, &[]);
+    check("openai.api_key", "sk-...wXyZ", MASK, &[]);
+    check("api_key", "sk-proj-7Gh2kLm9…", MASK, &[]);
     check("token", "expired", MASK, &[]);
     check("token", "test-token", MASK, &[]);
     check("api_key", "your-api-key", MASK, &[]);

@@ -210,7 +210,7 @@ fn value_behind(text: &str, start: usize, must_be_quoted: bool) -> Option<Range<
 }
 
 /// Words that stand where a credential was taken out, or never was.
-const PLACEHOLDERS: [&str; 10] = [
+const PLACEHOLDERS: [&str; 12] = [
     "redacted",
     "masked",
     "example",
@@ -221,6 +221,9 @@ const PLACEHOLDERS: [&str; 10] = [
     "scrubbed",
     "obfuscated",
     "***",
+    // What is cut short.
+    "...",
+    "…",
 ];
 
 /// The same, where they are a word of their own.
