@@ -219,6 +219,8 @@ pub struct Shape {
     pub outcome: Outcome,
     /// Whether it is a health, readiness or metrics operation, which counts nowhere.
     pub is_probe: bool,
+    /// Whether a clock asks for it over the network, as schedulers of platforms do.
+    pub is_by_clock: bool,
     /// What else it shows.
     pub marks: Marks,
     /// What it offers, as a template: `GET /cart/{id}`.

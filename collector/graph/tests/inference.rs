@@ -718,6 +718,29 @@ fn a_service_that_calls_itself_is_no_edge_and_no_loop() {
 }
 
 #[test]
+fn whatever_a_call_names_its_server_tells_whom_it_reached() {
+    let edges = |callee: &str| {
+        let actor = "rpc.system=orleans rpc.service=IMonster rpc.method=Hit";
+        notation::edges(&notation::graph(&format!(
+            "a server \"x\" 0+99\n  a client \"IMonster/Hit\" 1+90 {actor}\n{callee}"
+        )))
+    };
+    assert_eq!(edges("    a server \"IMonster/Hit\" 2+80"), "client -> a other 1");
+    assert_eq!(edges(""), "client -> a other 1\na -> external:IMonster rpc 1");
+    assert_eq!(edges("    b server \"IMonster/Hit\" 2+80"), "client -> a other 1\na -> b rpc 1");
+}
+
+#[test]
+fn what_a_clock_asks_for_over_the_network_is_scheduled() {
+    let entries = |agent: &str| {
+        let request = format!("a server \"POST /close\" 0+9 http.request.method=POST user_agent.original={agent}");
+        notation::graph(&request).operations[0].facts.entries
+    };
+    assert_eq!(entries("Google-Cloud-Scheduler")[Entry::Schedule as usize], 1);
+    assert_eq!(entries("curl/8")[Entry::Client as usize], 1);
+}
+
+#[test]
 fn rubbish_does_not_cost_the_square_of_its_size() {
     let mut batch = notation::spans("a server \"x\" 0+99 parent=1");
     for number in 0..30_000u64 {

@@ -237,6 +237,7 @@ impl<'a> Reader<'a, '_> {
             // What it was made for is lost; it is nothing that anybody asked for.
             SpanKind::Client | SpanKind::Producer if is_orphan && !span.marks.has(Marks::EDGE_PROXY) => Entry::Untold,
             _ if is_orphan => Entry::Unknown,
+            SpanKind::Server if span.shape.is_by_clock => Entry::Schedule,
             SpanKind::Server => Entry::Client,
             // The proxy at the edge tells of what it takes by the call that it makes for it.
             SpanKind::Client if span.marks.has(Marks::EDGE_PROXY) => Entry::Client,

@@ -85,8 +85,12 @@ pub(super) fn read(inputs: &Inputs<'_>, names: &mut NameTable) -> (Call, bool) {
         ..Call::default()
     };
     let described = if operation.is_empty() { &inputs.name } else { &operation };
-    let is_set_up =
-        statement.is_set_up || sql::is_driver_step(&inputs.name) || !has_text && sql::is_set_up_operation(described);
+    // The next part of an answer, or of what a tailing cursor waits for.
+    let goes_on = described.get(..7).is_some_and(|verb| verb.eq_ignore_ascii_case("getmore"));
+    let is_set_up = goes_on
+        || statement.is_set_up
+        || sql::is_driver_step(&inputs.name)
+        || !has_text && sql::is_set_up_operation(described);
     (call, is_set_up)
 }
 

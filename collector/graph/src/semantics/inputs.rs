@@ -53,6 +53,7 @@ pub(super) struct Asked<'a> {
 
 /// What of [`Asked`] is the same in all spans of one key.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own, asked of one text")]
 pub(super) struct Meant<'a> {
     /// Scheme, host and port of the URL.
     origin: Cow<'a, str>,
@@ -60,7 +61,9 @@ pub(super) struct Meant<'a> {
     pub(super) path: Cow<'a, str>,
     /// Whether path or user agent are those of health checks.
     pub(super) is_probe: bool,
-    /// Whether the path is one of streams.
+    /// Whether the user agent is that of a scheduler.
+    pub(super) is_by_clock: bool,
+    /// Whether the path is one of streams, or the query asks to wait.
     pub(super) is_stream_path: bool,
     /// Whether the address that the call led to is on the same host.
     pub(super) is_peer_loopback: bool,
@@ -83,7 +86,8 @@ impl<'a> Asked<'a> {
                 origin: Cow::Borrowed(url::origin(whole)),
                 path: if is_named { Cow::Borrowed("") } else { url::template_of_path(full_path.clone()) },
                 is_probe: marks::is_probe_agent(known.text(Field::UserAgent)) || marks::is_probe_path(&full_path),
-                is_stream_path: marks::is_stream_path(&full_path),
+                is_by_clock: marks::is_clock_agent(known.text(Field::UserAgent)),
+                is_stream_path: marks::is_stream_path(&full_path) || query.is_some_and(marks::is_waiting_query),
                 is_peer_loopback: known.has(Field::PeerAddress) && is_loopback(known.text(Field::PeerAddress)),
             },
             full_path,
@@ -98,6 +102,7 @@ impl Meant<'_> {
             origin: self.origin.to_string().into(),
             path: self.path.to_string().into(),
             is_probe: self.is_probe,
+            is_by_clock: self.is_by_clock,
             is_stream_path: self.is_stream_path,
             is_peer_loopback: self.is_peer_loopback,
         }
@@ -218,9 +223,10 @@ impl<'a> Inputs<'a> {
         key.extend_from_slice(&resource.0.to_le_bytes());
         key.extend_from_slice(&self.known.sequence.id.to_le_bytes());
         key.extend_from_slice(&self.statement.identity.to_le_bytes());
-        let Meant { origin, path, is_probe, is_stream_path, is_peer_loopback } = &self.asked.meant;
-        let flags = [self.is_error, self.is_sampled, *is_probe, *is_stream_path, *is_peer_loopback, self.is_name_whole];
-        key.push(flags.into_iter().fold(0, |bits, flag| bits << 1 | u8::from(flag)));
+        let Meant { origin, path, is_probe, is_by_clock, is_stream_path, is_peer_loopback } = &self.asked.meant;
+        let asked = [*is_probe, *is_by_clock, *is_stream_path, *is_peer_loopback];
+        let flags = [self.is_error, self.is_sampled, self.is_name_whole].into_iter().chain(asked);
+        key.push(flags.fold(0, |bits, flag| bits << 1 | u8::from(flag)));
         key.push(self.kind as u8);
         key.push(self.told.map_or(0, |outcome| outcome as u8 + 1));
         push_text(key, &self.name);

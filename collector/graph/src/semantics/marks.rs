@@ -194,6 +194,14 @@ pub(super) fn is_probe_agent(agent: &str) -> bool {
     PROBE_AGENTS.iter().any(|probe| agent.starts_with(probe))
 }
 
+/// What the user agents of schedulers begin with, which ask at the times that they were told.
+const CLOCK_AGENTS: [&str; 4] = ["Google-Cloud-Scheduler", "cron-job.org", "easycron", "vercel-cron/"];
+
+/// Whether a user agent asks by the clock.
+pub(super) fn is_clock_agent(agent: &str) -> bool {
+    CLOCK_AGENTS.iter().any(|clock| agent.get(..clock.len()).is_some_and(|start| start.eq_ignore_ascii_case(clock)))
+}
+
 /// Health, readiness and metrics operations count nowhere.
 pub(super) fn is_probe(operation: &str, inputs: &Inputs<'_>) -> bool {
     let path = operation.split_once(' ').map_or(operation, |(_, path)| path);
@@ -222,7 +230,19 @@ fn contains_any(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
-/// Methods of remote procedure calls that stream, told by their names: `Watch`, `SubscribeOrders`, `EventStream`.
+/// Keys of a query that ask to wait for what comes, or for all of it, unless their value says no.
+const WAITING_KEYS: [&str; 6] = ["follow", "long-poll", "long_poll", "longpoll", "wait", "watch"];
+
+/// Whether a query asks for a stream or a long poll: `watch=true`, `index=7&wait=5m`.
+pub(super) fn is_waiting_query(query: &str) -> bool {
+    query.split('&').filter_map(|part| part.split_once('=')).any(|(key, value)| {
+        let waits = !matches!(value, "" | "0" | "no" | "off") && !value.eq_ignore_ascii_case("false");
+        waits && WAITING_KEYS.iter().any(|waiting| key.eq_ignore_ascii_case(waiting))
+    })
+}
+
+/// Methods of remote procedure calls that stream or wait, told by their names: `Watch`, `SubscribeOrders`, `EventStream`,
+/// `PollTaskQueue`.
 fn is_stream_method(inputs: &Inputs<'_>) -> bool {
     let method = inputs.text(Field::RpcMethod);
     let method = if method.is_empty() { &*inputs.name } else { &*method };
@@ -231,8 +251,11 @@ fn is_stream_method(inputs: &Inputs<'_>) -> bool {
         let rest = method.strip_prefix(*word);
         rest.is_some_and(|rest| !rest.starts_with(|character: char| character.is_ascii_lowercase()))
     };
-    ["Watch", "Subscribe", "Stream", "Tail", "Listen", "watch", "subscribe", "stream"].iter().any(begins)
-        || ["Stream", "Streaming", "Watch"].iter().any(|word| method.ends_with(word))
+    // A workflow engine's, whose name does not say that it waits for work.
+    let waits = method == "ActivateJobs";
+    let words =
+        ["Watch", "Subscribe", "Stream", "Streaming", "Tail", "Listen", "Poll", "watch", "subscribe", "stream", "poll"];
+    waits || words.iter().any(begins) || ["Stream", "Streaming", "Watch"].iter().any(|word| method.ends_with(word))
 }
 
 /// Whether `ot=th:…` (or the older `ot=p:…`) of a `tracestate` says that other traces were dropped.

@@ -368,6 +368,7 @@ fn read_shape(inputs: &Inputs<'_>, (id, resource): (ResourceId, &Resource), name
         resource: id,
         outcome: outcome::outcome(inputs),
         is_probe: marks::is_probe(&operation, inputs),
+        is_by_clock: inputs.asked.meant.is_by_clock,
         marks,
         operation: intern(names, &operation),
         call,

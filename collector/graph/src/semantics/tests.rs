@@ -52,6 +52,11 @@ fn streams_are_told() {
     check(SpanKind::Client, &[("rpc.system", "grpc"), ("rpc.method", "Watch")], true);
     check(SpanKind::Client, &[("rpc.system", "grpc"), ("rpc.method", "flagd.Service/EventStream")], true);
     check(SpanKind::Client, &[("rpc.system", "grpc"), ("rpc.method", "WatchlistAdd")], false);
+    check(SpanKind::Client, &[("rpc.system", "grpc"), ("rpc.method", "a.Workflow/PollActivityTaskQueue")], true);
+    check(SpanKind::Client, &[("rpc.system", "grpc"), ("rpc.method", "a.Survey/PollutionReport")], false);
+    check(SpanKind::Client, &[("url.full", "http://consul:8500/v1/health/service/a?index=7&wait=5m")], true);
+    check(SpanKind::Server, &[("url.path", "/pods"), ("url.query", "watch=true")], true);
+    check(SpanKind::Server, &[("url.path", "/pods"), ("url.query", "watch=false&waiting=1")], false);
     check(SpanKind::Consumer, &[("messaging.system", "kafka"), ("messaging.operation.type", "receive")], true);
     check(SpanKind::Consumer, &[("messaging.system", "kafka"), ("messaging.operation.type", "process")], false);
     check(
@@ -155,6 +160,8 @@ fn set_up_is_told() {
     check(&[("db.statement", "SELECT a FROM b FOR UPDATE")], true);
     check(&[("db.statement", "SELECT version FROM schema_migrations")], true);
     check(&[("db.operation", "pg-pool.connect")], true);
+    check(&[("db.operation", "getMore"), ("db.collection.name", "a")], true);
+    check(&[("db.operation", "get")], false);
     check(&[("db.statement", "SELECT a FROM b")], false);
     check(&[("db.operation", "SELECT")], false);
     let steps = [
@@ -169,6 +176,16 @@ fn set_up_is_told() {
         let span = read(SpanKind::Client, step, &[("db.system", "mysql"), ("db.statement", "SELECT a FROM b")]);
         assert_eq!(span.span().marks.has(Marks::SET_UP), expected, "{step}");
     }
+}
+
+#[test]
+fn the_next_rows_of_a_cursor_are_a_page() {
+    let is_page = |statement: &str| {
+        let pairs = [("db.system", "postgresql"), ("db.statement", statement)];
+        read(SpanKind::Client, "query", &pairs).span().marks.has(Marks::PAGE)
+    };
+    assert!(is_page("FETCH FORWARD 100 FROM c") && is_page("fetch next from c"));
+    assert!(!is_page("SELECT fetched FROM c"));
 }
 
 #[test]
@@ -570,6 +587,19 @@ fn platforms_that_ask_for_health_are_told_by_their_agents() {
 }
 
 #[test]
+fn schedulers_that_ask_over_the_network_are_told_by_their_agents() {
+    let check = |agent: &str, expected: bool| {
+        let pairs = [("http.request.method", "POST"), ("url.path", "/close"), ("user_agent.original", agent)];
+        assert_eq!(read(SpanKind::Server, "POST", &pairs).span().shape.is_by_clock, expected, "{agent}");
+    };
+    for agent in ["Google-Cloud-Scheduler", "vercel-cron/1.0", "EasyCron/1.0 (https://www.easycron.com)"] {
+        check(agent, true);
+    }
+    check("Mozilla/5.0", false);
+    check("é", false);
+}
+
+#[test]
 fn paths_that_only_platforms_ask_for_are_told_from_those_that_sound_so() {
     let check = |path: &str, expected: bool| {
         let pairs = [("http.request.method", "GET"), ("url.path", path)];
@@ -760,7 +790,7 @@ fn any_span() -> impl Strategy<Value = (u8, bool, &'static str, Vec<(&'static st
         ("url.full", &["http://h:1/a?x=1", "https://h/users/12", "http://u:p@h/health", "ws://h/socket.io/"]),
         ("url.path", &["/a", "/ready", ""]),
         ("http.response.status_code", &["200", "404", "500"]),
-        ("user_agent.original", &["curl", "kube-probe/1"]),
+        ("user_agent.original", &["curl", "kube-probe/1", "Google-Cloud-Scheduler"]),
         ("db.system", &["postgres", "redis", "mysql"]),
         ("db.statement", &["SELECT 1 FROM a", "INSERT INTO a SELECT * FROM b", "GET x", "SELECT * FROM a WHERE b = 7"]),
         ("db.operation", &["SELECT", "query"]),

@@ -38,7 +38,11 @@ impl Varying {
         }
         varying.is_resend = known.int(Field::ResendCount).is_some_and(|count| count > 0);
         let parameters = match edge {
-            EdgeKind::Database => query_parameters(known, statement),
+            EdgeKind::Database => {
+                // The next rows of a cursor are other rows.
+                varying.is_page = statement.template.get(..6).is_some_and(|verb| verb.eq_ignore_ascii_case("fetch "));
+                query_parameters(known, statement)
+            }
             EdgeKind::Messaging => None,
             _ => {
                 varying.is_page = asked.query.split('&').any(turns_page);

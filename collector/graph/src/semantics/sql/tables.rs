@@ -2,7 +2,7 @@
 //! table's name is due.
 
 use super::tokens::{Token, is};
-use super::words::{LOCK_CALLS, access_of_operation, is_schema_table, sets_up};
+use super::words::{LOCK_CALLS, access_of_operation, is_schema_table, is_session_call, sets_up};
 use super::{MAX_TABLES, Table, table_name};
 use crate::span::Access;
 
@@ -50,9 +50,12 @@ fn locks(tokens: &[Token<'_>]) -> bool {
     })
 }
 
-/// `SELECT 1`: whether the connection still works.
+/// `SELECT 1`, `SELECT version()`: whether the connection still works, and what is on its other end.
 fn is_probe(tokens: &[Token<'_>]) -> bool {
-    matches!(tokens, [Token::Word(word), Token::Literal] if word.eq_ignore_ascii_case("select"))
+    let [Token::Word(verb), asked @ ..] = tokens else { return false };
+    let asks = matches!(asked, [Token::Literal])
+        || matches!(asked, [Token::Word(call), Token::Sign('('), Token::Sign(')')] if is_session_call(call));
+    verb.eq_ignore_ascii_case("select") && asks
 }
 
 fn add(tables: &mut Vec<Table>, table: Table) {

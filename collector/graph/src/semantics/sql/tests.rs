@@ -142,6 +142,12 @@ fn control_statements_use_nothing() {
         check(text, &[], Access::None);
         assert!(read(text, Dialect::Standard).is_set_up, "{text}");
     }
+    for text in ["SELECT version()", "select pg_is_in_recovery ( )"] {
+        assert!(read(text, Dialect::Standard).is_set_up, "{text}");
+    }
+    for text in ["SELECT close_books()", "SELECT version() FROM a"] {
+        assert!(!read(text, Dialect::Standard).is_set_up, "{text}");
+    }
     check("", &[], Access::None);
     check("SELECT 1", &[], Access::Read);
     assert!(!read("", Dialect::Standard).is_set_up);

@@ -201,6 +201,22 @@ const SET_UP: [&str; 37] = [
     "describe",
 ];
 
+/// Whether a function tells of the session alone, and not of what anybody stored.
+pub(super) fn is_session_call(name: &str) -> bool {
+    const CALLS: [&str; 9] = [
+        "connection_id",
+        "current_database",
+        "current_schema",
+        "database",
+        "now",
+        "pg_backend_pid",
+        "pg_is_in_recovery",
+        "user",
+        "version",
+    ];
+    CALLS.iter().any(|call| name.eq_ignore_ascii_case(call))
+}
+
 /// Whether a statement that begins with `word` uses no table as its data.
 pub(super) fn sets_up(word: &str) -> bool {
     SET_UP.iter().any(|each| word.eq_ignore_ascii_case(each))
