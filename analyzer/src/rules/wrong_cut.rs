@@ -21,6 +21,8 @@ use crate::wording;
 const PLATFORM_SHARE: f64 = 0.75;
 /// The fewest groups that must call one before it can be a platform.
 const PLATFORM_MIN_GROUPS: usize = 3;
+/// Words in the name of a group that others are meant to call.
+const PLATFORM_WORDS: [&str; 5] = ["common", "infra", "infrastructure", "platform", "shared"];
 /// The modularity from which communities mean something, by the paper that brought it up.
 const MIN_MODULARITY: f64 = 0.3;
 /// The smallest community that says where a service belongs.
@@ -46,8 +48,9 @@ static META: RuleMeta = RuleMeta {
           the own, and `min_share` of `min_calls` or more in all; or where the communities of the traffic put the service \
           among the others. Where both agree it is a warning.",
     fix: "Give the service to the team whose services it works with, or move the part of it that they need.",
-    limits: "Gateways, and groups that most others call (a platform), are exempt, and so are groups of one service. Traffic \
-             shows what talks together, not what is changed together.",
+    limits: "Gateways, and groups that most others call (a platform), are exempt, and so are groups of one service and those \
+             that are called after what they are (`platform`, `shared`) and call no other. Traffic shows what talks \
+             together, not what is changed together.",
     references: &[
         "Skelton, Pais: Team Topologies (2019)",
         "Conway: How do Committees Invent? Datamation 14(4), 1968",
@@ -115,11 +118,14 @@ impl<'a> Cut<'a> {
             }
         }
         let others = members.len().saturating_sub(1);
-        let is_platform = |callers: &BTreeSet<&str>| {
-            callers.len() >= PLATFORM_MIN_GROUPS && callers.len() as f64 >= others as f64 * PLATFORM_SHARE
+        let calls_others = |group: &str| callers.values().any(|callers| callers.contains(group));
+        let is_platform = |group: &str, callers: &BTreeSet<&str>| {
+            let is_called_by_most =
+                callers.len() >= PLATFORM_MIN_GROUPS && callers.len() as f64 >= others as f64 * PLATFORM_SHARE;
+            is_called_by_most || !callers.is_empty() && is_named_platform(group) && !calls_others(group)
         };
         let platforms =
-            callers.into_iter().filter(|(_, callers)| is_platform(callers)).map(|(group, _)| group).collect();
+            callers.iter().filter(|(group, callers)| is_platform(group, callers)).map(|(group, _)| *group).collect();
         let traffic = communities::traffic(graph);
         let communities = communities::detect(&traffic);
         let modularity = communities::modularity(&traffic, |node| communities.get(&node));
@@ -183,6 +189,12 @@ impl<'a> Cut<'a> {
         let (ours, theirs) = (of_group(own), of_group(foreign));
         size >= MIN_COMMUNITY && theirs > ours && theirs * 2 >= size
     }
+}
+
+/// Whether a group is called what those are called that serve all others: `platform`, `team-infra`.
+fn is_named_platform(group: &str) -> bool {
+    let mut words = group.split(|character: char| !character.is_ascii_alphanumeric());
+    words.any(|word| PLATFORM_WORDS.iter().any(|platform| platform.eq_ignore_ascii_case(word)))
 }
 
 /// A service that seems to belong elsewhere.
@@ -293,6 +305,21 @@ mod tests {
         let traces = ["a", "c", "e"].map(|name| format!("50 traces\n{name} GET /\n  4 x x GET /x\n  4 x y GET /y"));
         let own = "20 traces\nb GET /\n\n20 traces\nd GET /\n\n20 traces\nf GET /";
         check_with("wrong-cut", &format!("{}\n\n{own}", traces.join("\n\n")), groups, &[]);
+    }
+
+    #[test]
+    fn a_platform_by_name_calls_nobody_back() {
+        let groups = GROUPS.replace("second", "team-platform");
+        let traces = "50 traces\na GET /\n  8 x b GET /b\n\n50 traces\nc GET /\n  4 x x GET /x\n  y GET /y\n\n50 traces\nz GET /";
+        let is_told = |traces: &str, groups: &str| {
+            let findings = crate::testing::analysis(traces, groups).findings;
+            findings
+                .iter()
+                .any(|finding| finding.rule.name == "wrong-cut" && finding.title.starts_with("c of group first"))
+        };
+        assert!(is_told(traces, GROUPS));
+        assert!(!is_told(traces, &groups));
+        assert!(is_told(&format!("{traces}\n  a GET /a"), &groups));
     }
 
     #[test]
