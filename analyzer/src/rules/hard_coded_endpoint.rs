@@ -3,9 +3,11 @@
 //! The signal is the host as callers name it. Refused: addresses that change, which discovery gives, and peers that nobody
 //! calls by a name, as on a developer's machine.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use spanlint_graph::semantics::is_address;
 use spanlint_graph::snapshot::Edge;
-use spanlint_graph::{CallGraph, NodeKind};
+use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
@@ -15,6 +17,9 @@ use crate::wording;
 
 /// The rule.
 pub(super) struct HardCodedEndpoint;
+
+/// Callees that one caller reaches by an address each: it asks a registry, as nobody writes down so many.
+const MIN_RESOLVED: usize = 3;
 
 /// Its metadata.
 static META: RuleMeta = RuleMeta {
@@ -32,7 +37,8 @@ static META: RuleMeta = RuleMeta {
           address, or by `localhost`, and another service, or other code of it, reaches the same peer by a name.",
     fix: "Call the service by the name that the others use, and let discovery or configuration lead to its address.",
     limits: "Some instrumentations record the address that a name led to. Where there are several of these, as pods come and \
-             go, they are told apart; a single one that never changes in what was seen looks fixed.",
+             go, they are told apart; a single one that never changes in what was seen looks fixed. Callers that reach \
+             several services by an address of its own each, and none by a name, are told these by a registry.",
     references: &[
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018 (Hard-Coded Endpoints)",
         "Wiggins: The Twelve-Factor App (2011), III. Config",
@@ -55,8 +61,10 @@ impl Rule for HardCodedEndpoint {
             return verdict;
         }
         let names = names(graph);
+        let resolves = callers_that_resolve(graph);
         let of_services =
             graph.edges.iter().filter(|edge| !edge.is_derived && graph.node(edge.from).kind == NodeKind::Service);
+        let of_services = of_services.filter(|edge| !resolves.contains(&edge.from));
         for edge in of_services {
             let (Some(address), Some((name, caller))) = (fixed(edge), &names[edge.to.0 as usize]) else { continue };
             verdict.take(judge(graph, options, edge, address, (name, caller)));
@@ -79,6 +87,26 @@ fn names(graph: &CallGraph) -> Vec<Option<(&str, &str)>> {
         }
     }
     names
+}
+
+/// Services that reach nobody by a name, and several by an address of its own each: gateways and balancers, which are told
+/// where the instances are.
+fn callers_that_resolve(graph: &CallGraph) -> BTreeSet<NodeIndex> {
+    let joins = |edge: &&Edge| {
+        !edge.is_derived && [edge.from, edge.to].into_iter().all(|node| graph.node(node).kind == NodeKind::Service)
+    };
+    let mut addresses: BTreeMap<NodeIndex, BTreeSet<&str>> = BTreeMap::new();
+    let mut callers_by_name = BTreeSet::new();
+    for edge in graph.edges.iter().filter(joins) {
+        if edge.hosts.iter().any(|(host, _)| !is_address(host)) {
+            callers_by_name.insert(edge.from);
+        }
+        addresses.entry(edge.from).or_default().extend(fixed(edge).map(|(address, _)| address));
+    }
+    let resolves = |(caller, addresses): (NodeIndex, BTreeSet<&str>)| {
+        (addresses.len() >= MIN_RESOLVED && !callers_by_name.contains(&caller)).then_some(caller)
+    };
+    addresses.into_iter().filter_map(resolves).collect()
 }
 
 /// The only address that an edge's calls name, and how many do; others of them may use a name.
@@ -160,6 +188,24 @@ mod tests {
     fn addresses_that_change_come_from_discovery() {
         let pod = |last: u32| format!("5 traces\nweb GET /\n  cart GET /cart server.address=10.0.0.{last}");
         check(&format!("{}\n\n{}{BY_NAME}", pod(7), pod(8)), &[]);
+    }
+
+    #[test]
+    fn a_gateway_that_is_told_where_everybody_is_writes_down_nothing() {
+        let call = |name: &str, host: &str| format!("\n  {name} GET /{name} server.address={host}");
+        let by_address =
+            ["cart", "price", "stock"].iter().zip(7..).map(|(name, last)| call(name, &format!("10.0.0.{last}")));
+        let by_name = "\n\n10 traces\nmobile GET /\n  cart GET /cart\n  price GET /price\n  stock GET /stock";
+        let all = by_address.collect::<Vec<_>>().concat();
+        check(&format!("10 traces\nedge GET /{all}{by_name}"), &[]);
+        let local = all.replace("10.0.0.7", "localhost").replace("10.0.0.8", "localhost");
+        let finding =
+            |name: &str, address: &str| format!("warning heuristic: edge calls {name} by the fixed address {address}");
+        let expected = [finding("cart", "localhost"), finding("price", "localhost"), finding("stock", "10.0.0.9")];
+        check(&format!("10 traces\nedge GET /{local}{by_name}"), &expected.each_ref().map(String::as_str));
+        let expected = [finding("cart", "10.0.0.7"), finding("price", "10.0.0.8"), finding("stock", "10.0.0.9")];
+        let also = call("users", "users");
+        check(&format!("10 traces\nedge GET /{all}{also}{by_name}"), &expected.each_ref().map(String::as_str));
     }
 
     #[test]
