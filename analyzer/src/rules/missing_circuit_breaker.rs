@@ -112,6 +112,15 @@ struct Outage {
 impl Outage {
     /// The outage with the most failures, where the caller does not care.
     fn of(edge: &Edge, options: &Options<'_>) -> Option<Self> {
+        let outage = Self::seen(edge, options)?;
+        let is_careless = outage.rate_percent >= options.number("min_rate_percent")
+            && outage.price_percent >= options.number("min_price_percent");
+        let is_told = outage.is_sure(options) || outage.during.calls >= options.whole("min_calls");
+        (is_careless && is_told).then_some(outage)
+    }
+
+    /// The outage with the most failures, whatever the caller did.
+    fn seen(edge: &Edge, options: &Options<'_>) -> Option<Self> {
         // Where calls are few, slices without any lie between those of an outage.
         let slices: Vec<(u64, &SliceFacts)> = edge.facts.slices.iter().filter(|(_, facts)| facts.calls > 0).collect();
         let fails = |facts: &SliceFacts| {
@@ -158,11 +167,7 @@ impl Outage {
         // Where many calls always fail, some time or other most do.
         failing.fold(&usual);
         let is_unusual = share(&outage.during) >= share(&failing) * MIN_RISE;
-        let is_careless = is_unusual
-            && outage.rate_percent >= options.number("min_rate_percent")
-            && outage.price_percent >= options.number("min_price_percent");
-        let is_pattern = is_careless && (outage.is_sure(options) || outage.during.calls >= options.whole("min_calls"));
-        is_pattern.then_some(outage)
+        is_unusual.then_some(outage)
     }
 
     fn length(&self) -> u64 {
@@ -176,9 +181,9 @@ impl Outage {
         (to + 1).saturating_sub(*from) * 2 > other.length()
     }
 
-    /// The edges whose callee was down only because this edge's was.
+    /// The edges whose callee was down only because this edge's was, whether or not their callers had a breaker.
     fn edges_above<'g>(&self, graph: &'g CallGraph, options: &Options<'_>, edge: &Edge) -> Vec<&'g Edge> {
-        let is_part = |edge: &Edge| Self::of(edge, options).is_some_and(|above| self.covers(&above));
+        let is_part = |edge: &Edge| Self::seen(edge, options).is_some_and(|above| self.covers(&above));
         topology::edges_above(graph, options.calls(), edge, is_part)
     }
 
@@ -293,6 +298,14 @@ mod tests {
         );
         let few = [[(2, 0, 0); 9], [(2, 2, 30); 9]].concat();
         check_each(traces, &[&few, &down], &[FINDING]);
+    }
+
+    #[test]
+    fn who_fails_cheaply_in_between_parts_no_outage() {
+        let traces = "edge GET /\n  web GET /web fails\n    cart GET /cart fails\n      stock GET /stock fails";
+        let down = [[(10, 0, 0); 9], [(10, 10, 30); 9]].concat();
+        let cheap = [[(10, 0, 0); 9], [(10, 10, 5); 9]].concat();
+        check_each(traces, &[&down, &cheap, &down], &[FINDING]);
     }
 
     #[test]
