@@ -121,6 +121,11 @@ impl<'a> Roles<'a> {
         is_behind
     }
 
+    /// Whether `[roles]` says that the service at `index` has `role`.
+    pub(crate) fn is_declared(&self, graph: &CallGraph, index: NodeIndex, role: Role) -> bool {
+        self.declared.has(graph.node(index), role)
+    }
+
     /// Whether the service at `index` has any of `roles`.
     pub fn has_any(&self, graph: &CallGraph, index: NodeIndex, roles: &[Role]) -> bool {
         let first = self.inferred.partition_point(|(service, ..)| *service < index);

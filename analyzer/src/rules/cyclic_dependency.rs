@@ -39,7 +39,7 @@ static META: RuleMeta = RuleMeta {
     fix: "Cut the cheapest edge: pass the needed data along with the first call, publish an event instead of calling back, \
           or move what both sides need into a service of its own.",
     limits: "Edges with few calls are left out, and so are calls to services with the role auth, config or discovery, declared \
-             in `[roles]` or shown by the graph, and ways back whose names all say that they check who somebody is or \
+             in `[roles]` or shown by the graph, calls to a declared gateway, and ways back whose names all say that they check who somebody is or \
              take a webhook. Circles of messages alone are a note, as nobody waits in them; a circle of calls and messages is \
              none.",
     references: &[
@@ -96,7 +96,9 @@ pub(super) fn closes_circle(graph: &CallGraph, options: &Options<'_>, edge: &Edg
 fn may_close_circle(graph: &CallGraph, options: &Options<'_>, edge: &Edge) -> bool {
     let is_asked_by_all = |index| options.roles().has_any(graph, index, &[Role::Auth, Role::Config, Role::Discovery]);
     let is_called_back = || edge.facts.revisits > 0 && are_called_back(graph, edge.from, edge.to);
-    topology::is_synchronous_call(graph, edge) && !is_asked_by_all(edge.to) && !is_called_back()
+    // Who goes by way of the gateway depends on what lies behind it.
+    let is_by_gateway = || options.roles().is_declared(graph, edge.to, Role::Gateway);
+    topology::is_synchronous_call(graph, edge) && !is_asked_by_all(edge.to) && !is_by_gateway() && !is_called_back()
 }
 
 /// What an edge lacks, if it does.
@@ -386,7 +388,7 @@ mod tests {
         let traces = "10 traces\nuser GET /\n  login GET /token\n    user GET /who";
         let title = "login and user call each other in a circle";
         check(traces, &[&format!("warning proven: {title}")]);
-        for role in ["auth", "config", "discovery"] {
+        for role in ["auth", "config", "discovery", "gateway"] {
             check_with("cyclic-dependency", traces, &format!("[roles]\n{role} = [\"login\"]"), &[]);
         }
     }

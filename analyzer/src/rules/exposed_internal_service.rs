@@ -41,7 +41,8 @@ static META: RuleMeta = RuleMeta {
     fix: "Take its public address away and let network policy admit only the services that call it; what outsiders need goes \
           through the gateway.",
     limits: "The client's address must be recorded. One address may stand for many people behind address translation, and is \
-             not enough. A service without a gateway before it whose requests come mostly from outside, or one whose \
+             not enough. Where hosts of the private network pass all of them on, that may be a gateway that sends no spans, \
+             and the service is undecided, unless a gateway is known to stand before it. A service without a gateway before it whose requests come mostly from outside, or one whose \
              operations for them are webhooks, is meant to be reached; so is one with the role gateway or bff. Where it lies \
              behind a gateway, the way past that is the same fault and is not reported again.",
     references: &[
@@ -112,6 +113,10 @@ fn judge(
     let from_clients =
         graph.edges.iter().filter(|edge| edge.to == service && graph.node(edge.from).kind == NodeKind::Client);
     let edges: Vec<&Edge> = from_clients.collect();
+    // Whoever forwards them may be the way in on purpose.
+    if !is_behind_gateway && facts.forwarded_requests >= public {
+        return Some(Err(case.undecided("hosts of the private network pass its requests on, maybe a gateway")));
+    }
     let support = match options.required().sighting(public, requests) {
         Ok(support) => support,
         Err(missing) => return Some(Err(case.undecided(missing))),
@@ -202,6 +207,18 @@ mod tests {
         check(&format!("{elsewhere}\n\n{INSIDE}{}", strangers(11, "/stock")), &[expected]);
         let lost = "11 traces\nweb GET /\n  host stock GET /stock";
         check(&format!("{elsewhere}\n\n{lost}\n\n{INSIDE}{}", strangers(11, "/stock")), &[]);
+    }
+
+    #[test]
+    fn what_a_host_inside_passes_on_may_come_by_a_gateway() {
+        let forwarded =
+            strangers(3, "/stock").replace("client.address", "network.peer.address=10.0.0.9 client.address");
+        let expected = "(stock: hosts of the private network pass its requests on, maybe a gateway)";
+        check(&format!("{}{forwarded}", INSIDE.replace("web GET /\n  ", "schedule web nightly\n  ")), &[expected]);
+        check(
+            &format!("{}{forwarded}", INSIDE.replace("20 traces", "60 traces")),
+            &["warning strong: stock is an inner service that public addresses call"],
+        );
     }
 
     #[test]
