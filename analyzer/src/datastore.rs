@@ -75,6 +75,9 @@ const MIN_JOBS_PER_OTHER: u64 = 20;
 /// Last words of the name of a part of a program that takes its requests.
 const FRONT_WORDS: &[&str] = &["api", "app", "http", "server", "web"];
 
+/// Last words of the names under which versions of a program run side by side, as one takes over from the other.
+const STAGE_WORDS: &[&str] = &["baseline", "blue", "canary", "green", "preview", "primary", "stable"];
+
 /// Last words of the names under which a program also runs, to do what no request waits for.
 const WORKER_WORDS: &[&str] = &[
     "background",
@@ -177,7 +180,7 @@ fn is_read_model(table: &str) -> bool {
 }
 
 /// How many deployables these services are: services with a process in common are one, those that nobody named may be, and
-/// a program's workers (`shop-worker`) are one with what else is deployed of it.
+/// a program's workers (`shop-worker`) and stages (`shop-blue`, `shop-canary`) are one with what else is deployed of it.
 pub(crate) fn deployables(graph: &CallGraph, services: impl IntoIterator<Item = NodeIndex>) -> usize {
     let services: Vec<_> = services.into_iter().collect();
     let mut groups = UnionFind::<usize>::new(services.len());
@@ -201,10 +204,12 @@ pub(crate) fn deployables(graph: &CallGraph, services: impl IntoIterator<Item = 
     groups.into_labeling().into_iter().collect::<BTreeSet<_>>().len()
 }
 
-/// The namespace of a service, and its name less a last word that says that it works beside the requests.
+/// The namespace of a service, and its name less last words that say that it works beside the requests, or of several
+/// stages is one.
 fn program(graph: &CallGraph, service: NodeIndex) -> Option<(&str, &str)> {
     let info = graph.node(service).service.as_ref()?;
-    Some((&info.namespace, without_word(&info.name, WORKER_WORDS).unwrap_or(&info.name)))
+    let name = without_word(&info.name, STAGE_WORDS).unwrap_or(&info.name);
+    Some((&info.namespace, without_word(name, WORKER_WORDS).unwrap_or(name)))
 }
 
 /// A name less its last word, where that is one of `words`.
@@ -235,11 +240,13 @@ fn fronts_of_workers<'a>(
     joined.filter(|&(worker, front)| may_be_one_program(graph, services[worker], services[front])).collect()
 }
 
-/// Whether nothing says that two services are of different programs: one language and one version, where they tell.
+/// Whether nothing says that two services are of different programs: one language and, unless one is a stage of the
+/// other, one version, where they tell.
 fn may_be_one_program(graph: &CallGraph, left: NodeIndex, right: NodeIndex) -> bool {
     let (Some(left), Some(right)) = (&graph.node(left).service, &graph.node(right).service) else { return false };
+    let is_stage = [left, right].into_iter().any(|service| without_word(&service.name, STAGE_WORDS).is_some());
     may_agree(&left.languages, &right.languages, |name| name)
-        && may_agree(&left.versions, &right.versions, |(version, _)| version)
+        && (is_stage || may_agree(&left.versions, &right.versions, |(version, _)| version))
 }
 
 /// Whether one of the names is on both sides, or one side tells none.

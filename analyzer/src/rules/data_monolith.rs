@@ -40,7 +40,7 @@ static META: RuleMeta = RuleMeta {
              no host is recorded, replicas that nobody writes, and services that read only views or read models of others. \
              Where the spans do not name the database of a server the rule is undecided; tables that are in no database, as in \
              DynamoDB, are for shared-database. Two services in one process count as one, and so does a \
-             program with its workers, as `shop` with `shop-worker`.",
+             program with its workers and stages, as `shop` with `shop-worker` and `shop-canary`.",
     references: &[
         "Richardson: Microservices Patterns (2018), Database per service",
         "Newman: Monolith to Microservices (2019), chapter 4",

@@ -45,7 +45,7 @@ static META: RuleMeta = RuleMeta {
     limits: "Caches, queues, object stores, scheduled jobs and databases in memory are exempt, and so are default names \
              where no host is recorded. Tables that others only read and whose name says that they are made for it (a view, \
              a read model), and replicas that nobody writes, are a note. Two services in one process count as one, and so does a \
-             program with its workers, as `shop` with `shop-worker`.",
+             program with its workers and stages, as `shop` with `shop-worker` and `shop-canary`.",
     references: &[
         "Richardson: Microservices Patterns (2018), Database per service, and Shared database as its opposite",
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018 (Shared Persistency)",
@@ -585,6 +585,21 @@ mod tests {
             &version("telemetry.sdk.language=go").replace("service.version=1", "telemetry.sdk.language=ruby"),
             &apart,
         );
+    }
+
+    #[test]
+    fn stages_of_a_program_are_one_deployable() {
+        let sql = "postgresql db:5432 shop UPDATE t";
+        let both = |left: &str, right: &str| uses(&[(left, sql), (right, sql)]);
+        for (left, right) in [("shop-blue", "shop-green"), ("shop", "shop-canary"), ("shop-canary", "shop-worker")] {
+            check(&both(left, right), &[]);
+        }
+        let versions = "shop is service.version=1\nshop-canary is service.version=2\n\n";
+        check(&format!("{versions}{}", both("shop", "shop-canary")), &[]);
+        check(&both("shop-blue", "cart-green"), &["error proven: cart-green and shop-blue share the table t of shop"]);
+        let languages = "shop is telemetry.sdk.language=go\nshop-canary is telemetry.sdk.language=ruby\n\n";
+        let apart = "error proven: shop and shop-canary share the table t of shop";
+        check(&format!("{languages}{}", both("shop", "shop-canary")), &[apart]);
     }
 
     #[test]
