@@ -731,6 +731,20 @@ fn whatever_a_call_names_its_server_tells_whom_it_reached() {
 }
 
 #[test]
+fn who_asks_itself_relays_nothing() {
+    let graph = notation::graph(
+        "a server \"x\" 0+99
+  a client \"y\" 1+90
+    a server \"y\" 2+80
+      a client \"z\" 3+70
+        b server \"z\" 4+60",
+    );
+    let relays: Vec<_> =
+        graph.operations.iter().map(|operation| (operation.name.as_str(), operation.facts.relays)).collect();
+    assert_eq!(relays, [("x", 0), ("y", 1), ("z", 0)]);
+}
+
+#[test]
 fn what_a_clock_asks_for_over_the_network_is_scheduled() {
     let entries = |agent: &str| {
         let request = format!("a server \"POST /close\" 0+9 http.request.method=POST user_agent.original={agent}");

@@ -314,7 +314,9 @@ fn scattered(reading: &Reading<'_>, own: &[&Made<'_>]) -> u64 {
 #[derive(Debug, Default)]
 struct FanOut {
     remote: u64,
-    /// Of these, those that only go on with what another one asked.
+    /// Of these, those of a service to itself.
+    own: u64,
+    /// Of all of them, those that only go on with what another one asked.
     continued: u64,
     /// Of those that ask anew, those that a scatter has too many.
     scattered: u64,
@@ -332,16 +334,17 @@ impl FanOut {
             NodeKey::Unknown => self.unknown += kept,
             _ => {
                 self.remote += kept;
+                self.own += if call.callee == call.caller { kept } else { 0 };
                 self.continued += continued;
             }
         }
     }
 
-    /// Whether the request that `span` opens makes one call and nothing else. One that its own call opens shows nothing of
+    /// Whether the request that `span` opens makes one call to another service and nothing else. One that its own call opens shows nothing of
     /// what its service does beside that.
     fn is_relay(&self, span: &Span) -> bool {
         let is_seen = !matches!(span.shape.kind, SpanKind::Client | SpanKind::Producer);
-        is_seen && self.remote == 1 && self.messages + self.statements + self.unknown == 0
+        is_seen && self.remote == 1 && self.own + self.messages + self.statements + self.unknown == 0
     }
 }
 
