@@ -205,6 +205,8 @@ mod tests {
         check("\n    stock GET /stock 40ms\n    sql postgresql db:5432 relay SELECT t", &[]);
         check("\n    stock GET /stock 40ms\n    price GET /price 40ms", &[]);
         check("\n    stock GET /stock 40ms\n    publish relayed", &[]);
+        // Steps of its own, as of a workflow.
+        check("\n    relay POST /step\n      stock GET /stock 40ms", &[]);
         check("", &[]);
     }
 

@@ -314,16 +314,14 @@ fn scattered(reading: &Reading<'_>, own: &[&Made<'_>]) -> u64 {
 #[derive(Debug, Default)]
 struct FanOut {
     remote: u64,
-    /// Of these, those of a service to itself.
-    own: u64,
-    /// Of all of them, those that only go on with what another one asked.
+    /// Of these, those that only go on with what another one asked.
     continued: u64,
     /// Of those that ask anew, those that a scatter has too many.
     scattered: u64,
     messages: u64,
     statements: u64,
-    /// Calls of which no attribute tells where they go.
-    unknown: u64,
+    /// Calls to its own service, or of which no attribute tells where they go.
+    near: u64,
 }
 
 impl FanOut {
@@ -331,20 +329,19 @@ impl FanOut {
         match call.callee {
             NodeKey::Datastore(_) => self.statements += kept,
             NodeKey::Topic(_) => self.messages += kept - continued,
-            NodeKey::Unknown => self.unknown += kept,
+            callee if callee == NodeKey::Unknown || callee == call.caller => self.near += kept,
             _ => {
                 self.remote += kept;
-                self.own += if call.callee == call.caller { kept } else { 0 };
                 self.continued += continued;
             }
         }
     }
 
-    /// Whether the request that `span` opens makes one call to another service and nothing else. One that its own call opens shows nothing of
+    /// Whether the request that `span` opens makes one call and nothing else. One that its own call opens shows nothing of
     /// what its service does beside that.
     fn is_relay(&self, span: &Span) -> bool {
         let is_seen = !matches!(span.shape.kind, SpanKind::Client | SpanKind::Producer);
-        is_seen && self.remote == 1 && self.own + self.messages + self.statements + self.unknown == 0
+        is_seen && self.remote == 1 && self.messages + self.statements + self.near == 0
     }
 }
 
