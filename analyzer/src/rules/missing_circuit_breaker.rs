@@ -35,7 +35,7 @@ static META: RuleMeta = RuleMeta {
                  recommendations, for as long as the outage lasts.",
     why: "Each call to a callee that is down costs the caller's user the full wait, and the callee a chance to recover.",
     how: "Calls are counted in slices of ten seconds. The pattern holds where for `min_outage_s` at least `min_failed_percent` \
-          of the calls of every slice fail, `min_calls` in all and so many of these that it is no chance, at least twice the \
+          of the calls of every slice fail, but for chance, `min_calls` in all and so many of these that it is no chance, at least twice the \
           share of other times, while the caller keeps `min_rate_percent` of its rate before and a failed call takes \
           `min_price_percent` or more of the time of a usual one. A caller that fails for as long as its callee is down is \
           part of the same.",
@@ -121,27 +121,23 @@ impl Outage {
 
     /// The outage with the most failures, whatever the caller did.
     fn seen(edge: &Edge, options: &Options<'_>) -> Option<Self> {
-        // Where calls are few, slices without any lie between those of an outage.
-        let slices: Vec<(u64, &SliceFacts)> = edge.facts.slices.iter().filter(|(_, facts)| facts.calls > 0).collect();
-        let fails = |facts: &SliceFacts| {
-            facts.failures as f64 * 100.0 >= facts.calls as f64 * options.number("min_failed_percent")
-        };
-        let length = |run: &[(u64, &SliceFacts)]| run[run.len() - 1].0 - run[0].0 + 1;
-        let runs = slices.chunk_by(|left, right| fails(left.1) == fails(right.1));
+        let slices = slices(edge, options);
+        let length = |run: &[Slice<'_>]| run[run.len() - 1].number - run[0].number + 1;
+        let runs = slices.chunk_by(|left, right| left.is_down == right.is_down);
         let needed = (options.number("min_outage_s") * 1e9 / SLICE_NS as f64).ceil() as u64;
-        let outages = runs.filter(|run| fails(run[0].1) && length(run) >= needed);
-        let worst = outages.max_by_key(|run| run.iter().map(|slice| slice.1.failures).sum::<u64>())?;
-        let range = worst[0].0..=worst[worst.len() - 1].0;
+        let outages = runs.filter(|run| run[0].is_down && length(run) >= needed);
+        let worst = outages.max_by_key(|run| run.iter().map(|slice| slice.facts.failures).sum::<u64>())?;
+        let range = worst[0].number..=worst[worst.len() - 1].number;
         let (mut during, mut usual) = (SliceFacts::default(), SliceFacts::default());
         let (mut failing, mut failing_slices) = (SliceFacts::default(), 0);
-        for (slice, facts) in &slices {
-            if range.contains(slice) {
-                during.fold(facts);
-            } else if fails(facts) {
-                failing.fold(facts);
+        for slice in &slices {
+            if range.contains(&slice.number) {
+                during.fold(slice.facts);
+            } else if slice.is_down {
+                failing.fold(slice.facts);
                 failing_slices += 1;
             } else {
-                usual.fold(facts);
+                usual.fold(slice.facts);
             }
         }
         let usual_slices = length(&slices) - length(worst) - failing_slices;
@@ -247,6 +243,30 @@ fn may_hold_outage(facts: &SliceFacts, options: &Options<'_>) -> bool {
 }
 
 /// Which share of the calls failed.
+/// Ten seconds in which calls were made.
+struct Slice<'a> {
+    number: u64,
+    facts: &'a SliceFacts,
+    is_down: bool,
+}
+
+/// The slices of an edge that have calls: where calls are few, others lie between those of an outage. One between two
+/// in which most calls fail is down like these, where by chance fewer of its few did.
+fn slices<'a>(edge: &'a Edge, options: &Options<'_>) -> Vec<Slice<'a>> {
+    let most = options.number("min_failed_percent") / 100.0;
+    let slices = edge.facts.slices.iter().filter(|(_, facts)| facts.calls > 0);
+    let mut slices: Vec<Slice<'a>> =
+        slices.map(|(number, facts)| Slice { number, facts, is_down: share(facts) >= most }).collect();
+    let down: Vec<bool> = slices.iter().map(|slice| slice.is_down).collect();
+    let between = slices.iter_mut().skip(1).zip(down.windows(3));
+    for (slice, _) in between.filter(|(_, around)| around[0] && around[2]) {
+        let SliceFacts { calls, failures, .. } = *slice.facts;
+        let at_most = 1.0 - wilson_lower_bound(calls - failures.min(calls), calls);
+        slice.is_down |= at_most >= most;
+    }
+    slices
+}
+
 fn share(facts: &SliceFacts) -> f64 {
     facts.failures as f64 / facts.calls.max(1) as f64
 }
@@ -330,6 +350,16 @@ mod tests {
             &["(cart stock: 12 of 24 calls failed for a time, which may be chance)"],
         );
         check(&[[(3, 0, 0); 6], [(3, 2, 30); 6]].concat(), &[]);
+    }
+
+    #[test]
+    fn a_slice_of_an_outage_in_which_few_happen_to_fail_ends_none() {
+        let usual = [(5, 0, 0); 9];
+        let around = [(5, 5, 30); 3];
+        check(&[&usual[..], &around, &[(5, 2, 30)], &around].concat(), &[FINDING]);
+        // Two of them, or one of many calls, are no chance.
+        check(&[&usual[..], &around, &[(5, 2, 30); 2], &around].concat(), &[]);
+        check(&[&usual[..], &around, &[(50, 10, 30)], &around].concat(), &[]);
     }
 
     #[test]
