@@ -39,8 +39,8 @@ static META: RuleMeta = RuleMeta {
     fix: "Cut the cheapest edge: pass the needed data along with the first call, publish an event instead of calling back, \
           or move what both sides need into a service of its own.",
     limits: "Edges with few calls are left out, and so are calls to services with the role auth, config or discovery, declared \
-             in `[roles]` or shown by the graph, calls to a declared gateway, and ways back whose names all say that they check who somebody is or \
-             take a webhook. Circles of messages alone are a note, as nobody waits in them; a circle of calls and messages is \
+             in `[roles]` or shown by the graph, calls to a declared gateway, and ways back whose names all say that they \
+             check who somebody is or take a webhook. Circles of messages alone are a note, as nobody waits in them; a circle of calls and messages is \
              none.",
     references: &[
         "Taibi, Lenarduzzi: On the Definition of Microservice Bad Smells, IEEE Software 35(3), 2018",

@@ -42,8 +42,8 @@ static META: RuleMeta = RuleMeta {
           through the gateway.",
     limits: "The client's address must be recorded. One address may stand for many people behind address translation, and is \
              not enough. Where hosts of the private network pass all of them on, that may be a gateway that sends no spans, \
-             and the service is undecided, unless a gateway is known to stand before it. A service without a gateway before it whose requests come mostly from outside, or one whose \
-             operations for them are webhooks, is meant to be reached; so is one with the role gateway or bff. Where it lies \
+             and the service is undecided, unless a gateway is known to stand before it. A service without a gateway \
+             before it whose requests come mostly from outside, or one whose operations for them are webhooks, is meant to be reached; so is one with the role gateway or bff. Where it lies \
              behind a gateway, the way past that is the same fault and is not reported again.",
     references: &[
         "OWASP: API Security Top 10 (2023), API9 Improper Inventory Management",

@@ -3,6 +3,7 @@
 //! The signal is the host as callers name it. Refused: addresses that change, which discovery gives, and peers that nobody
 //! calls by a name, as on a developer's machine.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use spanlint_graph::semantics::is_address;
@@ -61,13 +62,14 @@ impl Rule for HardCodedEndpoint {
             return verdict;
         }
         let names = names(graph);
-        let resolves = callers_that_resolve(graph);
+        let resolving = LazyCell::new(|| callers_that_resolve(graph));
         let of_services =
             graph.edges.iter().filter(|edge| !edge.is_derived && graph.node(edge.from).kind == NodeKind::Service);
-        let of_services = of_services.filter(|edge| !resolves.contains(&edge.from));
         for edge in of_services {
             let (Some(address), Some((name, caller))) = (fixed(edge), &names[edge.to.0 as usize]) else { continue };
-            verdict.take(judge(graph, options, edge, address, (name, caller)));
+            if !resolving.contains(&edge.from) {
+                verdict.take(judge(graph, options, edge, address, (name, caller)));
+            }
         }
         verdict
     }

@@ -35,8 +35,8 @@ static META: RuleMeta = RuleMeta {
                  recommendations, for as long as the outage lasts.",
     why: "Each call to a callee that is down costs the caller's user the full wait, and the callee a chance to recover.",
     how: "Calls are counted in slices of ten seconds. The pattern holds where for `min_outage_s` at least `min_failed_percent` \
-          of the calls of every slice fail, but for chance, `min_calls` in all and so many of these that it is no chance, at least twice the \
-          share of other times, while the caller keeps `min_rate_percent` of its rate before and a failed call takes \
+          of the calls of every slice fail, but for chance, `min_calls` in all and so many of these that it is no chance, \
+          at least twice the share of other times, while the caller keeps `min_rate_percent` of its rate before and a failed call takes \
           `min_price_percent` or more of the time of a usual one. A caller that fails for as long as its callee is down is \
           part of the same.",
     fix: "Put a circuit breaker before the call: after a few failures it answers at once, and lets one call through now and \
@@ -242,7 +242,6 @@ fn may_hold_outage(facts: &SliceFacts, options: &Options<'_>) -> bool {
     facts.failures as f64 >= least.max(1.0)
 }
 
-/// Which share of the calls failed.
 /// Ten seconds in which calls were made.
 struct Slice<'a> {
     number: u64,
@@ -257,16 +256,16 @@ fn slices<'a>(edge: &'a Edge, options: &Options<'_>) -> Vec<Slice<'a>> {
     let slices = edge.facts.slices.iter().filter(|(_, facts)| facts.calls > 0);
     let mut slices: Vec<Slice<'a>> =
         slices.map(|(number, facts)| Slice { number, facts, is_down: share(facts) >= most }).collect();
-    let down: Vec<bool> = slices.iter().map(|slice| slice.is_down).collect();
-    let between = slices.iter_mut().skip(1).zip(down.windows(3));
-    for (slice, _) in between.filter(|(_, around)| around[0] && around[2]) {
-        let SliceFacts { calls, failures, .. } = *slice.facts;
-        let at_most = 1.0 - wilson_lower_bound(calls - failures.min(calls), calls);
-        slice.is_down |= at_most >= most;
+    for at in 1..slices.len().saturating_sub(1) {
+        if slices[at - 1].is_down && slices[at + 1].is_down {
+            let SliceFacts { calls, failures, .. } = *slices[at].facts;
+            slices[at].is_down |= 1.0 - wilson_lower_bound(calls - failures.min(calls), calls) >= most;
+        }
     }
     slices
 }
 
+/// Which share of the calls failed.
 fn share(facts: &SliceFacts) -> f64 {
     facts.failures as f64 / facts.calls.max(1) as f64
 }

@@ -301,6 +301,7 @@ mod tests {
         assert_eq!(detail.attributes().collect::<Vec<_>>(), attributes);
         assert_eq!(detail, Detail::new("GET /cart", "", attributes.map(|(k, v)| (k.into(), v.into()))));
     }
+
     #[test]
     fn details_of_one_piece_have_their_own_texts() {
         let mut packer = Packer::default();

@@ -53,8 +53,7 @@ fn edge_kind(kind: SpanKind, inputs: &Inputs<'_>) -> EdgeKind {
     }
 }
 
-/// Names of spans with which client libraries, data sources and pools tell how a connection came to be and how bytes went over
-/// it.
+/// Names of spans with which client libraries and data sources tell how a connection came to be and how bytes went over it.
 const CONNECTION_STEPS: [&str; 11] = [
     "connection",
     "http.connect",

@@ -123,7 +123,8 @@ pub(super) fn secrets_of(resource: &[Attribute<'_>], names: &mut NameTable) -> B
 }
 
 impl Shown {
-    /// The details of a span that has `shared` in common with others, which has its texts when they are handed out, and its secrets beside those of its resource.
+    /// The details of a span that has `shared` in common with others, and its secrets beside those of its resource. The
+    /// details have their texts when these are handed out.
     pub(super) fn read(
         &mut self,
         view: &SpanView<'_>,
