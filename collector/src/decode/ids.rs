@@ -3,11 +3,17 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use spanlint_graph::span::{Link, Refusal, SpanId};
 use spanlint_graph::{Name, TraceId, text};
 
 use crate::limits::MAX_REFUSED_NAME_BYTES;
+
+/// Base64 as protobuf's JSON mapping has it: with or without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// An id as it was sent.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +22,7 @@ pub(super) enum RawId<'a> {
     Bytes(&'a [u8]),
     /// Hexadecimal digits of either case, as in OTLP's JSON.
     Hex(&'a str),
-    /// Base64 as in Tempo's answers, or all hexadecimal digits as in its exports; their lengths differ.
+    /// Base64 as protobuf's JSON mapping has it, or all hexadecimal digits as OTLP wants them; their lengths differ.
     Base64OrHex(&'a str),
     /// Hexadecimal digits of which leading zeros may be missing, as in Zipkin.
     Short(&'a str),
@@ -51,11 +57,12 @@ impl RawId<'_> {
                 Ok(u128::from_be_bytes(whole))
             }
             Self::Bytes(bytes) => Err(IdError::Bytes { what, bytes: bytes.len(), wanted: size }),
-            Self::Base64OrHex(text) if is_hex(text) && text.len() == 2 * size => Self::Hex(text).number(what, size),
-            Self::Base64OrHex(text) => {
-                let bytes = STANDARD.decode(text).map_err(|_| IdError::NotBase64 { what })?;
-                RawId::Bytes(&bytes).number(what, size)
-            }
+            Self::Base64OrHex(text) if text.len() == 2 * size => Self::Hex(text).number(what, size),
+            Self::Base64OrHex(text) => match BASE64.decode(text) {
+                Ok(bytes) if bytes.len() != size && is_hex(text) => RawId::Hex(text).number(what, size),
+                Ok(bytes) => RawId::Bytes(&bytes).number(what, size),
+                Err(_) => Err(IdError::NotBase64 { what }),
+            },
             Self::Label(text) if !is_hex(text) => Ok(Name::of(text).0.into()),
             Self::Hex(digits) | Self::Short(digits) if !is_hex(digits) => Err(IdError::NotHex { what }),
             Self::Hex(digits) if digits.len() == 2 * size => Ok(hex(digits)),
@@ -191,7 +198,10 @@ mod tests {
     fn base64_and_hexadecimal_digits_are_told_apart_by_length() {
         check(RawId::Base64OrHex("Sc130fnc2TY="), 8, Ok(0x49cd_77d1_f9dc_d936));
         check(RawId::Base64OrHex("49cd77d1f9dcd936"), 8, Ok(0x49cd_77d1_f9dc_d936));
-        check(RawId::Base64OrHex("AAAA"), 8, Err("id has 3 bytes, wants 8"));
+        check(RawId::Base64OrHex("Sc130fnc2TY"), 8, Ok(0x49cd_77d1_f9dc_d936));
+        check(RawId::Base64OrHex("49cd77d1"), 8, Err("id has 8 hexadecimal digits, wants 16"));
+        check(RawId::Base64OrHex("order-0000000001"), 8, Err("id is not hexadecimal"));
+        check(RawId::Base64OrHex("AAAw"), 8, Err("id has 3 bytes, wants 8"));
         check(RawId::Base64OrHex("?"), 8, Err("id is neither base64 nor hexadecimal"));
         check(RawId::Base64OrHex(""), 8, Err("id is missing or zero"));
     }

@@ -1,5 +1,6 @@
-//! OTLP in JSON: protobuf's JSON mapping with ids in hexadecimal digits, as the OTLP specification wants it, and the
-//! answers of Tempo's API, which are the same with another envelope and ids in base64.
+//! OTLP in JSON: protobuf's JSON mapping with ids in hexadecimal digits, as the OTLP specification wants it. Recordings of
+//! it are looser: Tempo's API and whatever writes messages of protobuf by itself have ids in base64, and some have
+//! another envelope, or none.
 //!
 //! Lenient where senders differ: camel and snake case, 64-bit numbers as text or number, enumerations by number or name,
 //! null for absent, fields that are not known. Of a field that is sent twice the last one counts, as in protobuf. Spans
@@ -30,10 +31,11 @@ pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, D
     decode_envelope(bytes, Envelope::Request, visitor)
 }
 
-/// Shows the spans of an answer of Tempo's API to `visitor`: `batches`, or a `trace` (Jaeger's API says `result`) with
-/// `resourceSpans`.
-pub fn decode_tempo(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
-    decode_envelope(bytes, Envelope::Answer, visitor)
+/// The same for a recording, whose ids may be in base64. Besides requests it may hold an answer of Tempo's API (`batches`,
+/// or a `trace` with `resourceSpans`; Jaeger's API says `result`), or the records of one resource (`scopeSpans`), as
+/// OpenTelemetry's exporter for Java logs them.
+pub fn decode_recording(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
+    decode_envelope(bytes, Envelope::Recording, visitor)
 }
 
 fn decode_envelope(bytes: &[u8], envelope: Envelope, visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
@@ -48,15 +50,15 @@ fn decode_envelope(bytes: &[u8], envelope: Envelope, visitor: &mut impl SpanVisi
 enum Envelope {
     /// An export request of OTLP.
     Request,
-    /// An answer of Tempo's API.
-    Answer,
+    /// Whatever was written to a file.
+    Recording,
 }
 
 impl Envelope {
     fn id(self, text: &str) -> RawId<'_> {
         match self {
             Self::Request => RawId::Hex(text),
-            Self::Answer => RawId::Base64OrHex(text),
+            Self::Recording => RawId::Base64OrHex(text),
         }
     }
 }
@@ -95,19 +97,27 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     }
 
     fn request(&mut self, reader: &mut JsonReader<'a>) -> Read<()> {
-        let is_answer = self.envelope == Envelope::Answer;
+        let is_recording = self.envelope == Envelope::Recording;
+        let mut start = *reader;
+        let mut of_one_resource = None;
         reader.object("an OTLP request (an object with resourceSpans)", |reader, name| {
             let signal = match name {
-                "trace" | "result" if is_answer => return self.request(reader),
+                "trace" | "result" if is_recording => return self.request(reader),
                 "resourceSpans" | "resource_spans" => Signal::Traces,
-                "batches" if is_answer => Signal::Traces,
+                "batches" if is_recording => Signal::Traces,
                 "resourceLogs" | "resource_logs" => Signal::Logs,
                 "resourceMetrics" | "resource_metrics" => Signal::Metrics,
-                _ => return reader.skip(),
+                _ => {
+                    of_one_resource = of_one_resource.or(signal_of_scopes(name).filter(|_| is_recording));
+                    return reader.skip();
+                }
             };
             self.decoded.is_recognized = true;
             reader.array("an array of resources", |reader| self.resource_records(reader, signal))
-        })
+        })?;
+        let Some(signal) = of_one_resource else { return Ok(()) };
+        self.decoded.is_recognized = true;
+        self.resource_records(&mut start, signal)
     }
 
     /// One resource with its records. The resource is shown first: where it stands behind its records, which no SDK
@@ -121,7 +131,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                 has_resource = true;
                 self.resource(reader)
             }
-            "scopeSpans" | "scope_spans" | "scopeLogs" | "scope_logs" | "scopeMetrics" | "scope_metrics" => {
+            name if signal_of_scopes(name).is_some() => {
                 if std::mem::replace(&mut has_scopes, true) {
                     return reader.refuse(&format!("a second `{name}`"));
                 }
@@ -252,6 +262,22 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             }
             Ok(())
         })
+    }
+}
+
+/// What scopes under a name hold; none for a name that is not theirs. Before OTLP 0.15 they were libraries.
+fn signal_of_scopes(name: &str) -> Option<Signal> {
+    match name {
+        "scopeSpans" | "scope_spans" | "instrumentationLibrarySpans" | "instrumentation_library_spans" => {
+            Some(Signal::Traces)
+        }
+        "scopeLogs" | "scope_logs" | "instrumentationLibraryLogs" | "instrumentation_library_logs" => {
+            Some(Signal::Logs)
+        }
+        "scopeMetrics" | "scope_metrics" | "instrumentationLibraryMetrics" | "instrumentation_library_metrics" => {
+            Some(Signal::Metrics)
+        }
+        _ => None,
     }
 }
 

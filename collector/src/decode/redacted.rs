@@ -105,7 +105,7 @@ fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Where OTLP as JSON has objects inside of each other that have attributes.
-const CONTAINERS: [&str; 26] = [
+const CONTAINERS: [&str; 32] = [
     "resourceSpans",
     "resource_spans",
     "resourceLogs",
@@ -115,10 +115,16 @@ const CONTAINERS: [&str; 26] = [
     "resource",
     "scopeSpans",
     "scope_spans",
+    "instrumentationLibrarySpans",
+    "instrumentation_library_spans",
     "scopeLogs",
     "scope_logs",
+    "instrumentationLibraryLogs",
+    "instrumentation_library_logs",
     "scopeMetrics",
     "scope_metrics",
+    "instrumentationLibraryMetrics",
+    "instrumentation_library_metrics",
     "scope",
     "spans",
     "events",

@@ -151,12 +151,12 @@ impl Documents {
         drop(builder.take());
         let (format, decoded) = match sniff::shape(bytes) {
             Shape::Jaeger => (Format::JaegerJson, jaeger_json::decode(bytes, builder)?),
-            Shape::TempoAnswer => (Format::TempoJson, otlp_json::decode_tempo(bytes, builder)?),
+            Shape::TempoAnswer => (Format::TempoJson, otlp_json::decode_recording(bytes, builder)?),
             Shape::Zipkin => {
                 self.zipkin.add(bytes)?;
                 (Format::ZipkinJson, Decoded { is_recognized: true, ..Decoded::default() })
             }
-            _ => (Format::OtlpJson, otlp_json::decode(bytes, builder)?),
+            _ => (Format::OtlpJson, otlp_json::decode_recording(bytes, builder)?),
         };
         if decoded.is_recognized && !self.contents.decoded.is_recognized {
             self.contents.format = format;

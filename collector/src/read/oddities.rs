@@ -99,6 +99,16 @@ fn zipkin_pads_short_ids_and_halves_share_one() {
 }
 
 #[test]
+fn an_exporter_for_java_logs_one_resource_a_line() {
+    let requests = [("a", span(1, 0, SERVER, (1, 9), "")), ("b", span(2, 1, SERVER, (2, 8), ""))];
+    let lines = requests.map(|(name, span)| {
+        let request: serde_json::Value = serde_json::from_str(&otlp(&[(&service(name), &span)])).unwrap();
+        request["resourceSpans"][0].to_string()
+    });
+    check(&lines.join("\n"), &["client -> a other 1", "a -> b other 1"]);
+}
+
+#[test]
 fn a_remote_endpoint_with_the_own_name_is_no_call_to_oneself() {
     let call = |remote: &str| {
         format!(

@@ -78,9 +78,9 @@ proptest! {
         decode(json.to_string().as_bytes(), &mut from_request).unwrap();
         let answer = with_base64_ids(json);
         let batches = serde_json::json!({"batches": answer["resourceSpans"]}).to_string();
-        decode_tempo(batches.as_bytes(), &mut from_batches).unwrap();
+        decode_recording(batches.as_bytes(), &mut from_batches).unwrap();
         let trace = serde_json::json!({"trace": answer, "metrics": {"inspectedBytes": 7}}).to_string();
-        decode_tempo(trace.as_bytes(), &mut from_trace).unwrap();
+        decode_recording(trace.as_bytes(), &mut from_trace).unwrap();
         let expected = oracle::without_reasons(from_request);
         prop_assert_eq!(&oracle::without_reasons(from_batches), &expected);
         prop_assert_eq!(&oracle::without_reasons(from_trace), &expected);
@@ -92,7 +92,7 @@ proptest! {
         let mut random = oracle::Random(seed);
         for _ in 0..20 {
             let _ = decode(&oracle::mutate(&json, &mut random), &mut Recording::default());
-            let _ = decode_tempo(&oracle::mutate(&json, &mut random), &mut Recording::default());
+            let _ = decode_recording(&oracle::mutate(&json, &mut random), &mut Recording::default());
         }
     }
 }
@@ -204,15 +204,36 @@ fn wrong_ids_are_refused_by_name_and_neighbours_live() {
 }
 
 #[test]
-fn answers_of_tempo_may_have_hexadecimal_ids_and_no_other_envelope_has_base64() {
+fn recordings_may_have_other_envelopes_and_requests_may_not() {
     let json = with_span("").replace("resourceSpans", "batches");
     let mut recording = Recording::default();
-    decode_tempo(json.as_bytes(), &mut recording).unwrap();
+    decode_recording(json.as_bytes(), &mut recording).unwrap();
     assert_eq!(recording.spans().next().unwrap().span_id, SpanId(0xbb));
     assert!(!decoded(&json).1.is_recognized);
     let result = format!(r#"{{"result":{}}}"#, with_span(""));
     assert!(!decoded(&result).1.is_recognized);
-    assert!(decode_tempo(result.as_bytes(), &mut recording).unwrap().is_recognized);
+    assert!(decode_recording(result.as_bytes(), &mut recording).unwrap().is_recognized);
+}
+
+#[test]
+fn recordings_may_hold_the_records_of_one_resource() {
+    let request: serde_json::Value = serde_json::from_str(&with_span("")).unwrap();
+    let (mut of_request, mut of_resource) = <[Recording; 2]>::default().into();
+    decode(request.to_string().as_bytes(), &mut of_request).unwrap();
+    let resource = request["resourceSpans"][0].to_string();
+    assert!(decode_recording(resource.as_bytes(), &mut of_resource).unwrap().is_recognized);
+    assert_eq!(of_resource.0, of_request.0);
+    assert!(!decoded(&resource).1.is_recognized);
+    let logs = r#"{"scopeLogs":[{"logRecords":[{},{}]}]}"#;
+    assert_eq!(decode_recording(logs.as_bytes(), &mut of_resource).unwrap().log_records, 2);
+}
+
+#[test]
+fn scopes_were_called_libraries_once() {
+    for old in ["instrumentationLibrarySpans", "instrumentation_library_spans"] {
+        let (recording, _) = decoded(&with_span("").replace("scopeSpans", old));
+        assert_eq!(recording.spans().count(), 1, "{old}");
+    }
 }
 
 #[test]
