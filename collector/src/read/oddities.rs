@@ -99,6 +99,42 @@ fn zipkin_pads_short_ids_and_halves_share_one() {
 }
 
 #[test]
+fn tags_of_opentracing_name_topics_and_databases() {
+    let span = |id: u32, parent: &str, process: &str, tags: &[(&str, &str)]| {
+        let tags = tags.iter().map(|(key, value)| format!(r#"{{"key":"{key}","type":"string","value":"{value}"}}"#));
+        let tags = tags.collect::<Vec<_>>().join(",");
+        format!(
+            r#"{{"traceID":"1","spanID":"{id}","operationName":"work","startTime":{id},"duration":1,"processID":"{process}",
+            "references":[{parent}],"tags":[{tags}]}}"#
+        )
+    };
+    let parent = r#"{"refType":"CHILD_OF","traceID":"1","spanID":"1"}"#;
+    let sent = r#"{"refType":"FOLLOWS_FROM","traceID":"1","spanID":"2"}"#;
+    let message = |kind| [("span.kind", kind), ("message_bus.destination", "orders"), ("peer.service", "kafka")];
+    let query = [("span.kind", "client"), ("db.type", "mysql"), ("db.instance", "shop"), ("peer.address", "db:3307")];
+    let spans = [
+        span(1, "", "a", &[("span.kind", "server"), ("http.path", "/items")]),
+        span(2, parent, "a", &message("producer")),
+        span(3, sent, "b", &message("consumer")),
+        span(4, parent, "a", &query),
+        span(5, parent, "a", &[("span.kind", "client"), ("sql.query", "select 1"), ("peer.address", "old:1521")]),
+    ];
+    let processes = r#"{"a":{"serviceName":"a"},"b":{"serviceName":"b"}}"#;
+    let document = format!(r#"{{"data":[{{"traceID":"1","spans":[{}],"processes":{processes}}}]}}"#, spans.join(","));
+    check(
+        &document,
+        &[
+            "client -> a other 1",
+            "a -> datastore:mysql/db:3307/shop database 1",
+            "a -> datastore:other_sql/old:1521/ database 1",
+            "a -> b messaging 1",
+            "a -> topic:/orders messaging 1",
+            "topic:/orders -> b messaging 1",
+        ],
+    );
+}
+
+#[test]
 fn an_exporter_for_java_logs_one_resource_a_line() {
     let requests = [("a", span(1, 0, SERVER, (1, 9), "")), ("b", span(2, 1, SERVER, (2, 8), ""))];
     let lines = requests.map(|(name, span)| {

@@ -158,11 +158,12 @@ const CURRENT: [(&str, Field); 61] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 62] = [
+const OLD: [(&str, Field); 66] = [
     ("http.method", Field::HttpMethod),
     ("method", Field::BareMethod),
     ("http.url", Field::Url),
     ("http.target", Field::UrlPath),
+    ("http.path", Field::UrlPath),
     ("http.scheme", Field::UrlScheme),
     ("http.host", Field::HttpHost),
     ("http.status_code", Field::HttpStatus),
@@ -173,6 +174,7 @@ const OLD: [(&str, Field); 62] = [
     ("db.system", Field::DbSystem),
     ("db.type", Field::DbSystem),
     ("db.url", Field::DbConnection),
+    ("peer.address", Field::DbConnection),
     ("db.name", Field::DbNamespace),
     ("db.instance", Field::DbNamespace),
     ("db.redis.database_index", Field::DbNamespace),
@@ -182,9 +184,11 @@ const OLD: [(&str, Field); 62] = [
     ("db.cosmosdb.container", Field::DbCollection),
     ("db.operation", Field::DbOperation),
     ("db.statement", Field::DbText),
+    ("sql.query", Field::DbText),
     ("jdbc.query[0]", Field::DbText),
     ("r2dbc.query[0]", Field::DbText),
     ("messaging.destination", Field::Destination),
+    ("message_bus.destination", Field::Destination),
     ("messaging.source.name", Field::Destination),
     ("messaging.source.template", Field::DestinationTemplate),
     ("messaging.rabbitmq.routing_key", Field::RoutingKey),

@@ -243,7 +243,8 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    /// Reads `jdbc:postgresql://host:5432/database?…` and `Server=host,1433;Database=database;…`.
+    /// Reads `jdbc:postgresql://host:5432/database?…`, `Server=host,1433;Database=database;…` and `host:5432`, which is all
+    /// that some clients tell.
     fn of(text: &'a str) -> Self {
         if text.contains("://") {
             let (url, options) = text.split_once(';').unwrap_or((text, ""));
@@ -251,6 +252,10 @@ impl<'a> Connection<'a> {
             let path = url.path.trim_start_matches('/');
             let database = if path.is_empty() { option(options, &["databasename", "database"]) } else { path };
             return Self { host: url.host, port: url.port, database };
+        }
+        let (host, port) = url::split_host(text);
+        if !port.is_empty() {
+            return Self { host, port, database: "" };
         }
         let server = option(text, &["server", "data source", "host", "addr", "address"]);
         let server = server.strip_prefix("tcp:").unwrap_or(server);
@@ -419,6 +424,8 @@ mod tests {
         check("jdbc:sqlserver://db:1433;databaseName=shop;encrypt=false", "db", "1433", "shop");
         check("Server=tcp:db,1433;Initial Catalog=shop;User=a", "db", "1433", "shop");
         check("host=db;port=5433;dbname=shop", "db", "5433", "shop");
+        check("db:5433", "db", "5433", "");
+        check("h2:mem:", "", "", "");
         check("", "", "", "");
     }
 }
