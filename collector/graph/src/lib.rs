@@ -33,7 +33,7 @@ pub use log::LogLine;
 pub use measurement::Measurement;
 pub use name::{Name, NameTable};
 pub use resolve::resolve;
-pub use semantics::{BatchBuilder, Reading, Redaction};
+pub use semantics::{BatchBuilder, Reading, Redaction, Sealing};
 pub use snapshot::{CallGraph, NodeIndex, NodeKind, OperationIndex};
 pub use span::{Span, SpanBatch, SpanVisitor, TraceId, Vocabulary};
 pub use trace::Trace;

@@ -348,6 +348,8 @@ pub struct SpanBatch {
     pub refused: u64,
     /// The first [`SpanBatch::MAX_REFUSALS`] refusals.
     pub refusals: Vec<Refusal>,
+    /// Whether the request may hold what is confidential: something in it was masked, or nobody looked at it.
+    pub may_be_confidential: bool,
 }
 
 impl SpanBatch {

@@ -124,6 +124,9 @@ pub trait SpanVisitor {
         false
     }
 
+    /// The request holds texts that are not shown, such as the attributes of events.
+    fn unread(&mut self) {}
+
     /// A span of the current resource that cannot be taken.
     fn refuse(&mut self, refusal: Refusal);
 

@@ -58,6 +58,11 @@ impl<'a> JsonReader<'a> {
         Ok(self.peek()? == b'[')
     }
 
+    /// Whether the next value is an object.
+    pub(super) fn is_object(&mut self) -> Read<bool> {
+        Ok(self.peek()? == b'{')
+    }
+
     /// Calls `member` with the name of each member of an object; it must read or skip the value. `expected` says what
     /// the object is, for whoever sent something else.
     pub(super) fn object(&mut self, expected: &str, mut member: impl FnMut(&mut Self, &str) -> Read<()>) -> Read<()> {

@@ -10,9 +10,10 @@ mod ids;
 pub mod jaeger_json;
 mod json;
 mod json_reader;
+pub(crate) mod kept;
 pub mod otlp_json;
 pub mod otlp_protobuf;
-pub(crate) mod redacted;
+
 pub(crate) mod wire;
 pub mod zipkin_json;
 

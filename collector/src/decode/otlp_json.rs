@@ -24,7 +24,7 @@ use self::values::{enumeration, key_value};
 
 mod logs;
 mod metrics;
-mod values;
+pub(super) mod values;
 
 /// Shows the records of a request, or of an array of requests, to `visitor`, whatever their signal.
 pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
@@ -167,9 +167,24 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                 "spans" | "logRecords" | "log_records" | "metrics" => {
                     reader.array("an array of records", |reader| self.record(reader, signal))
                 }
+                "scope" => self.scope(reader),
                 _ => reader.skip(),
             })
         })
+    }
+
+    /// Nothing is kept of a scope, whatever it is.
+    fn scope(&mut self, reader: &mut JsonReader<'a>) -> Read<()> {
+        if reader.is_object()? {
+            reader.object("", |reader, name| {
+                if name == "attributes" {
+                    self.visitor.unread();
+                }
+                reader.skip()
+            })
+        } else {
+            reader.skip()
+        }
     }
 
     fn record(&mut self, reader: &mut JsonReader<'a>, signal: Signal) -> Read<()> {
@@ -219,7 +234,10 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             "startTimeUnixNano" | "start_time_unix_nano" => raw.start_ns = reader.integer()?,
             "endTimeUnixNano" | "end_time_unix_nano" => raw.end_ns = reader.integer()?,
             "attributes" => self.attributes(reader)?,
-            "events" => reader.array("an array of events", |reader| event(raw, reader))?,
+            "events" => reader.array("an array of events", |reader| {
+                self.visitor.unread();
+                event(raw, reader)
+            })?,
             "links" => self.links(raw, reader)?,
             "status" => status(raw, reader)?,
             _ => reader.skip()?,
@@ -232,10 +250,12 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         self.attributes.clear();
         reader.array("an array of attributes", |reader| {
             let attribute = key_value(reader)?;
-            if self.attributes.len() == MAX_ATTRIBUTES {
+            let is_over = self.attributes.len() == MAX_ATTRIBUTES;
+            if is_over || composite::is_cut(&attribute.1) {
+                self.visitor.unread();
                 self.decoded.over_limit += 1;
-            } else {
-                self.decoded.over_limit += u64::from(composite::is_cut(&attribute.1));
+            }
+            if !is_over {
                 self.attributes.push(attribute);
             }
             Ok(())
@@ -251,7 +271,10 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                 match name {
                     "traceId" | "trace_id" => trace_id = reader.text()?,
                     "spanId" | "span_id" => span_id = reader.text()?,
-                    _ => reader.skip()?,
+                    _ => {
+                        self.visitor.unread();
+                        reader.skip()?;
+                    }
                 }
                 Ok(())
             })?;

@@ -28,7 +28,7 @@ mod logs;
 mod metrics;
 mod texts;
 mod unread;
-mod values;
+pub(super) mod values;
 
 /// OTLP's number of the status code `ERROR`.
 pub(super) const STATUS_CODE_ERROR: i64 = 2;
@@ -219,11 +219,22 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     fn scope_records(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
         while let Some(field) = message.next()? {
             match field.number {
-                1 => Message::Scope.validate(message.enter(field)?)?,
+                1 => self.scope(message.enter(field)?)?,
                 2 => self.record(message.enter(field)?)?,
                 3 => drop(field.text()?),
                 _ => message.skip(field)?,
             }
+        }
+        Ok(())
+    }
+
+    fn scope(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
+        Message::Scope.validate(message)?;
+        while let Some(field) = message.next()? {
+            if field.number == Message::ATTRIBUTES_OF_SCOPE {
+                self.visitor.unread();
+            }
+            message.skip(field)?;
         }
         Ok(())
     }
@@ -298,7 +309,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             8 => raw.end_ns = field.fixed64()?,
             9 => self.attribute(message.enter(field)?)?,
             10 | 12 | 14 => drop(field.varint()?),
-            11 => event(raw, message.enter(field)?)?,
+            11 => self.event(raw, message.enter(field)?)?,
             13 => self.link(raw, message.enter(field)?)?,
             15 => self.status(raw, message.enter(field)?)?,
             16 => field.fixed32()?,
@@ -316,6 +327,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     fn attribute(&mut self, message: Fields<'a>) -> Result<(), DecodeError> {
         if self.attributes.len() == MAX_ATTRIBUTES {
             key_value(message)?;
+            self.visitor.unread();
             self.decoded.over_limit += 1;
             return Ok(());
         }
@@ -329,7 +341,10 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             return Ok(());
         }
         let (key, value) = key_value(message)?;
-        self.decoded.over_limit += u64::from(composite::is_cut(&value));
+        if composite::is_cut(&value) {
+            self.visitor.unread();
+            self.decoded.over_limit += 1;
+        }
         self.attributes.push((self.texts.keep(1, key.as_bytes()), RawValue::Other(value)));
         Ok(())
     }
@@ -352,7 +367,10 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                 1 => trace_id = field.bytes()?,
                 2 => span_id = field.bytes()?,
                 3 => drop(field.text()?),
-                4 => drop(key_value(message.enter(field)?)?),
+                4 => {
+                    key_value(message.enter(field)?)?;
+                    self.visitor.unread();
+                }
                 5 => drop(field.varint()?),
                 6 => field.fixed32()?,
                 _ => message.skip(field)?,
@@ -365,24 +383,25 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         }
         Ok(())
     }
-}
 
-/// An event, of which only the type of an exception is kept.
-fn event<'a>(raw: &mut RawSpan<'a>, mut message: Fields<'a>) -> Result<(), DecodeError> {
-    while let Some(field) = message.next()? {
-        match field.number {
-            1 => drop(field.fixed64()?),
-            2 => drop(field.text()?),
-            3 => {
-                if let (EXCEPTION_TYPE, Value::Text(exception)) = key_value(message.enter(field)?)? {
-                    raw.exception = exception;
+    /// An event, of which only the type of an exception is kept.
+    fn event(&mut self, raw: &mut RawSpan<'a>, mut message: Fields<'a>) -> Result<(), DecodeError> {
+        self.visitor.unread();
+        while let Some(field) = message.next()? {
+            match field.number {
+                1 => drop(field.fixed64()?),
+                2 => drop(field.text()?),
+                3 => {
+                    if let (EXCEPTION_TYPE, Value::Text(exception)) = key_value(message.enter(field)?)? {
+                        raw.exception = exception;
+                    }
                 }
+                4 => drop(field.varint()?),
+                _ => message.skip(field)?,
             }
-            4 => drop(field.varint()?),
-            _ => message.skip(field)?,
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The texts of a record, and its attributes, in the memory of `spare`; `others` is where its texts stand beside those.

@@ -10,9 +10,10 @@
 //! single one does not wait for company. When the disk is full or fails, senders are told to come again; that is tried
 //! anew with every group, so room on the disk is all it takes to go on.
 //!
-//! What is kept are the requests as they arrived, without the attributes that are dropped on purpose, and not what was
-//! made of them: whoever may read the folder reads what was sent, so only its owner may. A restart reads everything that is kept;
-//! in between, an index by trace id finds the requests of a trace that memory no longer holds.
+//! What is kept are the requests as they arrived, without the attributes that are dropped on purpose and with seals for
+//! what is confidential, and not what was made of them: whoever may read the folder reads the rest of what was sent, so
+//! only its owner may. A restart reads everything that is kept; in between, an index by trace id finds the requests of a
+//! trace that memory no longer holds.
 
 mod disk;
 mod find;

@@ -123,35 +123,45 @@ fn receiver(intake: Intake, durable: Durable, counters: &Arc<Counters>, readers:
     }
 }
 
+/// A request of one span with an attribute, and where it is sent.
+fn request_with(port: &str, (key, value): (&str, &str)) -> (&'static str, String) {
+    let attribute = format!(r#"{{"key": "{key}", "value": {{"stringValue": "{value}"}}}}"#);
+    let span = format!(
+        r#"{{"traceId": "000102030405060708090a0b0c0d0e0f", "spanId": "0001020304050607", "name": "work",
+            "startTimeUnixNano": "1", "endTimeUnixNano": "2", "attributes": [{attribute}]}}"#
+    );
+    if port == "otlp" {
+        return ("/v1/traces", format!(r#"{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{span}]}}]}}]}}"#));
+    }
+    let span = r#""traceId": "1", "id": "2", "timestamp": 1, "duration": 1"#;
+    ("/api/v2/spans", format!(r#"[{{{span}, "tags": {{"{key}": "{value}"}}}}]"#))
+}
+
+/// What the log has after a request was sent to one of the ports.
+async fn kept_of(port: &str, (path, body): (&str, &str), readers: &Readers) -> Vec<u8> {
+    let disk = SimulatedDisk::new(1);
+    let (durable, ..) = open(&disk);
+    let (intake, _queued) = queue(LiveSettings::default().request_bytes);
+    let receiver = receiver(intake, durable, &Arc::default(), readers);
+    let router = if port == "otlp" { receiver::router(receiver) } else { receiver::zipkin_router(receiver) };
+    let sent = Request::post(path).header("content-type", "application/json").body(Body::from(body.to_owned()));
+    let answer = router.oneshot(sent.unwrap()).await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
+    let (.., mut kept) = open(&disk);
+    kept.remove(0)
+}
+
+const PORTS: [(&str, Content); 2] = [("otlp", Content::TracesJson), ("zipkin", Content::ZipkinJson)];
+
 /// Neither in the log, nor read back of what was there before.
 #[tokio::test]
 async fn what_is_redacted_is_not_kept() {
-    let request = |port: &str| {
-        let span = r#"{"traceId": "000102030405060708090a0b0c0d0e0f", "spanId": "0001020304050607", "name": "work",
-            "startTimeUnixNano": "1", "endTimeUnixNano": "2", "attributes": [{"key": "enduser.role", "value": {"stringValue": "jane"}}]}"#;
-        match port {
-            "otlp" => ("/v1/traces", format!(r#"{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{span}]}}]}}]}}"#)),
-            _ => (
-                "/api/v2/spans",
-                r#"[{"traceId": "1", "id": "2", "timestamp": 1, "duration": 1, "tags": {"enduser.role": "jane"}}]"#
-                    .to_owned(),
-            ),
-        }
-    };
     let reading = Arc::new(Reading { redaction: Redaction::new(["enduser.*"]), ..Reading::default() });
     let readers = Readers::new(reading, MEMORY_BYTES);
-    for (port, content) in [("otlp", Content::TracesJson), ("zipkin", Content::ZipkinJson)] {
-        let disk = SimulatedDisk::new(1);
-        let (durable, ..) = open(&disk);
-        let (intake, _queued) = queue(LiveSettings::default().request_bytes);
-        let receiver = receiver(intake, durable, &Arc::default(), &readers);
-        let router = if port == "otlp" { receiver::router(receiver) } else { receiver::zipkin_router(receiver) };
-        let (path, body) = request(port);
-        let sent = Request::post(path).header("content-type", "application/json").body(Body::from(body.clone()));
-        let answer = router.oneshot(sent.unwrap()).await.unwrap();
-        assert!(answer.status().is_success(), "{answer:?}");
-        let (.., kept) = open(&disk);
-        let text = String::from_utf8(kept[0].clone()).unwrap();
+    for (port, content) in PORTS {
+        let (path, body) = request_with(port, ("enduser.role", "jane"));
+        let kept = kept_of(port, (path, &body), &readers).await;
+        let text = String::from_utf8(kept.clone()).unwrap();
         assert!(!text.contains("jane") && !text.contains("enduser"), "{text}");
         let read = |request: &[u8], readers: &Readers| {
             let batch = receiver::decode_kept(content, request, readers).unwrap();
@@ -160,7 +170,23 @@ async fn what_is_redacted_is_not_kept() {
         assert!(read(body.as_bytes(), &Readers::default()).contains("jane"));
         let restored = read(body.as_bytes(), &readers);
         assert!(!restored.contains("jane"), "{restored}");
-        assert_eq!(read(&kept[0], &readers), restored);
+        assert_eq!(read(&kept, &readers), restored);
+    }
+}
+
+/// It is not in the log, and what is held against the sender is there after a restart.
+#[tokio::test]
+async fn what_is_confidential_is_kept_under_seal() {
+    let readers = Readers::default();
+    for (port, content) in PORTS {
+        let (path, body) = request_with(port, ("db.password", "correct horse"));
+        let kept = kept_of(port, (path, &body), &readers).await;
+        assert!(!String::from_utf8(kept.clone()).unwrap().contains("horse"));
+        let read = |request: &[u8]| receiver::decode_kept(content, request, &readers).unwrap().spans;
+        assert_eq!(read(&kept), read(body.as_bytes()));
+        assert_eq!(read(&kept)[0].secrets().len(), 1);
+        let (path, body) = request_with(port, ("enduser.role", "jane"));
+        assert!(String::from_utf8(kept_of(port, (path, &body), &readers).await).unwrap().contains("jane"));
     }
 }
 

@@ -11,8 +11,9 @@ use super::problem::Problem;
 use super::readers::{Reader, Readers};
 use super::{Receiver, compression};
 use crate::budget::Grant;
+use crate::decode::kept::Keeping;
 use crate::decode::otlp_protobuf::Layouts;
-use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf, redacted, zipkin_json};
+use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf, zipkin_json};
 use crate::durable::Content;
 use crate::live::{Busy, RETRY_AFTER};
 
@@ -26,25 +27,29 @@ impl Receiver {
         request: Admitted,
         compression: String,
     ) -> Result<PartialSuccess, Problem> {
-        let limit = self.limits.request_records;
+        let (limit, keeper) = (self.limits.request_records, self.keeper(content(signal, encoding)));
         let read = move |request: &mut Admitted, reader: &mut Reader| {
             // Decoding is for nothing if there is no room for what comes of it.
             request.grant.check(request.bytes.len() * SPANS_FACTOR).map_err(admission)?;
             let mut meter = Meter::new(&mut reader.builder, &mut request.grant, limit);
             let decoded = decode(signal, encoding, &request.bytes, &mut reader.layouts, &mut meter)
                 .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
-            Ok((meter.finish(), decoded))
+            let metered = meter.finish();
+            let request_kept = keeper.kept(&request.bytes, &metered);
+            Ok((metered, decoded, request_kept))
         };
-        let (request, (Metered { kept, spans }, decoded)) = self.in_turn(request, compression, read).await?;
+        let (request, (Metered { kept, spans }, decoded, request_kept)) =
+            self.in_turn(request, compression, read).await?;
         let mut open = OpenSpans::new(&self.counters, spans);
         let (batch, grant) = match kept {
             Ok(_) if decoded.other_records() > limit => Err(too_many(decoded.other_records(), limit)),
             kept => kept,
         }
         .inspect_err(|problem| open.refuse(problem))?;
+        let request_kept = request_kept.inspect_err(|problem| open.refuse(problem))?;
         let partial = partial_success(&batch);
         let copy = self.copy(signal, encoding, &request.bytes).inspect_err(|problem| open.refuse(problem))?;
-        self.take(content(signal, encoding), &request.bytes, (batch, grant), copy).await?;
+        self.take(request_kept, (batch, grant), copy).await?;
         open.accepted_but(partial.rejected);
         self.counters.other_records.add(decoded.other_records());
         self.counters.over_limit.add(decoded.over_limit);
@@ -68,6 +73,11 @@ impl Receiver {
         self.turns.take(arrived, is_compressed, decode).await
     }
 
+    /// What makes of requests what may be kept of them.
+    pub(super) fn keeper(&self, content: Content) -> Keeper {
+        Keeper { content, readers: self.durable.is_some().then(|| self.readers.clone()) }
+    }
+
     /// The copy of a request for whoever records.
     fn copy(&self, signal: Signal, encoding: Encoding, request: &[u8]) -> Result<Option<Vec<u8>>, Problem> {
         let copy = self.tap.as_ref().map(|tap| tap.copy(signal, encoding, request)).transpose();
@@ -75,29 +85,11 @@ impl Receiver {
         Ok(copy.flatten())
     }
 
-    /// The request as it may be kept: without the attributes that are dropped.
-    fn redacted(&self, content: Content, request: &Bytes) -> Result<Bytes, Problem> {
-        if self.readers.reading().redaction.is_empty() {
-            return Ok(request.clone());
-        }
-        let kept = match kind(content) {
-            Some((signal, Encoding::Protobuf)) => {
-                redacted::protobuf(signal, request, &self.readers.reading().redaction)
-            }
-            Some((_, Encoding::Json)) => redacted::json(request, &self.readers.reading().redaction),
-            None => redacted::zipkin(request, &self.readers.reading().redaction),
-        };
-        let problem =
-            |error| Problem::malformed(format!("the request cannot be kept without what is redacted: {error}"));
-        kept.map(Bytes::from).map_err(problem)
-    }
-
     /// Puts a batch and the copy of its request in, both or none, and where requests are kept only after this one is on
     /// disk. Room comes first, so that what is kept is not turned away. A request without spans has only a copy.
     pub(super) async fn take(
         &self,
-        content: Content,
-        request: &Bytes,
+        request: Option<Kept>,
         (batch, grant): (SpanBatch, Grant),
         copy: Option<Vec<u8>>,
     ) -> Result<(), Problem> {
@@ -106,10 +98,9 @@ impl Receiver {
             None => None,
         };
         if !batch.is_empty() || batch.refused > 0 {
-            let traces = if self.durable.is_some() { batch.traces() } else { Vec::new() };
+            let traces = if request.is_some() { batch.traces() } else { Vec::new() };
             let reserved = self.intake.reserve(batch, grant)?;
-            if let Some(durable) = &self.durable {
-                let request = self.redacted(content, request)?;
+            if let Some((durable, Kept { content, request })) = self.durable.as_ref().zip(request) {
                 let kept = durable.append(content, request, traces).await;
                 kept.inspect_err(|_| self.counters.unkept_requests.add(1))?;
             }
@@ -119,6 +110,40 @@ impl Receiver {
             place.take();
         }
         Ok(())
+    }
+}
+
+/// A request as it may be kept on disk.
+#[derive(Debug)]
+pub(super) struct Kept {
+    content: Content,
+    request: Bytes,
+}
+
+/// Makes of requests what may be kept of them.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    content: Content,
+    /// None where nothing is kept.
+    readers: Option<Readers>,
+}
+
+impl Keeper {
+    /// Nothing where nothing is kept. Only what may hold something confidential is looked through once more.
+    pub(super) fn kept(&self, request: &Bytes, metered: &Metered) -> Result<Option<Kept>, Problem> {
+        let (Some(readers), Ok((batch, _))) = (&self.readers, &metered.kept) else { return Ok(None) };
+        let keeping = Keeping { redaction: &readers.reading().redaction, sealing: readers.sealing() };
+        let content = self.content;
+        if !batch.may_be_confidential && keeping.redaction.is_empty() {
+            return Ok(Some(Kept { content, request: request.clone() }));
+        }
+        let kept = match kind(content) {
+            Some((signal, Encoding::Protobuf)) => keeping.protobuf(signal, request),
+            Some((_, Encoding::Json)) => keeping.json(request),
+            None => keeping.zipkin(request),
+        };
+        let problem = |error| Problem::malformed(format!("the request cannot be kept: {error}"));
+        kept.map(|kept| Some(Kept { content, request: kept.into() })).map_err(problem)
     }
 }
 

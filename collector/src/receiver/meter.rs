@@ -114,6 +114,10 @@ impl SpanVisitor for Meter<'_> {
         is_taken
     }
 
+    fn unread(&mut self) {
+        self.builder.unread();
+    }
+
     fn refuse(&mut self, refusal: Refusal) {
         self.spans += 1;
         self.builder.refuse(refusal);

@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-use spanlint_graph::{BatchBuilder, Reading};
+use spanlint_graph::{BatchBuilder, Reading, Sealing};
 
 use crate::decode::otlp_protobuf::Layouts;
 use crate::limits::MEMORY_BYTES;
@@ -23,6 +23,7 @@ const LAYOUTS_SHARE: usize = 3;
 #[derive(Debug, Clone)]
 pub struct Readers {
     reading: Arc<Reading>,
+    sealing: Arc<Sealing>,
     /// Those that nobody uses at present; whoever read last reads next.
     idle: Arc<Mutex<Vec<Reader>>>,
     most: usize,
@@ -47,12 +48,17 @@ impl Readers {
     pub fn new(reading: Arc<Reading>, memory_bytes: usize) -> Self {
         let most = available_parallelism().map_or(1, NonZero::get);
         let bytes_each = (memory_bytes / READERS_SHARE / most).min(MAX_READER_BYTES);
-        Self { reading, idle: Arc::default(), most, bytes_each }
+        Self { reading, sealing: Arc::default(), idle: Arc::default(), most, bytes_each }
     }
 
     /// How attributes are read.
     pub fn reading(&self) -> &Arc<Reading> {
         &self.reading
+    }
+
+    /// What seals that which is confidential.
+    pub(super) fn sealing(&self) -> &Sealing {
+        &self.sealing
     }
 
     /// What `read` makes of a request with one of the readers.

@@ -54,7 +54,7 @@ async fn take(receiver: &Receiver, request: Request) -> Result<(), Problem> {
 
 impl Receiver {
     async fn export_zipkin(&self, request: Admitted, compression: String) -> Result<(), Problem> {
-        let limit = self.limits.request_records;
+        let (limit, keeper) = (self.limits.request_records, self.keeper(Content::ZipkinJson));
         let read = move |request: &mut Admitted, reader: &mut Reader| {
             let pieces = request.bytes.len() * PIECES_FACTOR;
             request.grant.grow(pieces).map_err(admission)?;
@@ -65,13 +65,16 @@ impl Receiver {
             })?;
             let metered = meter.finish();
             request.grant.shrink(pieces);
-            Ok((metered, decoded))
+            let request_kept = keeper.kept(&request.bytes, &metered);
+            Ok((metered, decoded, request_kept))
         };
-        let (request, (Metered { kept, spans }, decoded)) = self.in_turn(request, compression, read).await?;
+        let (_request, (Metered { kept, spans }, decoded, request_kept)) =
+            self.in_turn(request, compression, read).await?;
         let mut open = OpenSpans::new(&self.counters, spans);
         let (batch, grant) = kept.inspect_err(|problem| open.refuse(problem))?;
+        let request_kept = request_kept.inspect_err(|problem| open.refuse(problem))?;
         let refused = batch.refused;
-        self.take(Content::ZipkinJson, &request.bytes, (batch, grant), None).await?;
+        self.take(request_kept, (batch, grant), None).await?;
         open.accepted_but(refused);
         self.counters.over_limit.add(decoded.over_limit);
         Ok(())

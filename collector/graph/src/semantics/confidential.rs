@@ -6,12 +6,14 @@
 mod card;
 mod email;
 mod key;
+mod seal;
 mod token;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 pub(super) use self::key::{Confidentiality, of_key};
+pub use self::seal::Sealing;
 use crate::span::SecretKind;
 use crate::text::{MASK, MAX_VALUE_BYTES, scrub};
 
@@ -39,6 +41,8 @@ pub(super) struct Masked<'a> {
     pub(super) text: Cow<'a, str>,
     /// What is held against the sender.
     pub(super) kinds: Kinds,
+    /// Whether the text says less than the value did: something is masked, or was cut off unread.
+    pub(super) is_less: bool,
 }
 
 /// A part of a text that is masked.
@@ -52,20 +56,37 @@ struct Part {
 
 /// The value of an attribute, cut to [`MAX_VALUE_BYTES`], scrubbed and masked.
 pub(super) fn mask(confidentiality: Confidentiality, value: &str) -> Masked<'_> {
-    let text = scrub(&value[..value.floor_char_boundary(MAX_VALUE_BYTES)]);
-    if confidentiality.is_credential() && !text.trim().is_empty() {
-        let mut kinds = Kinds::default();
-        if token::is_plausible(&text, confidentiality == Confidentiality::Password) {
-            kinds.add(SecretKind::Credential);
-        }
-        return Masked { text: Cow::Borrowed(MASK), kinds };
-    }
-    mask_parts(confidentiality, text)
+    let cut = &value[..value.floor_char_boundary(MAX_VALUE_BYTES)];
+    let masked = mask_parts(confidentiality, scrub(cut));
+    Masked { is_less: masked.is_less || cut.len() < value.len(), ..masked }
 }
 
 /// The name of a span, a template or a host: scrubbed and masked, and not cut.
 pub(super) fn mask_name(text: &str) -> Masked<'_> {
     mask_parts(Confidentiality::Unknown, scrub(text))
+}
+
+fn mask_parts(confidentiality: Confidentiality, text: Cow<'_, str>) -> Masked<'_> {
+    let mut kinds = Kinds::default();
+    let parts = parts(confidentiality, &text);
+    if parts.is_empty() {
+        return Masked { text, kinds, is_less: false };
+    }
+    parts.iter().filter(|part| part.is_finding).for_each(|part| kinds.add(part.kind));
+    Masked { text: Cow::Owned(replaced(&text, &parts, |_, masked| masked.push_str(MASK))), kinds, is_less: true }
+}
+
+/// A text in which `write` has written something else in the place of each of its parts.
+fn replaced(text: &str, parts: &[Part], mut write: impl FnMut(&Part, &mut String)) -> String {
+    let mut other = String::with_capacity(text.len());
+    let mut end = 0;
+    for part in parts {
+        other.push_str(&text[end..part.range.start]);
+        write(part, &mut other);
+        end = part.range.end;
+    }
+    other.push_str(&text[end..]);
+    other
 }
 
 /// Signs without which a text holds no confidential value of one kind or another.
@@ -76,6 +97,8 @@ struct Signs {
     has_at: bool,
     has_dash: bool,
     has_percent: bool,
+    /// The first byte of a seal.
+    has_seal: bool,
     /// Those that stand between a key and its value, or around the value.
     has_pairs: bool,
 }
@@ -90,6 +113,7 @@ impl Signs {
             signs.has_at |= has(b'@');
             signs.has_dash |= has(b'-');
             signs.has_percent |= has(b'%');
+            signs.has_seal |= has(seal::FIRST_BYTE);
             signs.has_pairs |= has(b'=') | has(b'"') | has(b'\'');
         }
         signs
@@ -103,40 +127,47 @@ pub(super) fn is_harmless_word(text: &str) -> bool {
         && text.as_bytes().iter().fold(true, |all, byte| all & is_plain(byte))
 }
 
-fn mask_parts(confidentiality: Confidentiality, text: Cow<'_, str>) -> Masked<'_> {
-    if is_harmless_word(&text) {
-        return Masked { text, kinds: Kinds::default() };
+/// The confidential parts of a text, in order, none within another.
+fn parts(confidentiality: Confidentiality, text: &str) -> Vec<Part> {
+    if confidentiality.is_credential() {
+        return of_credential(text, confidentiality == Confidentiality::Password).into_iter().collect();
     }
     let mut parts = Vec::new();
-    let signs = Signs::of(&text);
-    token::find(&text, signs, &mut parts);
+    if is_harmless_word(text) {
+        return parts;
+    }
+    let signs = Signs::of(text);
+    seal::find(text, signs, &mut parts);
+    token::find(text, signs, &mut parts);
     if signs.has_at || signs.has_percent {
-        email::find(&text, confidentiality, &mut parts);
+        email::find(text, confidentiality, &mut parts);
     }
     if signs.digits >= card::MIN_DIGITS {
-        card::find(&text, confidentiality, &mut parts);
+        card::find(text, confidentiality, &mut parts);
     }
-    let mut kinds = Kinds::default();
-    if parts.is_empty() {
-        return Masked { text, kinds };
-    }
+    // What a seal stands for is known, whatever else it looks like.
     parts.sort_by_key(|part| (part.range.start, std::cmp::Reverse(part.range.end)));
-    let mut masked = String::with_capacity(text.len());
     let mut end = 0;
-    for part in parts {
-        // What lies within a part that is masked already is no finding of its own: user information is no e-mail address.
-        if part.range.start < end {
-            continue;
+    // What lies within a part that is masked already is no finding of its own: user information is no e-mail address.
+    parts.retain(|part| {
+        let is_apart = part.range.start >= end;
+        if is_apart {
+            end = part.range.end;
         }
-        if part.is_finding {
-            kinds.add(part.kind);
-        }
-        masked.push_str(&text[end..part.range.start]);
-        masked.push_str(MASK);
-        end = part.range.end;
-    }
-    masked.push_str(&text[end..]);
-    Masked { text: Cow::Owned(masked), kinds }
+        is_apart
+    });
+    parts
+}
+
+/// All of a text whose key announces a credential.
+fn of_credential(text: &str, is_password: bool) -> Option<Part> {
+    let range = 0..text.len();
+    let plain = || Part {
+        range: range.clone(),
+        kind: SecretKind::Credential,
+        is_finding: token::is_plausible(text, is_password),
+    };
+    (!text.trim().is_empty()).then(|| seal::whole(text).unwrap_or_else(plain))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::attributes::{Field, Keys, Known};
 pub use self::call::is_address;
+pub use self::confidential::Sealing;
 use self::grouping::Grouping;
 use self::inputs::Inputs;
 use self::memory::{Memory, Remembered};
@@ -133,6 +134,8 @@ struct Sender {
     host: String,
     /// Confidential values in its attributes.
     secrets: Box<[Secret]>,
+    /// Whether something in its attributes is masked, or cut off.
+    is_less: bool,
     names: NameTable,
 }
 
@@ -140,11 +143,13 @@ impl Sender {
     fn of(attributes: &[Attribute<'_>], owner_keys: &[String]) -> Self {
         let mut names = NameTable::default();
         let resource = resource::read(attributes, owner_keys, &mut names);
+        let (secrets, is_less) = shown::secrets_of(attributes, &mut names);
         Self {
             id: ResourceId(stable_hash(&resource)),
             marks: marks::of_resource(attributes),
             host: names.text(resource.host).to_owned(),
-            secrets: shown::secrets_of(attributes, &mut names),
+            secrets,
+            is_less,
             resource,
             names,
         }
@@ -194,6 +199,7 @@ impl BatchBuilder {
         self.memory.next_batch();
         self.sender = Arc::default();
         let mut batch = std::mem::take(&mut self.batch);
+        batch.may_be_confidential |= self.shown.take_is_less();
         self.expected.give_back(&mut batch);
         if !batch.spans.is_empty() {
             self.expected = Expected::like(&batch);
@@ -203,8 +209,7 @@ impl BatchBuilder {
 
     /// The batch, where no other follows.
     pub fn finish(mut self) -> SpanBatch {
-        self.hand_out();
-        self.batch
+        self.take()
     }
 
     fn push(&mut self, span: Span) {
@@ -256,6 +261,7 @@ impl SpanVisitor for BatchBuilder {
             attributes
         };
         self.sender = self.sender(attributes);
+        self.batch.may_be_confidential |= self.sender.is_less;
         if self.batch.spans.capacity() == 0 {
             self.expected.make_room(&mut self.batch);
         }
@@ -298,7 +304,13 @@ impl SpanVisitor for BatchBuilder {
         true
     }
 
+    fn unread(&mut self) {
+        self.batch.may_be_confidential = true;
+    }
+
     fn refuse(&mut self, mut refusal: Refusal) {
+        // Nobody looked at the rest of it.
+        self.batch.may_be_confidential = true;
         self.batch.refused += 1;
         if self.batch.refusals.len() < SpanBatch::MAX_REFUSALS {
             refusal.span_name = scrub(&refusal.span_name).chars().take(80).collect();

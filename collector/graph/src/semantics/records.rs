@@ -9,19 +9,27 @@ use crate::facts::bounded::stable_hash;
 use crate::log::{LogLine, LogView, MAX_LOG_ATTRIBUTES, Severity};
 use crate::measurement::{Measurement, PointView, Standard};
 use crate::name::Name;
+use crate::span::Value;
 use crate::text::scrub;
 
 impl BatchBuilder {
     /// The line as it may be stored and shown. What is confidential in it is masked, and held against nobody: findings
     /// cite spans.
-    pub(super) fn log_line(&self, view: &LogView<'_>) -> LogLine {
+    pub(super) fn log_line(&mut self, view: &LogView<'_>) -> LogLine {
         let kept = view.attributes.iter().filter(|(key, _)| !self.keys.is_redacted(key));
-        let attributes = kept.take(MAX_LOG_ATTRIBUTES).map(|(key, value)| {
-            let masked = confidential::mask(confidential::of_key(key), &value.to_text()).text.into_owned();
-            (scrub(key), Cow::Owned(masked))
-        });
-        let body = view.body.to_text();
-        let body = confidential::mask(Confidentiality::Unknown, &body).text;
+        let mut is_some_less = view.attributes.len() > MAX_LOG_ATTRIBUTES;
+        let mut mask = |confidentiality, value: &Value<'_>| {
+            let value = value.to_text();
+            let masked = confidential::mask(confidentiality, &value);
+            is_some_less |= masked.is_less;
+            masked.text.into_owned()
+        };
+        let body = mask(Confidentiality::Unknown, &view.body);
+        let attributes: Vec<(Cow<'_, str>, Cow<'_, str>)> = kept
+            .take(MAX_LOG_ATTRIBUTES)
+            .map(|(key, value)| (scrub(key), Cow::Owned(mask(confidential::of_key(key), value))))
+            .collect();
+        self.batch.may_be_confidential |= is_some_less;
         LogLine {
             trace_id: view.trace_id,
             time_ns: view.time_ns,

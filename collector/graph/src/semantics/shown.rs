@@ -5,10 +5,10 @@ use std::sync::Arc;
 use itoa::Buffer;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::EXCEPTION_TYPE;
 use super::attributes::Sequence;
 use super::confidential::{self, Confidentiality, Kinds, Masked};
 use super::inputs::Inputs;
+use super::{EXCEPTION_TYPE, MAX_ATTRIBUTES};
 use crate::detail::{Detail, Frame, Packer};
 use crate::name::{Name, NameTable, cut};
 use crate::span::{Attribute, Secret, SecretKind, SpanView, Value};
@@ -31,11 +31,13 @@ pub(super) struct Shown {
     /// place drives out what was there.
     harmless: Box<[u64]>,
     packer: Packer,
+    /// Whether something that was read since the last batch is masked, or cut off.
+    is_less: bool,
 }
 
 impl Default for Shown {
     fn default() -> Self {
-        Self { harmless: vec![0; HARMLESS].into_boxed_slice(), packer: Packer::default() }
+        Self { harmless: vec![0; HARMLESS].into_boxed_slice(), packer: Packer::default(), is_less: false }
     }
 }
 
@@ -59,6 +61,8 @@ pub(super) struct Shared {
     own: Box<[usize]>,
     /// Those among what is shared.
     secrets: Box<[Secret]>,
+    /// Whether something of it is masked.
+    is_less: bool,
 }
 
 impl Shared {
@@ -67,9 +71,11 @@ impl Shared {
         let sequence = inputs.known.sequence;
         let mut secrets = Vec::new();
         let mut rest = MAX_SHARED_BYTES;
+        let mut is_some_less = cut(&view.name).len() < view.name.len();
         let mut share = |confidentiality: Confidentiality, key: &str, value: &str| {
             rest = rest.checked_sub(value.len())?;
-            let Masked { text, kinds } = confidential::mask(confidentiality, value);
+            let Masked { text, kinds, is_less } = confidential::mask(confidentiality, value);
+            is_some_less |= is_less;
             secrets.extend(kinds.iter().map(|kind| Secret { kind, key: names.intern(key) }));
             Some(text.into_owned())
         };
@@ -91,6 +97,7 @@ impl Shared {
             frame: Arc::new(Frame::new(Arc::clone(&sequence.packed), texts.iter().map(Option::as_deref))),
             own: own.into_boxed_slice(),
             secrets: secrets.into_boxed_slice(),
+            is_less: is_some_less,
         }
     }
 
@@ -101,6 +108,7 @@ impl Shared {
             frame: Arc::new(Frame::new(Arc::clone(&sequence.packed), [])),
             own: (0..sequence.shown.len()).collect(),
             secrets: Box::default(),
+            is_less: false,
         }
     }
 
@@ -110,19 +118,26 @@ impl Shared {
     }
 }
 
-/// The secrets of a resource, which are those of each of its spans. E-mail addresses are none there: whoever owns a
-/// service may say so.
-pub(super) fn secrets_of(resource: &[Attribute<'_>], names: &mut NameTable) -> Box<[Secret]> {
-    let mut secrets = Vec::new();
+/// The secrets of a resource, which are those of each of its spans, and whether something in it is masked. E-mail
+/// addresses are no secrets there: whoever owns a service may say so.
+pub(super) fn secrets_of(resource: &[Attribute<'_>], names: &mut NameTable) -> (Box<[Secret]>, bool) {
+    let (mut secrets, mut is_some_less) = (Vec::new(), false);
     for (key, value) in resource {
-        let found = confidential::mask(confidential::of_key(key), &value.to_text()).kinds;
-        let found = found.iter().filter(|kind| *kind != SecretKind::EmailAddress);
+        let value = value.to_text();
+        let Masked { kinds, is_less, .. } = confidential::mask(confidential::of_key(key), &value);
+        is_some_less |= is_less;
+        let found = kinds.iter().filter(|kind| *kind != SecretKind::EmailAddress);
         secrets.extend(found.map(|kind| Secret { kind, key: names.intern(&scrub(key)) }));
     }
-    secrets.into_boxed_slice()
+    (secrets.into_boxed_slice(), is_some_less)
 }
 
 impl Shown {
+    /// Whether something that was read since the last time is masked, or cut off.
+    pub(super) fn take_is_less(&mut self) -> bool {
+        std::mem::take(&mut self.is_less)
+    }
+
     /// The details of a span that has `shared` in common with others, and its secrets beside those of its resource. The
     /// details have their texts when these are handed out.
     pub(super) fn read(
@@ -139,8 +154,11 @@ impl Shown {
             }
             secrets.extend(kinds.iter().map(|kind| Secret { kind, key: names.intern(key) }));
         };
+        self.is_less |= shared.is_less || view.attributes.len() > MAX_ATTRIBUTES;
         let name = shared.name.unwrap_or_else(|| {
-            note(self.push(Confidentiality::Unknown, cut(&view.name)), "");
+            let name = cut(&view.name);
+            self.is_less |= name.len() < view.name.len();
+            note(self.push(Confidentiality::Unknown, name), "");
             Name::of(self.packer.first())
         });
         let (message, key) = match &*view.status_message {
@@ -180,8 +198,9 @@ impl Shown {
 
     fn push(&mut self, confidentiality: Confidentiality, value: &str) -> Kinds {
         if value.len() > MAX_REMEMBERED_BYTES || confidentiality.is_credential() {
-            let Masked { text, kinds } = confidential::mask(confidentiality, value);
+            let Masked { text, kinds, is_less } = confidential::mask(confidentiality, value);
             self.packer.push(&text);
+            self.is_less |= is_less;
             return kinds;
         }
         if confidential::is_harmless_word(value) {
@@ -194,8 +213,9 @@ impl Shown {
             self.packer.push(value);
             return Kinds::default();
         }
-        let Masked { text, kinds } = confidential::mask(confidentiality, value);
+        let Masked { text, kinds, is_less } = confidential::mask(confidentiality, value);
         self.packer.push(&text);
+        self.is_less |= is_less;
         if *text == *value {
             *place = hash;
         }

@@ -40,6 +40,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             }
             Ok(())
         })?;
+        self.visitor.unread();
         self.decoded.metrics += 1;
         if Standard::named(&raw.name).is_none() {
             return Ok(());

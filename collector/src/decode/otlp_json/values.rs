@@ -31,7 +31,7 @@ fn severity_number(name: &str) -> i64 {
 
 /// An attribute, or an entry of a map.
 #[inline]
-pub(super) fn key_value<'a>(reader: &mut JsonReader<'a>) -> Read<Attribute<'a>> {
+pub(in crate::decode) fn key_value<'a>(reader: &mut JsonReader<'a>) -> Read<Attribute<'a>> {
     let start = *reader;
     if let Some(attribute) = plain_key_value(reader) {
         return Ok(attribute);
@@ -70,7 +70,7 @@ fn any_key_value<'a>(reader: &mut JsonReader<'a>) -> Read<Attribute<'a>> {
 }
 
 /// A value, empty for null; of several kinds the last one counts.
-pub(super) fn any_value<'a>(reader: &mut JsonReader<'a>) -> Read<Value<'a>> {
+pub(in crate::decode) fn any_value<'a>(reader: &mut JsonReader<'a>) -> Read<Value<'a>> {
     let mut value = composite::EMPTY;
     if reader.null()? {
         return Ok(value);

@@ -47,6 +47,7 @@ impl Kind {
 impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     pub(super) fn metric(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
         Message::Metric.validate(message)?;
+        self.visitor.unread();
         self.decoded.metrics += 1;
         let (mut name, mut data) = ("", None);
         while let Some(field) = message.next()? {

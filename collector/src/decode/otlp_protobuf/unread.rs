@@ -41,12 +41,15 @@ enum Expected {
 }
 
 impl Message {
+    /// The field of a scope that its attributes are in.
+    pub(super) const ATTRIBUTES_OF_SCOPE: u32 = 3;
+
     /// The fields that the specification gives it, by their numbers.
     #[rustfmt::skip]
     const fn known(self) -> &'static [(u32, Expected)] {
         use Expected::{Bytes, Fixed64, Fixed64s, KeyValue, Nested, Text, Varint, Varints};
         match self {
-            Self::Scope => &[(1, Text), (2, Text), (3, KeyValue), (4, Varint)],
+            Self::Scope => &[(1, Text), (2, Text), (Self::ATTRIBUTES_OF_SCOPE, KeyValue), (4, Varint)],
             Self::EntityRef => &[(1, Text), (2, Text), (3, Text), (4, Text)],
             Self::Metric => &[
                 (1, Text), (2, Text), (3, Text), (5, Nested(Self::Gauge)), (7, Nested(Self::Sum)),

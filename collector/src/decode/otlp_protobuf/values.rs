@@ -53,7 +53,8 @@ pub(super) fn plain_key_value(message: &[u8]) -> Option<(&[u8], PlainValue<'_>)>
     }
 }
 
-pub(super) fn key_value(mut message: Fields<'_>) -> Result<(&str, Value<'_>), DecodeError> {
+/// Key and value of any attribute.
+pub(in crate::decode) fn key_value(mut message: Fields<'_>) -> Result<(&str, Value<'_>), DecodeError> {
     let mut key = "";
     let mut value = PartialValue::Scalar(composite::EMPTY);
     while let Some(field) = message.next()? {
@@ -69,14 +70,14 @@ pub(super) fn key_value(mut message: Fields<'_>) -> Result<(&str, Value<'_>), De
 }
 
 /// An `AnyValue` while it is read: another kind replaces it, a further array or map of the same kind is appended.
-pub(super) enum PartialValue<'a> {
+pub(in crate::decode) enum PartialValue<'a> {
     Scalar(Value<'a>),
     Array(CompositeText),
     Map(CompositeText),
 }
 
 impl<'a> PartialValue<'a> {
-    pub(super) fn merge(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
+    pub(in crate::decode) fn merge(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
         while let Some(field) = message.next()? {
             match field.number {
                 1 => *self = Self::Scalar(Value::Text(field.text()?.into())),
@@ -132,7 +133,7 @@ impl<'a> PartialValue<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Value<'a> {
+    pub(in crate::decode) fn finish(self) -> Value<'a> {
         match self {
             Self::Scalar(value) => value,
             Self::Array(text) | Self::Map(text) => text.finish(),

@@ -18,6 +18,8 @@ impl Pieces {
         self.join();
         self.name_halves();
         let mut shown = None;
+        // Annotations, and what one piece says that another one says as well.
+        visitor.unread();
         for piece in &self.list {
             let resource = attributes::resource(piece);
             if shown.as_ref() != Some(&resource) {

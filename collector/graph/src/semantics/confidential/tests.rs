@@ -9,6 +9,16 @@ fn check(key: &str, value: &str, expected: &str, kinds: &[SecretKind]) {
     let masked = mask(of_key(key), value);
     assert_eq!(masked.text, expected, "{key}={value}");
     assert_eq!(masked.kinds.iter().collect::<Vec<_>>(), kinds, "{key}={value}");
+    check_sealed(key, value, &masked);
+}
+
+/// What is masked is what is sealed, and a sealed value is read as the value itself.
+fn check_sealed(key: &str, value: &str, masked: &Masked<'_>) {
+    let sealed = Sealing::default().value(key, value);
+    assert_eq!(sealed.is_some(), masked.is_less, "{key}={value}");
+    let Some(sealed) = sealed else { return };
+    let read = mask(of_key(key), &sealed);
+    assert_eq!((&read.text, read.kinds), (&masked.text, masked.kinds), "{key}={value}");
 }
 
 const CREDENTIAL: &[SecretKind] = &[SecretKind::Credential];
@@ -134,5 +144,24 @@ fn any_text_is_read_to_its_end() {
     {
         mask(Confidentiality::Unknown, text);
         mask_name(&format!("{text}{text}"));
+    }
+}
+
+#[test]
+fn seals_tell_secrets_apart_and_give_nothing_away() {
+    let sealing = Sealing::default();
+    let sealed = |text: &str| sealing.text(text).unwrap();
+    let (one, other) = ("AKIAIOSFODNN7ABCDEFG", "AKIAIOSFODNN7ABCDEFH");
+    assert_eq!(sealed(one), sealed(one));
+    assert_ne!(sealed(one), sealed(other));
+    assert_ne!(sealed(one), Sealing::default().text(one).unwrap());
+    let text = sealed(&format!("first {one}, then {other}"));
+    assert!(text.starts_with("first ") && !text.contains("AKIA"), "{text}");
+    assert_eq!(sealing.text("nothing to hide"), None);
+    // A card number is found only beside a word that speaks of cards, its seal wherever it stands.
+    let card = sealing.value("payment.card_number", "4111111111111111").unwrap();
+    assert_eq!(mask_name(&card).kinds.iter().collect::<Vec<_>>(), CARD);
+    for cut in [&card[..card.len() - 4], &card[4..]] {
+        assert_eq!(mask_name(cut).text, cut);
     }
 }

@@ -1,0 +1,95 @@
+//! Seals: what stands for the confidential parts of a text where that is kept as it came.
+//!
+//! A mask would do for people, but not for reading the text again: every mask is like any other, so two different
+//! passwords would look like one that was sent twice, and nothing would be held against the sender any more. A seal says what it
+//! stands for, and different parts have different seals. They are made with a key that is never stored, so nothing tells
+//! which part it was.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+
+use super::{Confidentiality, Part, Signs, of_key, parts, replaced};
+use crate::span::SecretKind;
+use crate::text::scrub;
+
+/// Seals are made of characters of Unicode's last private plane, which stand for nothing in any text.
+const FIRST: char = '\u{10f000}';
+const LAST: char = '\u{10f001}';
+/// The kind and whether it is held against the sender: one of six from here.
+const KINDS: u32 = 0x10_f010;
+/// A byte of the hash: one of 256 from here.
+const BYTES: u32 = 0x10_f100;
+/// How many bytes of the hash a seal has: those of one trace hardly ever meet.
+const HASH_BYTES: usize = 4;
+/// How many bytes a seal has as UTF-8.
+const SEAL_BYTES: usize = 4 * (HASH_BYTES + 3);
+
+/// What every seal, and hardly anything else, begins with.
+pub(super) const FIRST_BYTE: u8 = 0xf4;
+
+const KINDS_OF_SECRETS: [SecretKind; 3] = [SecretKind::Credential, SecretKind::CardNumber, SecretKind::EmailAddress];
+
+/// Seals what is confidential in texts that are kept as they came otherwise. Reading a sealed text gives what reading the
+/// text itself gives.
+#[derive(Default)]
+pub struct Sealing {
+    /// Keyed at random.
+    hasher: RandomState,
+}
+
+impl fmt::Debug for Sealing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Sealing")
+    }
+}
+
+impl Sealing {
+    /// The value of the attribute `key` with seals; none where nothing in it is confidential.
+    pub fn value(&self, key: &str, value: &str) -> Option<String> {
+        self.seal(of_key(key), value)
+    }
+
+    /// A name, a message or a line with seals; none where nothing in it is confidential.
+    pub fn text(&self, text: &str) -> Option<String> {
+        self.seal(Confidentiality::Unknown, text)
+    }
+
+    fn seal(&self, confidentiality: Confidentiality, text: &str) -> Option<String> {
+        let text = scrub(text);
+        let parts = parts(confidentiality, &text);
+        (!parts.is_empty()).then(|| replaced(&text, &parts, |part, sealed| self.write(part, &text, sealed)))
+    }
+
+    fn write(&self, part: &Part, text: &str, sealed: &mut String) {
+        let hash = self.hasher.hash_one(&text[part.range.clone()]);
+        let place = KINDS_OF_SECRETS.iter().position(|kind| *kind == part.kind).expect("every kind is there");
+        let kind = KINDS + 2 * place as u32 + u32::from(part.is_finding);
+        let bytes = hash.to_le_bytes().into_iter().take(HASH_BYTES).map(|byte| BYTES + u32::from(byte));
+        sealed.push(FIRST);
+        sealed
+            .extend(std::iter::once(kind).chain(bytes).map(|code| char::from_u32(code).expect("a private character")));
+        sealed.push(LAST);
+    }
+}
+
+/// Adds the seals in `text`.
+pub(super) fn find(text: &str, signs: Signs, parts: &mut Vec<Part>) {
+    if signs.has_seal {
+        parts.extend(text.match_indices(FIRST).filter_map(|(at, _)| seal_at(text, at)));
+    }
+}
+
+/// The seal that is all of `text`.
+pub(super) fn whole(text: &str) -> Option<Part> {
+    seal_at(text, 0).filter(|part| part.range.end == text.len())
+}
+
+fn seal_at(text: &str, at: usize) -> Option<Part> {
+    let seal = text.get(at..at + SEAL_BYTES)?;
+    let inner = seal.strip_prefix(FIRST)?.strip_suffix(LAST)?;
+    let mut codes = inner.chars().map(u32::from);
+    let kind = codes.next()?.checked_sub(KINDS)?;
+    let is_hash = codes.all(|code| (BYTES..BYTES + 256).contains(&code));
+    let secret = KINDS_OF_SECRETS.get(kind as usize / 2).filter(|_| is_hash)?;
+    Some(Part { range: at..at + SEAL_BYTES, kind: *secret, is_finding: kind % 2 == 1 })
+}

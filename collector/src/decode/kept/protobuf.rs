@@ -1,0 +1,144 @@
+//! OTLP as protobuf.
+
+use spanlint_graph::Sealing;
+
+use super::{Fate, Keeping};
+use crate::decode::otlp_protobuf::values::{PartialValue, key_value};
+use crate::decode::wire::{Field, Fields};
+use crate::decode::{DecodeError, Signal, composite};
+
+/// Where a protobuf message has texts, and where messages that have some.
+struct Layout {
+    /// Names and messages.
+    texts: &'static [u32],
+    /// Values without a key.
+    values: &'static [u32],
+    attributes: &'static [u32],
+    within: &'static [(u32, &'static Self)],
+}
+
+const NOTHING: Layout = Layout { texts: &[], values: &[], attributes: &[], within: &[] };
+
+const fn attributes(fields: &'static [u32]) -> Layout {
+    Layout { attributes: fields, ..NOTHING }
+}
+
+const fn within(fields: &'static [(u32, &'static Layout)]) -> Layout {
+    Layout { within: fields, ..NOTHING }
+}
+
+static RESOURCE: Layout = attributes(&[1]);
+static SCOPE: Layout = attributes(&[3]);
+
+/// Spans with their events, links and status.
+static TRACES: Layout = within(&[(1, &within(&[(1, &RESOURCE), (2, &within(&[(1, &SCOPE), (2, &SPAN)]))]))]);
+static SPAN: Layout = Layout {
+    texts: &[5],
+    attributes: &[9],
+    within: &[
+        (11, &Layout { texts: &[2], attributes: &[3], ..NOTHING }),
+        (13, &attributes(&[4])),
+        (15, &Layout { texts: &[2], ..NOTHING }),
+    ],
+    ..NOTHING
+};
+
+static LOGS: Layout = within(&[(1, &within(&[(1, &RESOURCE), (2, &within(&[(1, &SCOPE), (2, &RECORD)]))]))]);
+static RECORD: Layout = Layout { values: &[5], attributes: &[6], ..NOTHING };
+
+/// Points of gauges, sums, histograms, exponential histograms and summaries, with their exemplars.
+static METRICS: Layout = within(&[(1, &within(&[(1, &RESOURCE), (2, &within(&[(1, &SCOPE), (2, &METRIC)]))]))]);
+static METRIC: Layout = Layout {
+    attributes: &[12],
+    within: &[
+        (5, &within(&[(1, &NUMBER)])),
+        (7, &within(&[(1, &NUMBER)])),
+        (9, &within(&[(1, &Layout { attributes: &[9], within: &[(8, &EXEMPLAR)], ..NOTHING })])),
+        (10, &within(&[(1, &Layout { attributes: &[1], within: &[(11, &EXEMPLAR)], ..NOTHING })])),
+        (11, &within(&[(1, &attributes(&[7]))])),
+    ],
+    ..NOTHING
+};
+static NUMBER: Layout = Layout { attributes: &[7], within: &[(5, &EXEMPLAR)], ..NOTHING };
+static EXEMPLAR: Layout = attributes(&[7]);
+
+pub(super) fn kept(signal: Signal, request: &[u8], keeping: Keeping<'_>) -> Result<Vec<u8>, DecodeError> {
+    let layout = match signal {
+        Signal::Traces => &TRACES,
+        Signal::Logs => &LOGS,
+        Signal::Metrics => &METRICS,
+    };
+    message(Fields::of(request), layout, keeping)
+}
+
+fn message(mut fields: Fields<'_>, layout: &Layout, keeping: Keeping<'_>) -> Result<Vec<u8>, DecodeError> {
+    let mut kept = Vec::with_capacity(fields.rest().len());
+    loop {
+        let before = fields.rest();
+        let Some(field) = fields.next()? else { return Ok(kept) };
+        let number = field.number;
+        let inner = layout.within.iter().find(|(within, _)| *within == number);
+        let other = if let Some((_, layout)) = inner {
+            Some(message(fields.enter(field)?, layout, keeping)?)
+        } else if layout.attributes.contains(&number) {
+            let (key, value) = key_value(fields.enter(field)?)?;
+            match keeping.attribute(key, &value) {
+                Fate::Dropped => continue,
+                Fate::Sealed(value) => Some(attribute(key, &value)),
+                // What is left out of a value was not looked at.
+                Fate::Kept => composite::is_cut(&value).then(|| attribute(key, &value.to_text())),
+            }
+        } else if layout.texts.contains(&number) {
+            keeping.sealing.text(field.text()?).map(String::into_bytes)
+        } else if layout.values.contains(&number) {
+            sealed_value(&fields, field, keeping.sealing)?
+        } else {
+            None
+        };
+        if let Some(other) = other {
+            write(&mut kept, number, &other);
+        } else {
+            fields.skip(field)?;
+            kept.extend_from_slice(&before[..before.len() - fields.rest().len()]);
+        }
+    }
+}
+
+/// A value without a key, if something in it is confidential or was not looked at.
+fn sealed_value(outer: &Fields<'_>, field: Field<'_>, sealing: &Sealing) -> Result<Option<Vec<u8>>, DecodeError> {
+    let mut value = PartialValue::Scalar(composite::EMPTY);
+    value.merge(outer.enter(field)?)?;
+    let value = value.finish();
+    let sealed = sealing.text(&value.to_text());
+    Ok(sealed.or_else(|| composite::is_cut(&value).then(|| value.to_text().into_owned())).map(|sealed| text(&sealed)))
+}
+
+/// An attribute whose value is a text.
+fn attribute(key: &str, value: &str) -> Vec<u8> {
+    let mut attribute = Vec::new();
+    write(&mut attribute, 1, key.as_bytes());
+    write(&mut attribute, 2, &text(value));
+    attribute
+}
+
+/// A value that is a text.
+fn text(value: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&mut bytes, 1, value.as_bytes());
+    bytes
+}
+
+/// A field of bytes.
+fn write(message: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    write_varint(message, u64::from(number) << 3 | 2);
+    write_varint(message, bytes.len() as u64);
+    message.extend_from_slice(bytes);
+}
+
+fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
