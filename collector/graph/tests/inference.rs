@@ -970,6 +970,28 @@ fn a_sidecar_of_whom_loses_the_trace_is_surely_its_service() {
 }
 
 #[test]
+fn a_waypoint_is_each_service_that_it_takes_requests_for() {
+    let taken = |host: &str, time: &str| {
+        format!(
+            "way server \"in\" {time} component=proxy node_id=waypoint~1 upstream_cluster=inbound-vip|80|http|{host}"
+        )
+    };
+    let [edge, a, b] = [("edge", "0+99"), ("a", "3+70"), ("b", "4+60")]
+        .map(|(service, time)| taken(&format!("{service}.shop.svc.cluster.local"), time));
+    let gateway = "edge.shop client \"out\" 2+80 component=proxy node_id=router~1";
+    check(
+        &format!("{edge}\n  {gateway}\n    {a}\n      {b}"),
+        &["client -> edge.shop other 1", "a.shop -> b.shop other 1", "edge.shop -> a.shop other 1"],
+    );
+    // A service that shows its part is one with what its waypoint took.
+    let shown = format!("{a}\n  a server \"y\" 4+60\n    a client \"z\" 5+50 server.address=b\n      {b}");
+    check(&format!("{shown}\n        b server \"w\" 6+40"), &["client -> a other 1", "a -> b other 1"]);
+    // What a waypoint passes to the outside is of no service of the cluster.
+    let outside = taken("api.example.com", "3+70");
+    check(&call_through(&format!("    {outside}")), &["client -> a other 1", "a -> way other 1"]);
+}
+
+#[test]
 fn a_sidecar_that_all_services_call_alike_is_none_of_them() {
     for (name, mark) in [("istio-proxy", ""), ("linkerd-proxy", ""), ("envoy", "component=proxy")] {
         let hop = |indent: usize, app: &str| {

@@ -75,6 +75,7 @@ pub(super) enum Field {
     TlsProtocol,
     Component,
     ProxyNode,
+    Upstream,
     SamplingProbability,
     SampleRate,
     CodeFile,
@@ -93,7 +94,7 @@ pub(super) enum Field {
 pub(super) const FIELDS: usize = Field::OwnPort as usize + 1;
 
 /// The current names of the conventions that facts read.
-const CURRENT: [(&str, Field); 61] = [
+const CURRENT: [(&str, Field); 62] = [
     ("http.request.method", Field::HttpMethod),
     ("http.route", Field::HttpRoute),
     ("url.template", Field::UrlTemplate),
@@ -147,6 +148,7 @@ const CURRENT: [(&str, Field); 61] = [
     ("tls.protocol.name", Field::TlsProtocol),
     ("component", Field::Component),
     ("node_id", Field::ProxyNode),
+    ("upstream_cluster", Field::Upstream),
     ("sampling.probability", Field::SamplingProbability),
     ("SampleRate", Field::SampleRate),
     ("code.file.path", Field::CodeFile),

@@ -2,7 +2,7 @@
 
 use super::attributes::Field;
 use super::inputs::Inputs;
-use super::{call, intern, messaging};
+use super::{call, intern, messaging, waypoint};
 use crate::name::NameTable;
 use crate::span::{Attribute, Location, Marks, SpanKind, Value};
 
@@ -88,7 +88,7 @@ pub(super) fn of_span(kind: SpanKind, inputs: &Inputs<'_>) -> Marks {
     marks.set(Marks::PROXY, inputs.text(Field::Component) == "proxy");
     marks.set(Marks::SAMPLED, inputs.is_sampled || has_sampling_rate(inputs));
     let node = inputs.text(Field::ProxyNode);
-    marks.set(Marks::SIDECAR, node.starts_with("sidecar~"));
+    marks.set(Marks::SIDECAR, node.starts_with("sidecar~") || node.starts_with(waypoint::NODE));
     if node.starts_with("router~") {
         marks.clear(Marks::PROXY);
         marks.clear(Marks::SIDECAR);

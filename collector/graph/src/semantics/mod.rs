@@ -21,6 +21,7 @@ mod shown;
 mod sql;
 mod url;
 mod varying;
+mod waypoint;
 
 use std::sync::Arc;
 
@@ -376,7 +377,7 @@ fn read_shape(inputs: &Inputs<'_>, (id, resource): (ResourceId, &Resource), name
     marks.set(Marks::ADDRESSED, is_sent && call.as_ref().is_some_and(|call| is_address(names.text(call.host))));
     Shape {
         kind,
-        service: resource.service,
+        service: waypoint::service(inputs, resource.service, names),
         resource: id,
         outcome: outcome::outcome(inputs),
         is_probe: marks::is_probe(&operation, inputs),
