@@ -1,13 +1,14 @@
 //! Jaeger's JSON, as its API answers and its user interface exports it: traces, each with spans and the processes that
 //! sent them.
 //!
-//! Takes `{"data": [trace, ...]}`, one trace, an array of traces, and traces as the user interface holds them, where a
-//! span carries its process and a reference its whole span. Tags keep their names: those of `OpenTracing` are known to
+//! Takes `{"data": [trace, ...]}`, one trace, an array of traces, traces as the user interface holds them, where a span
+//! carries its process and a reference its whole span, and such spans alone, as Jaeger stores them. Tags keep their names: those of `OpenTracing` are known to
 //! `spanlint_graph::semantics`. Of logs only the type of an exception is read, flags and warnings are not.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -48,13 +49,16 @@ impl<V: SpanVisitor> Walk<'_, V> {
             let id = &*span.process_id.0;
             if shown.as_deref() != Some(id) {
                 let listed = processes.list.get(id);
-                let process = listed.or(span.process.as_ref());
-                self.visitor.resource(process.map_or(&[], |process| &process.attributes));
+                self.process(listed.or(span.process.as_ref()));
                 shown = listed.map(|_| id.to_owned());
             }
             self.span(&trace.id.0, &span);
             Ok(())
         })
+    }
+
+    fn process(&mut self, process: Option<&Process<'_>>) {
+        self.visitor.resource(process.map_or(&[], |process| &process.attributes));
     }
 
     fn span(&mut self, trace_id: &str, span: &JsonSpan<'_>) {
@@ -93,7 +97,7 @@ fn trace_state<'a>(tags: &'a [Attribute<'_>]) -> Cow<'a, str> {
     tag.map_or(Cow::Borrowed(""), |(_, value)| value.to_text())
 }
 
-/// A trace, an array of traces, or an object that holds them as its `data`.
+/// A trace, an array of traces, or an object that holds them as its `data`; or a span that carries its process.
 struct Traces<'w, 'v, V>(&'w mut Walk<'v, V>);
 
 impl<'de, V: SpanVisitor> DeserializeSeed<'de> for Traces<'_, '_, V> {
@@ -122,17 +126,22 @@ impl<'de, V: SpanVisitor> Visitor<'de> for Traces<'_, '_, V> {
 
     /// The processes may stand after the spans, but are shown first: hence both are parsed from their raw text.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut trace = JsonTrace::default();
+        let (mut trace, mut span) = (JsonTrace::default(), JsonSpan::default());
         while let Some(key) = map.next_key::<Text<'de>>()? {
             match &*key.0 {
                 "data" => map.next_value_seed(Traces(&mut *self.0))?,
                 "traceID" => trace.id = map.next_value()?,
                 "spans" => trace.spans = map.next_value()?,
                 "processes" => trace.processes = map.next_value()?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                key => span.member(key, &mut map)?,
             }
         }
-        self.0.decoded.is_recognized |= trace.spans.is_some();
+        let is_span = trace.spans.is_none() && !span.span_id.0.is_empty();
+        self.0.decoded.is_recognized |= trace.spans.is_some() || is_span;
+        if is_span {
+            self.0.process(span.process.as_ref());
+            self.0.span(&trace.id.0, &span);
+        }
         self.0.trace(&trace).map_err(de::Error::custom)
     }
 }
@@ -144,31 +153,64 @@ struct JsonTrace<'a> {
     processes: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Default)]
 struct JsonSpan<'a> {
-    #[serde(borrow, rename = "traceID")]
     trace_id: Text<'a>,
-    #[serde(borrow, rename = "spanID")]
     span_id: Text<'a>,
     /// How the parent was told before there were references.
-    #[serde(borrow, rename = "parentSpanID")]
     parent_span_id: Text<'a>,
-    #[serde(borrow, rename = "operationName")]
     name: Text<'a>,
-    #[serde(borrow)]
     references: JsonReferences<'a>,
-    #[serde(rename = "startTime")]
     start_time: Microseconds,
     duration: Microseconds,
-    #[serde(borrow)]
     tags: Tags<'a>,
-    #[serde(borrow)]
     logs: Logs<'a>,
-    #[serde(borrow, rename = "processID")]
     process_id: Text<'a>,
-    #[serde(borrow)]
     process: Option<Process<'a>>,
+}
+
+impl<'a> JsonSpan<'a> {
+    fn member<'de: 'a, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "traceID" => self.trace_id = map.next_value()?,
+            "spanID" => self.span_id = map.next_value()?,
+            "parentSpanID" => self.parent_span_id = map.next_value()?,
+            "operationName" => self.name = map.next_value()?,
+            "references" => self.references = map.next_value()?,
+            "startTime" => self.start_time = map.next_value()?,
+            "duration" => self.duration = map.next_value()?,
+            "tags" => self.tags = map.next_value()?,
+            "logs" => self.logs = map.next_value()?,
+            "processID" => self.process_id = map.next_value()?,
+            "process" => self.process = map.next_value()?,
+            _ => drop(map.next_value::<IgnoredAny>()?),
+        }
+        Ok(())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for JsonSpan<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(JsonSpanVisitor(PhantomData))
+    }
+}
+
+struct JsonSpanVisitor<'a>(PhantomData<&'a str>);
+
+impl<'de: 'a, 'a> Visitor<'de> for JsonSpanVisitor<'a> {
+    type Value = JsonSpan<'a>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a span of Jaeger (an object with spanID)")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut span = JsonSpan::default();
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            span.member(&key.0, &mut map)?;
+        }
+        Ok(span)
+    }
 }
 
 /// The first references: one for the parent and [`MAX_LINKS`] more.

@@ -135,6 +135,22 @@ fn tags_of_opentracing_name_topics_and_databases() {
 }
 
 #[test]
+fn jaeger_stores_spans_that_carry_their_process() {
+    let stored = |service: &str, id: u32, references: &str| {
+        format!(
+            r#"{{"duration":9,"process":{{"serviceName":"{service}","tags":[]}},"references":[{references}],"spanID":"{id}",
+            "startTime":{id},"tags":[{{"key":"span.kind","type":"string","value":"server"}}],"traceID":"1"}}"#
+        )
+        .replace('\n', "")
+    };
+    let parent = r#"{"refType":"CHILD_OF","traceID":"1","spanID":"1"}"#;
+    let [first, second] = [stored("a", 1, ""), stored("b", 2, parent)];
+    for document in [format!("[{first},{second}]"), format!("{first}\n{second}")] {
+        check(&document, &["client -> a other 1", "a -> b other 1"]);
+    }
+}
+
+#[test]
 fn an_exporter_for_java_logs_one_resource_a_line() {
     let requests = [("a", span(1, 0, SERVER, (1, 9), "")), ("b", span(2, 1, SERVER, (2, 8), ""))];
     let lines = requests.map(|(name, span)| {
