@@ -160,7 +160,7 @@ const CURRENT: [(&str, Field); 62] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 66] = [
+const OLD: [(&str, Field); 65] = [
     ("http.method", Field::HttpMethod),
     ("method", Field::BareMethod),
     ("http.url", Field::Url),
@@ -186,7 +186,6 @@ const OLD: [(&str, Field); 66] = [
     ("db.cosmosdb.container", Field::DbCollection),
     ("db.operation", Field::DbOperation),
     ("db.statement", Field::DbText),
-    ("sql.query", Field::DbText),
     ("jdbc.query[0]", Field::DbText),
     ("r2dbc.query[0]", Field::DbText),
     ("messaging.destination", Field::Destination),
