@@ -970,6 +970,31 @@ fn a_sidecar_of_whom_loses_the_trace_is_surely_its_service() {
 }
 
 #[test]
+fn spans_of_azure_tell_what_they_do_by_their_name() {
+    let bus =
+        "az.namespace=Microsoft.ServiceBus message_bus.destination=orders peer.address=shop.servicebus.windows.net";
+    check(
+        &format!(
+            "a server \"x\" 0+99
+  a producer \"Message\" 1+1 {bus}
+  a producer \"ServiceBus.message\" 2+1 {bus}
+  a client \"ServiceBusSender.Send\" 3+9 {bus}
+
+b client \"ServiceBusReceiver.Receive\" 20+9 {bus} link=2
+
+b consumer \"ServiceBusProcessor.ProcessMessage\" 30+9 {bus} link=3
+  b client \"ServiceBusReceiver.Complete\" 38+1 {bus}"
+        ),
+        &[
+            "client -> a other 1",
+            "a -> b messaging 2 async derived",
+            "a -> topic:servicebus/orders messaging 1 async",
+            "topic:servicebus/orders -> b messaging 2 async",
+        ],
+    );
+}
+
+#[test]
 fn a_waypoint_is_each_service_that_it_takes_requests_for() {
     let taken = |host: &str, time: &str| {
         format!(

@@ -49,6 +49,7 @@ pub(super) enum Field {
     FileDirectory,
     MessagingSystem,
     MessagingUrl,
+    AzureNamespace,
     Destination,
     DestinationTemplate,
     RoutingKey,
@@ -94,7 +95,7 @@ pub(super) enum Field {
 pub(super) const FIELDS: usize = Field::OwnPort as usize + 1;
 
 /// The current names of the conventions that facts read.
-const CURRENT: [(&str, Field); 62] = [
+const CURRENT: [(&str, Field); 63] = [
     ("http.request.method", Field::HttpMethod),
     ("http.route", Field::HttpRoute),
     ("url.template", Field::UrlTemplate),
@@ -123,6 +124,7 @@ const CURRENT: [(&str, Field); 62] = [
     ("file.directory", Field::FileDirectory),
     ("messaging.system", Field::MessagingSystem),
     ("messaging.url", Field::MessagingUrl),
+    ("azure.resource_provider.namespace", Field::AzureNamespace),
     ("messaging.destination.name", Field::Destination),
     ("messaging.destination.template", Field::DestinationTemplate),
     ("messaging.rabbitmq.destination.routing_key", Field::RoutingKey),
@@ -160,7 +162,7 @@ const CURRENT: [(&str, Field); 62] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 65] = [
+const OLD: [(&str, Field); 66] = [
     ("http.method", Field::HttpMethod),
     ("method", Field::BareMethod),
     ("http.url", Field::Url),
@@ -190,6 +192,7 @@ const OLD: [(&str, Field); 65] = [
     ("r2dbc.query[0]", Field::DbText),
     ("messaging.destination", Field::Destination),
     ("message_bus.destination", Field::Destination),
+    ("az.namespace", Field::AzureNamespace),
     ("messaging.source.name", Field::Destination),
     ("messaging.source.template", Field::DestinationTemplate),
     ("messaging.rabbitmq.routing_key", Field::RoutingKey),

@@ -9,10 +9,13 @@ use crate::name::NameTable;
 use crate::span::{Call, EdgeKind, NodeKey, SpanKind, TopicKey};
 
 /// What a span does with a message, as `messaging.operation.type` has it; empty where nothing tells. The SDKs of AWS tell
-/// it by the method of their interface alone.
+/// it by the method of their interface alone, those of Azure by the name of the span.
 pub(super) fn operation<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
     if inputs.has(Field::MessagingOperation) {
         return inputs.text(Field::MessagingOperation);
+    }
+    if inputs.has(Field::AzureNamespace) && inputs.has(Field::Destination) {
+        return Cow::Borrowed(azure_operation(&inputs.name));
     }
     let is_aws = inputs.has(Field::MessagingSystem) && &*inputs.text(Field::RpcSystem) == "aws-api";
     Cow::Borrowed(match &*inputs.text(Field::RpcMethod) {
@@ -22,6 +25,19 @@ pub(super) fn operation<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
         "DeleteMessage" | "DeleteMessageBatch" | "ChangeMessageVisibility" => "settle",
         _ => "",
     })
+}
+
+/// What a span of Azure's SDKs does with a message: `Azure.EventHubs.send`, `ServiceBusProcessor.ProcessMessage`, and a
+/// `Message` for each that a send carries.
+fn azure_operation(name: &str) -> &'static str {
+    match &*name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase() {
+        "message" => "create",
+        "schedule" | "send" => "send",
+        "peek" | "receive" => "receive",
+        "process" | "processmessage" | "processsessionmessage" => "process",
+        "abandon" | "complete" | "deadletter" | "defer" => "settle",
+        _ => "",
+    }
 }
 
 /// Whether a consumer span only waits for messages, as long as none comes. Some that do know nothing of the message that
@@ -37,16 +53,19 @@ pub(super) fn only_receives(kind: SpanKind, inputs: &Inputs<'_>) -> bool {
 }
 
 /// Systems that have more than one name, by the current one.
-const SYSTEMS: [(&str, &[&str]); 4] = [
+const SYSTEMS: [(&str, &[&str]); 6] = [
     ("aws_sqs", &["aws.sqs", "amazonsqs", "awssqs", "sqs"]),
     ("aws.sns", &["aws_sns", "amazonsns", "awssns", "sns"]),
+    ("eventhubs", &["microsoft.eventhub"]),
     ("kafka", &["apache kafka"]),
     ("rabbitmq", &["rabbit", "amqp"]),
+    ("servicebus", &["microsoft.servicebus"]),
 ];
 
 /// The system as the conventions write it. Spring names it as people do, and may say behind it which one it is.
 fn system(inputs: &Inputs<'_>) -> String {
-    let given = inputs.text(Field::MessagingSystem).to_ascii_lowercase();
+    let told = [Field::MessagingSystem, Field::AzureNamespace].into_iter().find(|&field| inputs.has(field));
+    let given = told.map_or(String::new(), |field| inputs.text(field).to_ascii_lowercase());
     let kind = given.split_once(": ").map_or(&*given, |(kind, _)| kind);
     let renamed = SYSTEMS.iter().find(|(_, others)| others.contains(&kind));
     renamed.map_or(kind, |(current, _)| current).to_owned()
