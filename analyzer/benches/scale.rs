@@ -17,6 +17,10 @@ use spanlint_graph::snapshot::{CallPattern, DatastoreInfo, Edge, Node, Operation
 use spanlint_graph::span::EdgeKind;
 use spanlint_graph::{CallGraph, NodeIndex, NodeKind, OperationIndex, TraceId};
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SERVICES: u32 = 20_000;
 const EDGES: u32 = 200_000;
 const OPERATIONS: u32 = 3;
