@@ -52,6 +52,11 @@ pub(crate) fn milliseconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e6
 }
 
+/// A share in whole percent, rounded down: nothing that is there is said to be nothing.
+pub(crate) fn percent(share: u64) -> String {
+    if share == 0 { "under 1 %".to_owned() } else { format!("{share} %") }
+}
+
 /// A number as people read it: whole where it is whole or large, else with one or two decimals.
 pub(crate) fn number(value: f64) -> String {
     if value.fract() == 0.0 || value.abs() >= 100.0 {
@@ -73,6 +78,11 @@ mod tests {
         assert_eq!(list(&["a", "b"]), "a and b");
         assert_eq!(list(&["a", "b", "c", "d"]), "a, b, c and d");
         assert_eq!(list(&["a", "b", "c", "d", "e"]), "a, b, c and 2 more");
+    }
+
+    #[test]
+    fn a_small_share_is_not_nothing() {
+        assert_eq!([0, 1, 42].map(percent), ["under 1 %", "1 %", "42 %"]);
     }
 
     #[test]

@@ -210,9 +210,9 @@ fn message(lead: &Repeated<'_>, asked: &str, caller: &str, others: usize, option
     };
     format!(
         "In {} of {requests} of {caller}, {asked} is called {min_calls} times or more, {kind}: {median} times in the \
-         median one, which takes {time} ms, {} % of the request.{others}",
+         median one, which takes {time} ms, {} of the request.{others}",
         lead.affected,
-        lead.median_share(),
+        wording::percent(lead.median_share()),
     )
 }
 

@@ -218,7 +218,7 @@ fn judge(
 fn message(found: &Found<'_>, caller: &str, datastore: &str, others: usize) -> String {
     let lead = &found.repeated;
     let requests = wording::count(lead.requests(), "request");
-    let (calls, share) = (lead.median_calls(), lead.median_share());
+    let (calls, share) = (lead.median_calls(), wording::percent(lead.median_share()));
     let time = wording::number(lead.median_time_ms());
     let what = match found.sequence {
         None if lead.is_unknown => format!("{} runs again and again, with unknown parameters", found.query()),
@@ -232,7 +232,7 @@ fn message(found: &Found<'_>, caller: &str, datastore: &str, others: usize) -> S
     };
     format!(
         "In {} of {requests} of {caller}, {what}: {calls} times in the median one, which takes {time} ms of {datastore}, \
-         {share} % of the request.{others}",
+         {share} of the request.{others}",
         lead.affected
     )
 }
