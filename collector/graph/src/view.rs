@@ -80,6 +80,20 @@ pub struct SpanView<'a> {
     pub links: &'a [Link],
 }
 
+impl SpanView<'_> {
+    /// The span that caused this one: its parent. One that has none, but follows one other span of its trace, is caused
+    /// by that one: receivers and agents write so what crosses from one process or thread to another (SkyWalking,
+    /// Jaeger's `FOLLOWS_FROM`).
+    pub(crate) fn caused_by(&self) -> SpanId {
+        let is_another = |link: &&Link| link.trace_id == self.trace_id && link.span_id != self.span_id;
+        match self.links {
+            [link] if self.parent_id == SpanId::NONE && is_another(&link) => link.span_id,
+            _ if self.parent_id == self.span_id => SpanId::NONE,
+            _ => self.parent_id,
+        }
+    }
+}
+
 /// A span that was not taken, and why; its neighbours live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

@@ -89,10 +89,16 @@ pub(super) enum Field {
     Trigger,
     OwnName,
     OwnPort,
+    /// Types of the message, where the library tells nothing of where it goes.
+    MessageTypes,
+    /// What the span is about, where its name only says which library it is of: a route, a statement.
+    Named,
+    /// The service that the span is of, where its resource is named after a library.
+    BaseService,
 }
 
 /// How many fields there are.
-pub(super) const FIELDS: usize = Field::OwnPort as usize + 1;
+pub(super) const FIELDS: usize = Field::BaseService as usize + 1;
 
 /// The current names of the conventions that facts read.
 const CURRENT: [(&str, Field); 63] = [
@@ -162,10 +168,11 @@ const CURRENT: [(&str, Field); 63] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 66] = [
+const OLD: [(&str, Field); 77] = [
     ("http.method", Field::HttpMethod),
     ("method", Field::BareMethod),
     ("http.url", Field::Url),
+    ("url", Field::Url),
     ("http.target", Field::UrlPath),
     ("http.path", Field::UrlPath),
     ("http.scheme", Field::UrlScheme),
@@ -193,6 +200,9 @@ const OLD: [(&str, Field); 66] = [
     ("messaging.destination", Field::Destination),
     ("message_bus.destination", Field::Destination),
     ("az.namespace", Field::AzureNamespace),
+    ("mq.topic", Field::Destination),
+    ("mq.queue", Field::Destination),
+    ("nservicebus.enclosed_message_types", Field::MessageTypes),
     ("messaging.source.name", Field::Destination),
     ("messaging.source.template", Field::DestinationTemplate),
     ("messaging.rabbitmq.routing_key", Field::RoutingKey),
@@ -206,8 +216,13 @@ const OLD: [(&str, Field); 66] = [
     ("peer.service", Field::PeerService),
     ("net.peer.name", Field::PeerName),
     ("peer.hostname", Field::ServerAddress),
+    ("out.host", Field::ServerAddress),
+    ("network.destination.name", Field::ServerAddress),
     ("net.peer.port", Field::ServerPort),
     ("peer.port", Field::ServerPort),
+    ("out.port", Field::ServerPort),
+    ("target.port", Field::ServerPort),
+    ("network.destination.port", Field::ServerPort),
     ("net.peer.ip", Field::PeerAddress),
     ("net.host.name", Field::OwnName),
     ("net.host.port", Field::OwnPort),
@@ -229,6 +244,8 @@ const OLD: [(&str, Field); 66] = [
     ("code.lineno", Field::CodeLine),
     ("code.function", Field::CodeFunction),
     ("code.namespace", Field::CodeNamespace),
+    ("dd.span.Resource", Field::Named),
+    ("_dd.base_service", Field::BaseService),
 ];
 
 /// What the keys of parameters of a query begin with.
@@ -319,6 +336,12 @@ impl Sequence {
                 places[field as usize] = index as u16 + 1;
                 given.push(field);
             }
+        }
+        // What a call of a database is about is its statement.
+        let [text, named] = [Field::DbText, Field::Named].map(|field| places[field as usize]);
+        if text == 0 && named > 0 && places[Field::DbSystem as usize] > 0 {
+            places[Field::DbText as usize] = named;
+            given.push(Field::DbText);
         }
         given.sort_unstable_by_key(|field| *field as u8);
         given.dedup();

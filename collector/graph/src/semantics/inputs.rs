@@ -115,10 +115,11 @@ impl Meant<'_> {
 }
 
 /// Fields whose values differ from call to call.
-const VARYING: [Field; 10] = [
+const VARYING: [Field; 11] = [
     Field::UrlPath,
     Field::UrlQuery,
     Field::DbText,
+    Field::Named,
     Field::UserAgent,
     Field::ForwardedFor,
     Field::ClientAddress,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::attributes::Field;
 use super::inputs::Inputs;
+use super::url::part;
 use super::{intern, url};
 use crate::name::NameTable;
 use crate::span::{Call, EdgeKind, NodeKey, SpanKind, TopicKey};
@@ -75,6 +76,12 @@ fn system(inputs: &Inputs<'_>) -> String {
 pub(super) fn destination<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
     if inputs.has(Field::DestinationTemplate) {
         return inputs.text(Field::DestinationTemplate);
+    }
+    if !inputs.has(Field::Destination) && inputs.has(Field::MessageTypes) {
+        // The first type, without the assembly that it is in. Who takes a message knows it by the same.
+        return part(inputs.text(Field::MessageTypes), |types| {
+            types.split([',', ';']).next().unwrap_or_default().trim()
+        });
     }
     let given = inputs.text(Field::Destination);
     let name = match given.strip_prefix("arn:") {

@@ -45,8 +45,8 @@ use crate::measurement::PointView;
 use crate::name::{Name, NameTable, cut};
 use crate::recent::{Recent, Remember};
 use crate::span::{
-    Attribute, Call, Likeness, Link, Marks, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch,
-    SpanId, SpanKind, SpanView, SpanVisitor, Vocabulary,
+    Attribute, Call, Likeness, Link, Marks, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span,
+    SpanBatch, SpanId, SpanKind, SpanView, SpanVisitor, Vocabulary,
 };
 use crate::text::scrub;
 
@@ -351,7 +351,7 @@ fn read_span(
     Span {
         trace_id: view.trace_id,
         span_id: view.span_id,
-        parent_id: if view.parent_id == view.span_id { SpanId::NONE } else { view.parent_id },
+        parent_id: view.caused_by(),
         start_ns: view.start_ns,
         end_ns: view.end_ns.max(view.start_ns),
         shape: Arc::clone(shape),
@@ -377,7 +377,7 @@ fn read_shape(inputs: &Inputs<'_>, (id, resource): (ResourceId, &Resource), name
     marks.set(Marks::ADDRESSED, is_sent && call.as_ref().is_some_and(|call| is_address(names.text(call.host))));
     Shape {
         kind,
-        service: waypoint::service(inputs, resource.service, names),
+        service: waypoint::service(inputs, resource::own_service(inputs, resource.service, names), names),
         resource: id,
         outcome: outcome::outcome(inputs),
         is_probe: marks::is_probe(&operation, inputs),
@@ -444,8 +444,12 @@ fn operation(kind: SpanKind, inputs: &Inputs<'_>) -> String {
     }
 }
 
-/// `METHOD route`, which Micrometer has in the name alone: `http get /carts/{id}`.
+/// `METHOD route`, which Micrometer and SkyWalking have in the name alone: `http get /carts/{id}`, `GET:/carts/{id}`.
 fn spoken_route(inputs: &Inputs<'_>) -> Option<String> {
+    let method = inputs.text(Field::HttpMethod);
+    if let Some(route) = inputs.name.strip_prefix(&*method).and_then(|rest| rest.strip_prefix(':')) {
+        return (!method.is_empty() && route.starts_with('/')).then(|| format!("{method} {route}"));
+    }
     let method = inputs.text(Field::BareMethod);
     let (verb, route) = inputs.name.strip_prefix("http ")?.split_once(' ')?;
     let is_told = inputs.has(Field::OutcomeClass) && verb.eq_ignore_ascii_case(&method) && route.starts_with('/');
@@ -468,7 +472,8 @@ impl Span {
     /// Every name that the span refers to; its resource has more.
     pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
         self.secrets().iter().for_each(|secret| visit(secret.key));
-        let Shape { operation, call, location, .. } = &*self.shape;
+        let Shape { service, operation, call, location, .. } = &*self.shape;
+        visit(service.name);
         visit(*operation);
         if let Some(location) = location {
             [location.file, location.function].into_iter().for_each(&mut *visit);

@@ -1,11 +1,22 @@
 //! Resource attributes: who sent the spans.
 
+use super::attributes::Field;
+use super::inputs::Inputs;
 use crate::name::{Name, NameTable};
 use crate::span::{Attribute, Resource, ServiceKey, Value};
 
 /// The most bytes of a name in a resource, as long as names of hosts and files may be: it comes again in every node, edge
 /// and finding of its service.
 pub(super) const MAX_RESOURCE_NAME_BYTES: usize = 255;
+
+/// The service that a span is of: its resource's, unless it says that this is named after a library, as Datadog's
+/// tracers name what calls a database or another service.
+pub(super) fn own_service(inputs: &Inputs<'_>, service: ServiceKey, names: &mut NameTable) -> ServiceKey {
+    match &*inputs.text(Field::BaseService) {
+        "" => service,
+        base => ServiceKey { name: super::intern(names, base), ..service },
+    }
+}
 
 /// Reads what facts need of a resource, its owner by the first of `owner_keys` that it has.
 pub(super) fn read(attributes: &[Attribute<'_>], owner_keys: &[String], names: &mut NameTable) -> Resource {

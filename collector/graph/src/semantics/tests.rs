@@ -243,6 +243,64 @@ fn micrometer_has_the_route_in_the_name() {
 }
 
 #[test]
+fn skywalking_has_the_route_in_the_name() {
+    let operation = |name, url| {
+        let pairs = [("http.method", "GET"), ("url", url)];
+        let read = read(SpanKind::Server, name, &pairs);
+        read.text(read.span().shape.operation).to_owned()
+    };
+    assert_eq!(operation("GET:/carts/{id}", "http://carts:80/carts/seven"), "GET /carts/{id}");
+    assert_eq!(operation("POST:/carts/{id}", "http://carts:80/carts/seven"), "GET /carts/seven");
+    assert_eq!(operation("GET:carts", "http://carts:80/carts/7"), "GET /carts/{id}");
+}
+
+#[test]
+fn what_is_named_after_its_library_is_of_the_service_that_it_names() {
+    let service = |pairs: &[(&str, &str)]| {
+        let view = SpanView { kind: SpanKind::Client, attributes: &attributes(pairs), ..SpanView::default() };
+        let read = read_view(&[("service.name", "postgres"), ("service.namespace", "shop")], view);
+        let key = read.span().shape.service;
+        [key.namespace, key.name].map(|name| read.text(name).to_owned()).join("/")
+    };
+    assert_eq!(service(&[("_dd.base_service", "orders")]), "shop/orders");
+    assert_eq!(service(&[("_dd.base_service", "")]), "shop/postgres");
+    assert_eq!(service(&[]), "shop/postgres");
+}
+
+#[test]
+fn what_a_query_of_datadog_is_about_is_its_statement() {
+    let check = |pairs: &[(&str, &str)], expected: &str, is_known| {
+        let read = read(SpanKind::Client, "postgres.query", pairs);
+        let told = (read.text(read.call().template), read.span().parameters.is_some());
+        assert_eq!(told, (expected, is_known), "{pairs:?}");
+    };
+    let postgres = ("db.system", "postgresql");
+    check(&[postgres, ("dd.span.Resource", "SELECT a FROM b WHERE c = ?")], "SELECT a FROM b WHERE c = ?", false);
+    check(&[postgres, ("dd.span.Resource", "SELECT a FROM b")], "SELECT a FROM b", true);
+    let own = ("db.statement", "SELECT a FROM b");
+    check(&[postgres, ("dd.span.Resource", "orders"), own], "SELECT a FROM b", true);
+    // The command alone says nothing of the key.
+    check(&[("db.system", "redis"), ("dd.span.Resource", "GET")], "GET", false);
+    let request = [("http.method", "GET"), ("http.url", "http://b/c"), ("dd.span.Resource", "GET /c")];
+    check(&request, "GET /c", true);
+}
+
+#[test]
+fn a_span_without_parent_is_caused_by_the_one_of_its_trace_that_it_follows() {
+    let link = |trace, span| Link { trace_id: TraceId(trace), span_id: SpanId(span) };
+    let parent = |parent, links: &[Link]| {
+        read_view(&[], SpanView { parent_id: SpanId(parent), links, ..SpanView::default() }).span().parent_id.0
+    };
+    assert_eq!(parent(0, &[link(1, 7)]), 7);
+    // What has a parent, follows another trace, itself or several, as a batch does, has no other parent by it.
+    assert_eq!(parent(5, &[link(1, 7)]), 5);
+    assert_eq!(parent(0, &[link(2, 7)]), 0);
+    assert_eq!(parent(0, &[link(1, 1)]), 0);
+    assert_eq!(parent(0, &[link(1, 7), link(1, 8)]), 0);
+    assert_eq!(parent(1, &[]), 0);
+}
+
+#[test]
 fn a_server_tells_the_name_that_it_was_asked_by() {
     let check = |pairs: &[(&str, &str)], expected: &str| {
         let read = read(SpanKind::Server, "GET /", pairs);
@@ -497,6 +555,15 @@ fn every_name_of_a_topic_is_one() {
     let routed = ("messaging.rabbitmq.destination.routing_key", "order.created");
     rabbit(&[("messaging.destination.name", "orders"), routed], "rabbitmq orders");
     rabbit(&[("messaging.destination.name", "orders,order.created")], "rabbitmq orders");
+    let of_types = |types: &'static str| {
+        check(SpanKind::Producer, &[("nservicebus.enclosed_message_types", types)], SpanKind::Producer, " Shop.Placed");
+    };
+    of_types("Shop.Placed");
+    of_types("Shop.Placed, Shop.Events, Version=1.0.0.0, Culture=neutral;Shop.IEvent, Shop.Events");
+    let named = [("nservicebus.enclosed_message_types", "Shop.Placed"), ("messaging.destination", "orders")];
+    check(SpanKind::Producer, &named, SpanKind::Producer, " orders");
+    check(SpanKind::Consumer, &[("mq.topic", "orders"), ("mq.broker", "kafka:9092")], SpanKind::Consumer, " orders");
+    check(SpanKind::Producer, &[("mq.queue", "orders")], SpanKind::Producer, " orders");
     let kafka = [("messaging.system", "kafka"), ("messaging.destination.name", "a,b")];
     check(SpanKind::Producer, &kafka, SpanKind::Producer, "kafka a,b");
     let aws = |method: &'static str, system: &'static str, destination: &'static str, kind_told, expected: &str| {
