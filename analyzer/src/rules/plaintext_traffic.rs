@@ -12,6 +12,7 @@ use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
 use crate::case::{Case, Draft};
 use crate::context::Options;
+use crate::datastore;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Undecided, Verdict};
 use crate::rule::{Category, Rule, RuleMeta, Status};
 use crate::topology;
@@ -125,19 +126,32 @@ fn leaves(graph: &CallGraph, edge: &Edge, own: &OwnZones<'_>) -> bool {
     }
 }
 
-/// Zones that the system itself makes: a cluster knows its services as `service.namespace`, and the members of a set as
-/// `service-3.service`.
+/// Zones that are the system's own. It makes some itself: a cluster knows its services as `service.namespace`, and the
+/// members of a set as `service-3.service`. In others it keeps its databases: who has `orders-db.corp.example` does not
+/// ask `ledger.corp.example` over the networks of strangers.
 struct OwnZones<'a>(BTreeSet<&'a str>);
 
 impl<'a> OwnZones<'a> {
     fn of(graph: &'a CallGraph) -> Self {
         let services = graph.nodes.iter().filter_map(|node| node.service.as_ref());
-        Self(services.flat_map(|service| [service.name.as_str(), service.namespace.as_str()]).collect())
+        let made = services.flat_map(|service| [service.name.as_str(), service.namespace.as_str()]);
+        let databases = graph.nodes.iter().filter_map(|node| node.datastore.as_ref());
+        let kept = databases.filter(|info| datastore::holds_data(info) && !is_rented(&info.system));
+        let hosts = kept.map(|info| topology::without_port(&info.address)).filter(|host| address(host).is_none());
+        // The zone of a country or of the whole world is nobody's own.
+        let zones = hosts.filter_map(|host| Some(host.split_once('.')?.1)).filter(|zone| zone.contains('.'));
+        Self(made.chain(zones).collect())
     }
 
     fn has(&self, host: &str) -> bool {
-        host.rsplit_once('.').is_some_and(|(_, zone)| self.0.contains(zone))
+        let zones = [host.rsplit_once('.'), host.split_once('.')];
+        zones.into_iter().flatten().any(|(_, zone)| self.0.contains(zone))
     }
+}
+
+/// Whether a database is one of a provider's, whose zone it shares with everything else that the provider rents out.
+fn is_rented(system: &str) -> bool {
+    ["aws.", "azure.", "gcp."].iter().any(|provider| system.starts_with(provider))
 }
 
 /// The hosts as the caller named them, else the callee's own name.
@@ -270,6 +284,22 @@ mod tests {
             let edge = graph.edges.iter().find(|edge| edge.facts.plain_calls > 0).unwrap();
             assert_eq!(leaves(&graph, edge, &OwnZones::of(&graph)), is_outside, "{host}");
         }
+    }
+
+    #[test]
+    fn where_the_systems_databases_are_is_inside() {
+        let check = |database: &str, is_outside| {
+            let traces = format!("web GET /\n  sql {database} web SELECT lines\n  host old.corp.example GET /a plain");
+            let graph = crate::testing::graph(&traces.replace(" plain", " url.scheme=http"));
+            let edge = graph.edges.iter().find(|edge| edge.facts.plain_calls > 0).unwrap();
+            assert_eq!(leaves(&graph, edge, &OwnZones::of(&graph)), is_outside, "{database}");
+        };
+        check("postgresql web-db.corp.example:5432", false);
+        check("postgresql web-db.other.example:5432", true);
+        check("postgresql corp.example:5432", true);
+        check("postgresql 10.0.0.7:5432", true);
+        check("redis web-cache.corp.example:6379", true);
+        check("aws.dynamodb dynamodb.corp.example:443", true);
     }
 
     #[test]
