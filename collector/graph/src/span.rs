@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use crate::detail::Detail;
+use crate::facts::Key;
 use crate::hash::HashMap;
 pub use crate::key::{DatastoreKey, EdgeKind, NodeKey, ServiceKey, TopicKey};
 use crate::log::LogLine;
@@ -306,6 +307,35 @@ impl Span {
     /// Attributes whose values were confidential, sorted, once each.
     pub fn secrets(&self) -> &[Secret] {
         self.rare.as_deref().map_or(&[], |rare| &rare.secrets)
+    }
+}
+
+impl Span {
+    /// Every name that the span refers to; its resource has more.
+    pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
+        self.secrets().iter().for_each(|secret| visit(secret.key));
+        let Shape { service, operation, call, location, .. } = &*self.shape;
+        visit(service.name);
+        visit(*operation);
+        if let Some(location) = location {
+            [location.file, location.function].into_iter().for_each(&mut *visit);
+        }
+        if let Some(call) = call {
+            call.for_each_name(visit);
+        }
+    }
+}
+
+impl Call {
+    /// Every name that the call refers to.
+    fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
+        let Self { peer, template, host, tables, also_read, .. } = self;
+        visit(*template);
+        visit(*host);
+        tables.iter().chain(also_read).for_each(|&table| visit(table));
+        if let Some(peer) = peer {
+            peer.for_each_name(visit);
+        }
     }
 }
 

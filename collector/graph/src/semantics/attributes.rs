@@ -1,19 +1,15 @@
 //! Attribute names, current and old as equals, and what their values are to facts.
 
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, LazyLock};
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::confidential::{self, Confidentiality};
-use super::{MAX_ATTRIBUTES, Reading, Redaction, inputs};
+use super::{MAX_ATTRIBUTES, Redaction, inputs};
 use crate::detail;
 use crate::hash::HashMap;
 use crate::span::{Attribute, Marks, Value};
 use crate::text::scrub;
-
-/// The most bytes of keys, counted with what is known of each, that one builder remembers.
-const MAX_SEQUENCE_BYTES: usize = 1 << 20;
 
 /// What facts read of a span, whatever its generation of the conventions calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +87,10 @@ pub(super) enum Field {
     OwnPort,
     /// Types of the message, where the library tells nothing of where it goes.
     MessageTypes,
+    /// The service of AWS, where nothing says that the call is a remote procedure's.
+    AwsService,
+    /// Where a queue is, where nothing names it.
+    QueueUrl,
     /// What the span is about, where its name only says which library it is of: a route, a statement.
     Named,
     /// The service that the span is of, where its resource is named after a library.
@@ -168,7 +168,7 @@ const CURRENT: [(&str, Field); 63] = [
 ];
 
 /// Older names, and those of older libraries.
-const OLD: [(&str, Field); 77] = [
+const OLD: [(&str, Field); 82] = [
     ("http.method", Field::HttpMethod),
     ("method", Field::BareMethod),
     ("http.url", Field::Url),
@@ -202,11 +202,16 @@ const OLD: [(&str, Field); 77] = [
     ("az.namespace", Field::AzureNamespace),
     ("mq.topic", Field::Destination),
     ("mq.queue", Field::Destination),
+    ("kafka.topic", Field::Destination),
     ("nservicebus.enclosed_message_types", Field::MessageTypes),
     ("messaging.source.name", Field::Destination),
     ("messaging.source.template", Field::DestinationTemplate),
     ("messaging.rabbitmq.routing_key", Field::RoutingKey),
     ("aws.dynamodb.table_names", Field::DbCollection),
+    ("aws.table_name", Field::DbCollection),
+    ("aws.service", Field::AwsService),
+    ("aws.operation", Field::RpcMethod),
+    ("aws.queue_url", Field::QueueUrl),
     ("aws.region", Field::Region),
     ("messaging.operation", Field::MessagingOperation),
     ("messaging.operation.name", Field::MessagingOperation),
@@ -319,7 +324,7 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    fn of(attributes: &[Attribute<'_>], redaction: &Redaction) -> Self {
+    pub(super) fn of(attributes: &[Attribute<'_>], redaction: &Redaction) -> Self {
         let meanings: Box<[Meaning]> = attributes.iter().map(|(key, _)| meaning(key, redaction)).collect();
         let mut places = [0; FIELDS];
         let mut given: Vec<Field> = Vec::new();
@@ -365,7 +370,13 @@ impl Sequence {
         }
     }
 
-    fn is_of(&self, attributes: &[Attribute<'_>]) -> bool {
+    /// Whether a field is given.
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.places[field as usize] > 0
+    }
+
+    /// Whether these are its keys.
+    pub(super) fn is_of(&self, attributes: &[Attribute<'_>]) -> bool {
         let same = |(known, attribute): (&(Box<str>, bool), &Attribute<'_>)| {
             *known.0 == *attribute.0 && known.1 == is_empty(attribute)
         };
@@ -392,51 +403,6 @@ fn meaning(key: &str, redaction: &Redaction) -> Meaning {
         _ if redaction.covers(key) => Meaning { is_redacted: true, ..Meaning::default() },
         Some(meaning) => *meaning,
         None => Meaning::of(key),
-    }
-}
-
-/// What sequences of keys mean, remembered.
-#[derive(Debug, Default)]
-pub(super) struct Keys {
-    /// By a hash that differs for most sequences; of two with one hash the later is remembered.
-    sequences: HashMap<u64, Arc<Sequence>>,
-    /// What they take, at least.
-    bytes: usize,
-    reading: Arc<Reading>,
-}
-
-impl Keys {
-    pub(super) fn new(reading: Arc<Reading>) -> Self {
-        Self { reading, ..Self::default() }
-    }
-
-    /// Whether attributes of this key are dropped.
-    pub(super) fn is_redacted(&self, key: &str) -> bool {
-        self.reading.redaction.covers(key)
-    }
-
-    /// What the keys of `attributes` mean.
-    pub(super) fn sequence(&mut self, attributes: &[Attribute<'_>]) -> &Arc<Sequence> {
-        if self.bytes >= MAX_SEQUENCE_BYTES {
-            self.sequences.clear();
-            self.bytes = 0;
-        }
-        // Lengths and last letters tell nearly all sequences apart; whether they are the same is looked at below.
-        let mix = |hash: u64, attribute: &Attribute<'_>| {
-            let key = attribute.0.as_bytes();
-            let last = key.last().copied().unwrap_or_default();
-            let word = (key.len() as u64) << 9 | u64::from(last) << 1 | u64::from(is_empty(attribute));
-            (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
-        };
-        let hash = attributes.iter().fold(0, mix);
-        match self.sequences.entry(hash) {
-            Entry::Occupied(known) if known.get().is_of(attributes) => known.into_mut(),
-            entry => {
-                self.bytes +=
-                    size_of::<Sequence>() + attributes.iter().map(|(key, _)| 96 + 3 * key.len()).sum::<usize>();
-                entry.insert_entry(Arc::new(Sequence::of(attributes, &self.reading.redaction))).into_mut()
-            }
-        }
     }
 }
 
@@ -508,6 +474,7 @@ impl<'a> Known<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::semantics::keys::Keys;
 
     fn int(attributes: &[Attribute<'_>], field: Field) -> Option<i64> {
         Known::of(attributes, Keys::default().sequence(attributes)).int(field)
@@ -525,16 +492,5 @@ mod tests {
         }
         let attributes = [("db.name".into(), Value::Text("".into())), ("db.instance".into(), Value::Int(2))];
         assert_eq!(int(&attributes, Field::DbNamespace), Some(2));
-    }
-
-    #[test]
-    fn sequences_of_one_hash_are_told_apart() {
-        let mut keys = Keys::default();
-        for key in ["http.method", "http.mothod", "http.method"] {
-            let attributes = [(key.into(), Value::Int(1))];
-            let known = Known::of(&attributes, keys.sequence(&attributes));
-            assert_eq!(known.has(Field::HttpMethod), key == "http.method");
-        }
-        assert_eq!(keys.sequences.len(), 1);
     }
 }

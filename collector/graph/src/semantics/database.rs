@@ -18,13 +18,13 @@ pub(super) fn has_datastore(kind: SpanKind, inputs: &Inputs<'_>) -> bool {
         fields.into_iter().any(|field| inputs.has(field))
     };
     let is_told = || [Field::DbText, Field::FilePath, Field::FileDirectory].into_iter().any(|field| inputs.has(field));
-    inputs.has(Field::DbSystem) || kind != SpanKind::Server && (is_object_store(inputs) || is_told() && !has_request())
+    let is_store = || is_object_store(inputs) || inputs.aws_service() == "dynamodb";
+    inputs.has(Field::DbSystem) || kind != SpanKind::Server && (is_store() || is_told() && !has_request())
 }
 
 /// Whether a call goes to a store of objects: SDKs for some languages name the bucket, others the interface alone.
 fn is_object_store(inputs: &Inputs<'_>) -> bool {
-    let is_s3 = || inputs.text(Field::RpcService).eq_ignore_ascii_case("s3");
-    inputs.has(Field::Bucket) || &*inputs.text(Field::RpcSystem) == "aws-api" && is_s3()
+    inputs.has(Field::Bucket) || inputs.aws_service() == "s3"
 }
 
 /// Whether a span only makes a connection known to a key-value store, as clients do by themselves with each connection:
@@ -188,6 +188,7 @@ fn system(inputs: &Inputs<'_>) -> String {
     match current_name(&inputs.text(Field::DbSystem)) {
         system if !system.is_empty() => system,
         _ if is_object_store(inputs) => "aws.s3".to_owned(),
+        _ if inputs.aws_service() == "dynamodb" => "aws.dynamodb".to_owned(),
         _ if inputs.has(Field::DbText) => "other_sql".to_owned(),
         _ => "file".to_owned(),
     }

@@ -208,6 +208,13 @@ impl<'a> Inputs<'a> {
         }
     }
 
+    /// The service of AWS that a call goes to, in lower case (`dynamodb`); empty where it goes to none.
+    pub(super) fn aws_service(&self) -> String {
+        let is_told = &*self.text(Field::RpcSystem) == "aws-api";
+        let service = self.text(if is_told { Field::RpcService } else { Field::AwsService });
+        service.to_ascii_lowercase()
+    }
+
     /// The integer of a field that does not vary.
     pub(super) fn int(&self, field: Field) -> Option<i64> {
         self.value(field).and_then(Value::to_int)

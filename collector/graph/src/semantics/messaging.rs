@@ -18,7 +18,8 @@ pub(super) fn operation<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
     if inputs.has(Field::AzureNamespace) && inputs.has(Field::Destination) {
         return Cow::Borrowed(azure_operation(&inputs.name));
     }
-    let is_aws = inputs.has(Field::MessagingSystem) && &*inputs.text(Field::RpcSystem) == "aws-api";
+    let is_told = inputs.has(Field::MessagingSystem) && &*inputs.text(Field::RpcSystem) == "aws-api";
+    let is_aws = is_told || inputs.has(Field::QueueUrl) && inputs.aws_service() == "sqs";
     Cow::Borrowed(match &*inputs.text(Field::RpcMethod) {
         _ if !is_aws => "",
         "ReceiveMessage" => "receive",
@@ -66,7 +67,7 @@ const SYSTEMS: [(&str, &[&str]); 6] = [
 /// The system as the conventions write it. Spring names it as people do, and may say behind it which one it is.
 fn system(inputs: &Inputs<'_>) -> String {
     let told = [Field::MessagingSystem, Field::AzureNamespace].into_iter().find(|&field| inputs.has(field));
-    let given = told.map_or(String::new(), |field| inputs.text(field).to_ascii_lowercase());
+    let given = told.map_or_else(|| inputs.aws_service(), |field| inputs.text(field).to_ascii_lowercase());
     let kind = given.split_once(": ").map_or(&*given, |(kind, _)| kind);
     let renamed = SYSTEMS.iter().find(|(_, others)| others.contains(&kind));
     renamed.map_or(kind, |(current, _)| current).to_owned()
@@ -82,6 +83,9 @@ pub(super) fn destination<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
         return part(inputs.text(Field::MessageTypes), |types| {
             types.split([',', ';']).next().unwrap_or_default().trim()
         });
+    }
+    if !inputs.has(Field::Destination) && inputs.has(Field::QueueUrl) {
+        return part(inputs.text(Field::QueueUrl), |url| url.rsplit('/').next().unwrap_or_default());
     }
     let given = inputs.text(Field::Destination);
     let name = match given.strip_prefix("arn:") {

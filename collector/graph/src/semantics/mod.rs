@@ -9,6 +9,7 @@ mod confidential;
 mod database;
 mod grouping;
 mod inputs;
+mod keys;
 mod marks;
 mod memory;
 mod messaging;
@@ -27,26 +28,26 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use self::attributes::{Field, Keys, Known};
+use self::attributes::{Field, Known};
 pub use self::call::is_address;
 pub use self::confidential::Sealing;
 use self::grouping::Grouping;
 use self::inputs::Inputs;
+use self::keys::Keys;
 use self::memory::{Memory, Remembered};
 pub use self::reading::Reading;
 pub use self::redaction::Redaction;
 use self::shown::Shown;
 use self::varying::Varying;
 pub use self::varying::is_public as is_public_address;
-use crate::facts::Key;
 use crate::facts::bounded::stable_hash;
 use crate::log::LogView;
 use crate::measurement::PointView;
 use crate::name::{Name, NameTable, cut};
 use crate::recent::{Recent, Remember};
 use crate::span::{
-    Attribute, Call, Likeness, Link, Marks, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span,
-    SpanBatch, SpanId, SpanKind, SpanView, SpanVisitor, Vocabulary,
+    Attribute, Likeness, Link, Marks, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch, SpanKind,
+    SpanView, SpanVisitor, Vocabulary,
 };
 use crate::text::scrub;
 
@@ -465,35 +466,6 @@ fn rpc_method(inputs: &Inputs<'_>) -> Option<String> {
         (!method.is_empty()).then(|| method.trim_start_matches('/').to_owned())
     } else {
         Some(format!("{service}/{method}"))
-    }
-}
-
-impl Span {
-    /// Every name that the span refers to; its resource has more.
-    pub fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
-        self.secrets().iter().for_each(|secret| visit(secret.key));
-        let Shape { service, operation, call, location, .. } = &*self.shape;
-        visit(service.name);
-        visit(*operation);
-        if let Some(location) = location {
-            [location.file, location.function].into_iter().for_each(&mut *visit);
-        }
-        if let Some(call) = call {
-            call.for_each_name(visit);
-        }
-    }
-}
-
-impl Call {
-    /// Every name that the call refers to.
-    fn for_each_name(&self, visit: &mut impl FnMut(Name)) {
-        let Self { peer, template, host, tables, also_read, .. } = self;
-        visit(*template);
-        visit(*host);
-        tables.iter().chain(also_read).for_each(|&table| visit(table));
-        if let Some(peer) = peer {
-            peer.for_each_name(visit);
-        }
     }
 }
 

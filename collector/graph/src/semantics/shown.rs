@@ -5,7 +5,7 @@ use std::sync::Arc;
 use itoa::Buffer;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::attributes::Sequence;
+use super::attributes::{Field, Sequence};
 use super::confidential::{self, Confidentiality, Kinds, Masked};
 use super::inputs::Inputs;
 use super::{EXCEPTION_TYPE, MAX_ATTRIBUTES};
@@ -79,7 +79,8 @@ impl Shared {
             secrets.extend(kinds.iter().map(|kind| Secret { kind, key: names.intern(key) }));
             Some(text.into_owned())
         };
-        let name = if inputs.is_name_whole { share(Confidentiality::Unknown, "", cut(&view.name)) } else { None };
+        let of_name = of_name(view, sequence);
+        let name = if inputs.is_name_whole { share(of_name, "", cut(&view.name)) } else { None };
         let mut own = Vec::new();
         // The message of the status is each span's own.
         let mut texts = vec![name, None];
@@ -116,6 +117,13 @@ impl Shared {
     pub(super) fn bytes(&self) -> usize {
         self.frame.bytes() + size_of_val(&*self.own) + size_of_val(&*self.secrets)
     }
+}
+
+/// What the name of a span may hold. One word that names a call of a database is where it goes: X-Ray writes
+/// `orders@db.shop.com`, which is nobody's address. Longer ones may be the query.
+fn of_name(view: &SpanView<'_>, sequence: &Sequence) -> Confidentiality {
+    let is_word = || !view.name.contains(|character: char| character.is_whitespace() || character == '\'');
+    if sequence.has(Field::DbSystem) && is_word() { Confidentiality::Technical } else { Confidentiality::Unknown }
 }
 
 /// The secrets of a resource, which are those of each of its spans, and whether something in it is masked. E-mail
@@ -158,7 +166,7 @@ impl Shown {
         let name = shared.name.unwrap_or_else(|| {
             let name = cut(&view.name);
             self.is_less |= name.len() < view.name.len();
-            note(self.push(Confidentiality::Unknown, name), "");
+            note(self.push(of_name(view, sequence), name), "");
             Name::of(self.packer.first())
         });
         let (message, key) = match &*view.status_message {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::span::{Access, EdgeKind, NodeKey, Outcome, SecretKind, TraceId, Transport, Value};
+use crate::span::{Access, Call, EdgeKind, NodeKey, Outcome, SecretKind, SpanId, TraceId, Transport, Value};
 
 /// A span with its batch, from `key=value` attributes of the resource and of the span.
 struct Read {
@@ -322,6 +322,25 @@ fn a_container_is_a_table() {
 }
 
 #[test]
+fn tables_are_told_by_the_sdk_for_x_ray() {
+    let call = |service, table| [("aws.service", service), ("aws.operation", "PutItem"), (table, "orders")];
+    let read_call = |pairs: &[(&str, &str)]| read(SpanKind::Client, "call", pairs);
+    let told = read_call(&call("DynamoDB", "aws.table_name"));
+    assert_eq!((told.call().kind, told.call().access), (EdgeKind::Database, Access::Write));
+    assert_eq!(told.call().tables.iter().map(|&table| told.text(table)).collect::<Vec<_>>(), ["orders"]);
+    assert_eq!(read_call(&call("Lambda", "aws.function_name")).call().kind, EdgeKind::Rpc);
+}
+
+#[test]
+fn where_a_query_goes_is_nobodys_address() {
+    let secrets = |name, pairs: &[(&str, &str)]| read(SpanKind::Client, name, pairs).span().secrets().len();
+    let sql = [("db.system", "PostgreSQL"), ("db.statement", "SELECT a FROM b")];
+    assert_eq!(secrets("orders@db.shop.com", &sql), 0);
+    assert_eq!(secrets("SELECT a FROM b WHERE c = 'bob@mail.com'", &sql), 1);
+    assert_eq!(secrets("bob@mail.com", &[("http.method", "GET")]), 1);
+}
+
+#[test]
 fn a_document_tells_its_command_and_collection() {
     let check = |text: &str, template: &str, tables: &[&str]| {
         let pairs = [("db.type", "mongodb"), ("db.instance", "shop"), ("db.statement", text)];
@@ -575,6 +594,11 @@ fn every_name_of_a_topic_is_one() {
     aws("SendMessageBatch", "aws_sqs", "thumbs", SpanKind::Producer, "aws_sqs thumbs");
     aws("ReceiveMessage", "aws.sqs", "thumbs", SpanKind::Consumer, "aws_sqs thumbs");
     aws("DeleteMessage", "aws.sqs", "thumbs", SpanKind::Client, "None");
+    let queue = ("aws.queue_url", "https://sqs.eu-west-1.amazonaws.com/123456789012/thumbs");
+    let xray = |method| [("aws.service", "SQS"), ("aws.operation", method), queue];
+    check(SpanKind::Client, &xray("SendMessage"), SpanKind::Producer, "aws_sqs thumbs");
+    check(SpanKind::Client, &xray("DeleteMessage"), SpanKind::Client, "None");
+    check(SpanKind::Producer, &[("kafka.topic", "orders")], SpanKind::Producer, " orders");
     aws("Publish", "aws.sns", "arn:aws:sns:eu-west-1:123456789012:alerts", SpanKind::Producer, "aws.sns alerts");
 }
 
