@@ -56,7 +56,7 @@ static META: RuleMeta = RuleMeta {
     fix: "Speak TLS to everything outside, and refuse what does not. Inside, let a mesh or the platform do mutual TLS.",
     limits: "Where spans say nothing of the transport nothing is concluded. Loopback, unix sockets and link-local addresses \
              are exempt, and so are services with a mesh's sidecar; a sidecar that sends no spans is not seen. A public name \
-             may lead to a private address.",
+             may lead to a private address; one in the zone of the system's own databases is taken to.",
     references: &[
         "OWASP: Transport Layer Security Cheat Sheet",
         "NIST SP 800-204A: Building Secure Microservices-based Applications Using Service-Mesh Architecture (2020)",

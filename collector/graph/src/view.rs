@@ -82,7 +82,7 @@ pub struct SpanView<'a> {
 
 impl SpanView<'_> {
     /// The span that caused this one: its parent. One that has none, but follows one other span of its trace, is caused
-    /// by that one: receivers and agents write so what crosses from one process or thread to another (SkyWalking,
+    /// by that one: receivers and agents write so what crosses from one process or thread to another (`SkyWalking`,
     /// Jaeger's `FOLLOWS_FROM`).
     pub(crate) fn caused_by(&self) -> SpanId {
         let is_another = |link: &&Link| link.trace_id == self.trace_id && link.span_id != self.span_id;

@@ -445,7 +445,7 @@ fn operation(kind: SpanKind, inputs: &Inputs<'_>) -> String {
     }
 }
 
-/// `METHOD route`, which Micrometer and SkyWalking have in the name alone: `http get /carts/{id}`, `GET:/carts/{id}`.
+/// `METHOD route`, which Micrometer and `SkyWalking` have in the name alone: `http get /carts/{id}`, `GET:/carts/{id}`.
 fn spoken_route(inputs: &Inputs<'_>) -> Option<String> {
     let method = inputs.text(Field::HttpMethod);
     if let Some(route) = inputs.name.strip_prefix(&*method).and_then(|rest| rest.strip_prefix(':')) {
