@@ -138,7 +138,10 @@ pub trait SpanVisitor {
         false
     }
 
-    /// The request holds texts that are not shown, such as the attributes of events.
+    /// An attribute of something that is not shown, as of an event; the key is empty for its name.
+    fn aside(&mut self, _key: &str, _value: &Value<'_>) {}
+
+    /// The request holds texts that nobody looked at.
     fn unread(&mut self) {}
 
     /// A span of the current resource that cannot be taken.

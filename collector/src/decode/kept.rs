@@ -17,29 +17,30 @@ use spanlint_graph::{Redaction, Sealing};
 use super::{DecodeError, Signal};
 
 /// What becomes of texts that are kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Keeping<'a> {
     pub(crate) redaction: &'a Redaction,
-    pub(crate) sealing: &'a Sealing,
+    pub(crate) sealing: &'a mut Sealing,
 }
 
+/// None stands for a request of which nothing is to be dropped or sealed.
 impl Keeping<'_> {
     /// OTLP as protobuf.
-    pub(crate) fn protobuf(self, signal: Signal, request: &[u8]) -> Result<Vec<u8>, DecodeError> {
-        protobuf::kept(signal, request, self)
+    pub(crate) fn protobuf(mut self, signal: Signal, request: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
+        protobuf::kept(signal, request, &mut self)
     }
 
     /// OTLP as JSON, whatever its signal.
-    pub(crate) fn json(self, request: &[u8]) -> Result<Vec<u8>, DecodeError> {
-        json::kept(request, self)
+    pub(crate) fn json(mut self, request: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
+        json::kept(request, &mut self)
     }
 
     /// Zipkin v2.
-    pub(crate) fn zipkin(self, request: &[u8]) -> Result<Vec<u8>, DecodeError> {
-        zipkin::kept(request, self)
+    pub(crate) fn zipkin(mut self, request: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
+        zipkin::kept(request, &mut self)
     }
 
-    fn attribute(self, key: &str, value: &Value<'_>) -> Fate {
+    fn attribute(&mut self, key: &str, value: &Value<'_>) -> Fate {
         if self.redaction.covers(key) {
             return Fate::Dropped;
         }

@@ -234,10 +234,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             "startTimeUnixNano" | "start_time_unix_nano" => raw.start_ns = reader.integer()?,
             "endTimeUnixNano" | "end_time_unix_nano" => raw.end_ns = reader.integer()?,
             "attributes" => self.attributes(reader)?,
-            "events" => reader.array("an array of events", |reader| {
-                self.visitor.unread();
-                event(raw, reader)
-            })?,
+            "events" => reader.array("an array of events", |reader| self.event(raw, reader))?,
             "links" => self.links(raw, reader)?,
             "status" => status(raw, reader)?,
             _ => reader.skip()?,
@@ -250,15 +247,50 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         self.attributes.clear();
         reader.array("an array of attributes", |reader| {
             let attribute = key_value(reader)?;
-            let is_over = self.attributes.len() == MAX_ATTRIBUTES;
-            if is_over || composite::is_cut(&attribute.1) {
+            if self.attributes.len() == MAX_ATTRIBUTES {
+                self.aside(&attribute.0, &attribute.1);
+                self.decoded.over_limit += 1;
+                return Ok(());
+            }
+            if composite::is_cut(&attribute.1) {
                 self.visitor.unread();
                 self.decoded.over_limit += 1;
             }
-            if !is_over {
-                self.attributes.push(attribute);
-            }
+            self.attributes.push(attribute);
             Ok(())
+        })
+    }
+
+    /// An attribute of which nothing is kept.
+    fn aside(&mut self, key: &str, value: &Value<'_>) {
+        self.visitor.aside(key, value);
+        if composite::is_cut(value) {
+            self.visitor.unread();
+        }
+    }
+
+    /// An event, of which only the type of an exception is kept.
+    fn event(&mut self, raw: &mut RawSpan<'a>, reader: &mut JsonReader<'a>) -> Read<()> {
+        reader.object("an event (an object)", |reader, name| match name {
+            "name" => {
+                // Whatever else it may be says nothing.
+                let mut name = *reader;
+                if let Ok(name) = name.text() {
+                    self.visitor.aside("", &Value::Text(name));
+                }
+                reader.skip()
+            }
+            "attributes" => reader.array("an array of attributes", |reader| {
+                let (key, value) = key_value(reader)?;
+                self.aside(&key, &value);
+                if let Value::Text(exception) = value
+                    && key == EXCEPTION_TYPE
+                {
+                    raw.exception = exception;
+                }
+                Ok(())
+            }),
+            _ => reader.skip(),
         })
     }
 
@@ -302,22 +334,6 @@ fn signal_of_scopes(name: &str) -> Option<Signal> {
         }
         _ => None,
     }
-}
-
-/// An event, of which only the type of an exception is kept.
-fn event<'a>(raw: &mut RawSpan<'a>, reader: &mut JsonReader<'a>) -> Read<()> {
-    reader.object("an event (an object)", |reader, name| match name {
-        "attributes" => reader.array("an array of attributes", |reader| {
-            let (key, value) = key_value(reader)?;
-            if let Value::Text(exception) = value
-                && key == EXCEPTION_TYPE
-            {
-                raw.exception = exception;
-            }
-            Ok(())
-        }),
-        _ => reader.skip(),
-    })
 }
 
 fn status<'a>(raw: &mut RawSpan<'a>, reader: &mut JsonReader<'a>) -> Read<()> {

@@ -326,8 +326,8 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
 
     fn attribute(&mut self, message: Fields<'a>) -> Result<(), DecodeError> {
         if self.attributes.len() == MAX_ATTRIBUTES {
-            key_value(message)?;
-            self.visitor.unread();
+            let (key, value) = key_value(message)?;
+            self.aside(key, &value);
             self.decoded.over_limit += 1;
             return Ok(());
         }
@@ -368,8 +368,8 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                 2 => span_id = field.bytes()?,
                 3 => drop(field.text()?),
                 4 => {
-                    key_value(message.enter(field)?)?;
-                    self.visitor.unread();
+                    let (key, value) = key_value(message.enter(field)?)?;
+                    self.aside(key, &value);
                 }
                 5 => drop(field.varint()?),
                 6 => field.fixed32()?,
@@ -384,15 +384,24 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         Ok(())
     }
 
+    /// An attribute of which nothing is kept.
+    fn aside(&mut self, key: &str, value: &Value<'_>) {
+        self.visitor.aside(key, value);
+        if composite::is_cut(value) {
+            self.visitor.unread();
+        }
+    }
+
     /// An event, of which only the type of an exception is kept.
     fn event(&mut self, raw: &mut RawSpan<'a>, mut message: Fields<'a>) -> Result<(), DecodeError> {
-        self.visitor.unread();
         while let Some(field) = message.next()? {
             match field.number {
                 1 => drop(field.fixed64()?),
-                2 => drop(field.text()?),
+                2 => self.visitor.aside("", &Value::Text(field.text()?.into())),
                 3 => {
-                    if let (EXCEPTION_TYPE, Value::Text(exception)) = key_value(message.enter(field)?)? {
+                    let (key, value) = key_value(message.enter(field)?)?;
+                    self.aside(key, &value);
+                    if let (EXCEPTION_TYPE, Value::Text(exception)) = (key, value) {
                         raw.exception = exception;
                     }
                 }

@@ -1,7 +1,9 @@
 //! An export, whatever protocol it came by: decoded once, handed in, counted.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use spanlint_graph::{SpanBatch, SpanVisitor};
+use spanlint_graph::{Reading, Sealing, SpanBatch, SpanVisitor};
 
 use super::body::{Admitted, SPANS_FACTOR, admission};
 use super::counters::OpenSpans;
@@ -35,7 +37,7 @@ impl Receiver {
             let decoded = decode(signal, encoding, &request.bytes, &mut reader.layouts, &mut meter)
                 .map_err(|error| Problem::malformed(format!("not an OTLP request of {}: {error}", signal.as_str())))?;
             let metered = meter.finish();
-            let request_kept = keeper.kept(&request.bytes, &metered);
+            let request_kept = keeper.kept(&request.bytes, &metered, &mut reader.sealing);
             Ok((metered, decoded, request_kept))
         };
         let (request, (Metered { kept, spans }, decoded, request_kept)) =
@@ -75,7 +77,7 @@ impl Receiver {
 
     /// What makes of requests what may be kept of them.
     pub(super) fn keeper(&self, content: Content) -> Keeper {
-        Keeper { content, readers: self.durable.is_some().then(|| self.readers.clone()) }
+        Keeper { content, reading: self.durable.is_some().then(|| Arc::clone(self.readers.reading())) }
     }
 
     /// The copy of a request for whoever records.
@@ -125,14 +127,19 @@ pub(super) struct Kept {
 pub(super) struct Keeper {
     content: Content,
     /// None where nothing is kept.
-    readers: Option<Readers>,
+    reading: Option<Arc<Reading>>,
 }
 
 impl Keeper {
     /// Nothing where nothing is kept. Only what may hold something confidential is looked through once more.
-    pub(super) fn kept(&self, request: &Bytes, metered: &Metered) -> Result<Option<Kept>, Problem> {
-        let (Some(readers), Ok((batch, _))) = (&self.readers, &metered.kept) else { return Ok(None) };
-        let keeping = Keeping { redaction: &readers.reading().redaction, sealing: readers.sealing() };
+    pub(super) fn kept(
+        &self,
+        request: &Bytes,
+        metered: &Metered,
+        sealing: &mut Sealing,
+    ) -> Result<Option<Kept>, Problem> {
+        let (Some(reading), Ok((batch, _))) = (&self.reading, &metered.kept) else { return Ok(None) };
+        let keeping = Keeping { redaction: &reading.redaction, sealing };
         let content = self.content;
         if !batch.may_be_confidential && keeping.redaction.is_empty() {
             return Ok(Some(Kept { content, request: request.clone() }));
@@ -143,13 +150,14 @@ impl Keeper {
             None => keeping.zipkin(request),
         };
         let problem = |error| Problem::malformed(format!("the request cannot be kept: {error}"));
-        kept.map(|kept| Some(Kept { content, request: kept.into() })).map_err(problem)
+        kept.map(|kept| Some(Kept { content, request: kept.map_or_else(|| request.clone(), Bytes::from) }))
+            .map_err(problem)
     }
 }
 
 /// Reads a request that was kept. It may have been kept before anything was dropped.
 pub(crate) fn decode_kept(content: Content, request: &[u8], readers: &Readers) -> Result<SpanBatch, DecodeError> {
-    readers.read(|Reader { builder, layouts }| {
+    readers.read(|Reader { builder, layouts, .. }| {
         match kind(content) {
             Some((signal, encoding)) => decode(signal, encoding, request, layouts, builder)?,
             None => zipkin_json::decode(request, builder)?,

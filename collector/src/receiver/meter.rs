@@ -114,6 +114,10 @@ impl SpanVisitor for Meter<'_> {
         is_taken
     }
 
+    fn aside(&mut self, key: &str, value: &Value<'_>) {
+        self.builder.aside(key, value);
+    }
+
     fn unread(&mut self) {
         self.builder.unread();
     }

@@ -23,6 +23,7 @@ const LAYOUTS_SHARE: usize = 3;
 #[derive(Debug, Clone)]
 pub struct Readers {
     reading: Arc<Reading>,
+    /// What each of them begins to seal with.
     sealing: Arc<Sealing>,
     /// Those that nobody uses at present; whoever read last reads next.
     idle: Arc<Mutex<Vec<Reader>>>,
@@ -35,6 +36,7 @@ pub struct Readers {
 pub(super) struct Reader {
     pub(super) builder: BatchBuilder,
     pub(super) layouts: Layouts,
+    pub(super) sealing: Sealing,
 }
 
 impl Default for Readers {
@@ -54,11 +56,6 @@ impl Readers {
     /// How attributes are read.
     pub fn reading(&self) -> &Arc<Reading> {
         &self.reading
-    }
-
-    /// What seals that which is confidential.
-    pub(super) fn sealing(&self) -> &Sealing {
-        &self.sealing
     }
 
     /// What `read` makes of a request with one of the readers.
@@ -81,6 +78,7 @@ impl Readers {
         Reader {
             builder: BatchBuilder::within(Arc::clone(&self.reading), self.bytes_each - layout_bytes),
             layouts: Layouts::within(layout_bytes),
+            sealing: (*self.sealing).clone(),
         }
     }
 }

@@ -65,7 +65,7 @@ impl Receiver {
             })?;
             let metered = meter.finish();
             request.grant.shrink(pieces);
-            let request_kept = keeper.kept(&request.bytes, &metered);
+            let request_kept = keeper.kept(&request.bytes, &metered, &mut reader.sealing);
             Ok((metered, decoded, request_kept))
         };
         let (_request, (Metered { kept, spans }, decoded, request_kept)) =

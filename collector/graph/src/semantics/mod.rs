@@ -47,7 +47,7 @@ use crate::name::{Name, NameTable, cut};
 use crate::recent::{Recent, Remember};
 use crate::span::{
     Attribute, Likeness, Link, Marks, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch, SpanKind,
-    SpanView, SpanVisitor, Vocabulary,
+    SpanView, SpanVisitor, Value, Vocabulary,
 };
 use crate::text::scrub;
 
@@ -304,6 +304,10 @@ impl SpanVisitor for BatchBuilder {
         let span = read_span(view, &self.sender, remembered, &varying, &mut self.shown, names);
         self.push(span);
         true
+    }
+
+    fn aside(&mut self, key: &str, value: &Value<'_>) {
+        self.shown.look_at(confidential::of_key(key), &value.to_text());
     }
 
     fn unread(&mut self) {

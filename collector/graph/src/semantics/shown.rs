@@ -1,5 +1,6 @@
 //! What people look at in a span, and which of its attributes were confidential.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use itoa::Buffer;
@@ -205,29 +206,36 @@ impl Shown {
     }
 
     fn push(&mut self, confidentiality: Confidentiality, value: &str) -> Kinds {
+        let Masked { text, kinds, .. } = self.look_at(confidentiality, value);
+        self.packer.push(&text);
+        kinds
+    }
+
+    /// What is shown of a value; remembers where that is less than the value.
+    #[inline]
+    pub(super) fn look_at<'v>(&mut self, confidentiality: Confidentiality, value: &'v str) -> Masked<'v> {
+        let as_sent = || Masked { text: Cow::Borrowed(value), kinds: Kinds::default(), is_less: false };
+        let mut mask = || {
+            let masked = confidential::mask(confidentiality, value);
+            self.is_less |= masked.is_less;
+            masked
+        };
         if value.len() > MAX_REMEMBERED_BYTES || confidentiality.is_credential() {
-            let Masked { text, kinds, is_less } = confidential::mask(confidentiality, value);
-            self.packer.push(&text);
-            self.is_less |= is_less;
-            return kinds;
+            return mask();
         }
         if confidential::is_harmless_word(value) {
-            self.packer.push(value);
-            return Kinds::default();
+            return as_sent();
         }
         let hash = (xxh3_64(value.as_bytes()) ^ confidentiality as u64).max(1);
         let place = &mut self.harmless[hash as usize % HARMLESS];
         if *place == hash {
-            self.packer.push(value);
-            return Kinds::default();
+            return as_sent();
         }
-        let Masked { text, kinds, is_less } = confidential::mask(confidentiality, value);
-        self.packer.push(&text);
-        self.is_less |= is_less;
-        if *text == *value {
+        let masked = mask();
+        if *masked.text == *value {
             *place = hash;
         }
-        kinds
+        masked
     }
 
     /// A number or truth value: only a card's number is confidential among them.

@@ -53,14 +53,20 @@ const POINTS: [&str; 3] = ["dataPoints", "data_points", "exemplars"];
 /// Lists of attributes.
 const LISTS: [&str; 4] = ["attributes", "filteredAttributes", "filtered_attributes", "metadata"];
 
-pub(super) fn kept(request: &[u8], keeping: Keeping<'_>) -> Result<Vec<u8>, DecodeError> {
+/// None where nothing is to be dropped or sealed.
+pub(super) fn kept(request: &[u8], keeping: &mut Keeping<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
     let mut kept = Vec::with_capacity(request.len());
     let part = container(serde_json::from_slice(request)?, &mut kept, keeping, MAX_LEVELS)?;
-    Ok(if part == Part::Rewritten { kept } else { request.to_vec() })
+    Ok((part == Part::Rewritten).then_some(kept))
 }
 
 /// Writes an object, or an array of them, that has texts or holds others that do.
-fn container(value: &RawValue, kept: &mut Vec<u8>, keeping: Keeping<'_>, levels: usize) -> serde_json::Result<Part> {
+fn container(
+    value: &RawValue,
+    kept: &mut Vec<u8>,
+    keeping: &mut Keeping<'_>,
+    levels: usize,
+) -> serde_json::Result<Part> {
     let Some(levels) = levels.checked_sub(1) else { return Ok(Part::Kept) };
     match value.get().as_bytes()[0] {
         b'{' => object(value, kept, |name, value, kept| match name {
@@ -76,7 +82,7 @@ fn container(value: &RawValue, kept: &mut Vec<u8>, keeping: Keeping<'_>, levels:
 }
 
 /// What is none, since nobody reads attributes there, is of no use to anybody.
-fn attribute(json: &RawValue, kept: &mut Vec<u8>, keeping: Keeping<'_>) -> serde_json::Result<Part> {
+fn attribute(json: &RawValue, kept: &mut Vec<u8>, keeping: &mut Keeping<'_>) -> serde_json::Result<Part> {
     let Ok((key, value)) = key_value(&mut JsonReader::new(json.get().as_bytes())) else { return Ok(Part::Dropped) };
     let sealed = match keeping.attribute(&key, &value) {
         Fate::Dropped => return Ok(Part::Dropped),
@@ -94,7 +100,7 @@ fn attribute(json: &RawValue, kept: &mut Vec<u8>, keeping: Keeping<'_>) -> serde
 }
 
 /// A name or a message.
-fn text(json: &RawValue, kept: &mut Vec<u8>, keeping: Keeping<'_>) -> serde_json::Result<Part> {
+fn text(json: &RawValue, kept: &mut Vec<u8>, keeping: &mut Keeping<'_>) -> serde_json::Result<Part> {
     let text = JsonReader::new(json.get().as_bytes()).text();
     let Some(sealed) = text.ok().and_then(|text| keeping.sealing.text(&text)) else { return Ok(Part::Kept) };
     write_text(kept, &sealed)?;
@@ -102,7 +108,7 @@ fn text(json: &RawValue, kept: &mut Vec<u8>, keeping: Keeping<'_>) -> serde_json
 }
 
 /// The line of a log record.
-fn body(json: &RawValue, kept: &mut Vec<u8>, keeping: Keeping<'_>) -> serde_json::Result<Part> {
+fn body(json: &RawValue, kept: &mut Vec<u8>, keeping: &mut Keeping<'_>) -> serde_json::Result<Part> {
     let Ok(value) = any_value(&mut JsonReader::new(json.get().as_bytes())) else { return Ok(Part::Kept) };
     let line = value.to_text();
     let sealed = keeping.sealing.text(&line).or_else(|| composite::is_cut(&value).then(|| line.into_owned()));

@@ -62,7 +62,8 @@ static METRIC: Layout = Layout {
 static NUMBER: Layout = Layout { attributes: &[7], within: &[(5, &EXEMPLAR)], ..NOTHING };
 static EXEMPLAR: Layout = attributes(&[7]);
 
-pub(super) fn kept(signal: Signal, request: &[u8], keeping: Keeping<'_>) -> Result<Vec<u8>, DecodeError> {
+/// None where nothing is to be dropped or sealed.
+pub(super) fn kept(signal: Signal, request: &[u8], keeping: &mut Keeping<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
     let layout = match signal {
         Signal::Traces => &TRACES,
         Signal::Logs => &LOGS,
@@ -71,41 +72,70 @@ pub(super) fn kept(signal: Signal, request: &[u8], keeping: Keeping<'_>) -> Resu
     message(Fields::of(request), layout, keeping)
 }
 
-fn message(mut fields: Fields<'_>, layout: &Layout, keeping: Keeping<'_>) -> Result<Vec<u8>, DecodeError> {
-    let mut kept = Vec::with_capacity(fields.rest().len());
+/// What becomes of a field.
+enum Other {
+    Dropped,
+    /// Other bytes stand in it.
+    Bytes(Vec<u8>),
+}
+
+fn message(mut fields: Fields<'_>, layout: &Layout, keeping: &mut Keeping<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
+    let whole = fields.rest();
+    let mut kept = Vec::new();
+    // Up to here the message is in what is kept.
+    let mut done = 0;
     loop {
-        let before = fields.rest();
-        let Some(field) = fields.next()? else { return Ok(kept) };
-        let number = field.number;
-        let inner = layout.within.iter().find(|(within, _)| *within == number);
-        let other = if let Some((_, layout)) = inner {
-            Some(message(fields.enter(field)?, layout, keeping)?)
-        } else if layout.attributes.contains(&number) {
-            let (key, value) = key_value(fields.enter(field)?)?;
-            match keeping.attribute(key, &value) {
-                Fate::Dropped => continue,
-                Fate::Sealed(value) => Some(attribute(key, &value)),
-                // What is left out of a value was not looked at.
-                Fate::Kept => composite::is_cut(&value).then(|| attribute(key, &value.to_text())),
-            }
-        } else if layout.texts.contains(&number) {
-            keeping.sealing.text(field.text()?).map(String::into_bytes)
-        } else if layout.values.contains(&number) {
-            sealed_value(&fields, field, keeping.sealing)?
-        } else {
-            None
-        };
+        let start = whole.len() - fields.rest().len();
+        let Some(field) = fields.next()? else { break };
+        let other = other(&fields, field, layout, keeping)?;
+        fields.skip(field)?;
         if let Some(other) = other {
-            write(&mut kept, number, &other);
-        } else {
-            fields.skip(field)?;
-            kept.extend_from_slice(&before[..before.len() - fields.rest().len()]);
+            kept.extend_from_slice(&whole[done..start]);
+            done = whole.len() - fields.rest().len();
+            if let Other::Bytes(bytes) = other {
+                write(&mut kept, field.number, &bytes);
+            }
         }
     }
+    if done == 0 {
+        return Ok(None);
+    }
+    kept.extend_from_slice(&whole[done..]);
+    Ok(Some(kept))
+}
+
+/// None for a field that is kept as it is.
+fn other(
+    fields: &Fields<'_>,
+    field: Field<'_>,
+    layout: &Layout,
+    keeping: &mut Keeping<'_>,
+) -> Result<Option<Other>, DecodeError> {
+    let number = field.number;
+    if let Some((_, layout)) = layout.within.iter().find(|(within, _)| *within == number) {
+        return Ok(message(fields.enter(field)?, layout, keeping)?.map(Other::Bytes));
+    }
+    if layout.attributes.contains(&number) {
+        let (key, value) = key_value(fields.enter(field)?)?;
+        return Ok(match keeping.attribute(key, &value) {
+            Fate::Dropped => Some(Other::Dropped),
+            Fate::Sealed(value) => Some(Other::Bytes(attribute(key, &value))),
+            // What is left out of a value was not looked at.
+            Fate::Kept if composite::is_cut(&value) => Some(Other::Bytes(attribute(key, &value.to_text()))),
+            Fate::Kept => None,
+        });
+    }
+    if layout.texts.contains(&number) {
+        return Ok(keeping.sealing.text(field.text()?).map(|text| Other::Bytes(text.into_bytes())));
+    }
+    if layout.values.contains(&number) {
+        return Ok(sealed_value(fields, field, keeping.sealing)?.map(Other::Bytes));
+    }
+    Ok(None)
 }
 
 /// A value without a key, if something in it is confidential or was not looked at.
-fn sealed_value(outer: &Fields<'_>, field: Field<'_>, sealing: &Sealing) -> Result<Option<Vec<u8>>, DecodeError> {
+fn sealed_value(outer: &Fields<'_>, field: Field<'_>, sealing: &mut Sealing) -> Result<Option<Vec<u8>>, DecodeError> {
     let mut value = PartialValue::Scalar(composite::EMPTY);
     value.merge(outer.enter(field)?)?;
     let value = value.finish();

@@ -17,18 +17,23 @@ fn attributes(keys: &[&str]) -> Value {
     keys.iter().map(attribute).collect()
 }
 
+/// What is kept of a request of which something is dropped or sealed.
+fn keep(redaction: &Redaction, keep: impl FnOnce(Keeping<'_>) -> Result<Option<Vec<u8>>, DecodeError>) -> Vec<u8> {
+    keep(Keeping { redaction, sealing: &mut Sealing::default() }).unwrap().expect("something is")
+}
+
 /// What stays of a request that `request` makes of a list of attributes, in both encodings.
 fn check<T: Message + Default + Serialize + DeserializeOwned>(signal: Signal, request: impl Fn(Value) -> Value) {
-    let (redaction, sealing) = (Redaction::new(["secret", "enduser.*"]), Sealing::default());
-    let keeping = Keeping { redaction: &redaction, sealing: &sealing };
+    let redaction = Redaction::new(["secret", "enduser.*"]);
     let normal = |value: Value| serde_json::to_value(serde_json::from_value::<T>(value).unwrap()).unwrap();
     let whole = normal(request(attributes(&["enduser.id", "kept", "secret", "kept too"])));
     let expected = normal(request(attributes(&["kept", "kept too"])));
     assert!(whole.to_string().matches("secret").count() > 2);
-    let kept = keeping.json(&serde_json::to_vec(&whole).unwrap()).unwrap();
+    let json = serde_json::to_vec(&whole).unwrap();
+    let kept = keep(&redaction, |keeping| keeping.json(&json));
     assert_eq!(serde_json::from_slice::<Value>(&kept).unwrap(), expected);
     let bytes = serde_json::from_value::<T>(whole).unwrap().encode_to_vec();
-    let kept = keeping.protobuf(signal, &bytes).unwrap();
+    let kept = keep(&redaction, |keeping| keeping.protobuf(signal, &bytes));
     assert_eq!(serde_json::to_value(T::decode(&*kept).unwrap()).unwrap(), expected);
 }
 
@@ -77,8 +82,7 @@ fn every_list_of_metrics_loses_them() {
 fn tags_and_endpoints_lose_what_becomes_of_them() {
     let check = |key: &str, expected: &str| {
         let span = r#"[{"id":"1","tags":{"sql.query":"a","b":"c"},"remoteEndpoint":{"serviceName":"d","ipv4":"e"}},{"id":"2"}]"#;
-        let (redaction, sealing) = (Redaction::new([key]), Sealing::default());
-        let kept = Keeping { redaction: &redaction, sealing: &sealing }.zipkin(span.as_bytes()).unwrap();
+        let kept = keep(&Redaction::new([key]), |keeping| keeping.zipkin(span.as_bytes()));
         assert_eq!(String::from_utf8(kept).unwrap(), expected, "{key}");
     };
     let rest = r#","remoteEndpoint":{"serviceName":"d","ipv4":"e"}},{"id":"2"}]"#;
@@ -110,8 +114,7 @@ fn confidential() -> Value {
 
 /// Nothing confidential stays of a request in either encoding, and both are read as the request itself is.
 fn check_sealed<T: Message + Default + Serialize + DeserializeOwned>(signal: Signal, request: &Value) {
-    let (redaction, sealing) = (Redaction::default(), Sealing::default());
-    let keeping = Keeping { redaction: &redaction, sealing: &sealing };
+    let redaction = Redaction::default();
     let request: T = serde_json::from_value(request.clone()).unwrap();
     let (json, bytes) = (serde_json::to_vec(&request).unwrap(), request.encode_to_vec());
     let read_json = |json: &[u8]| read(|builder| otlp_json::decode(json, builder).unwrap());
@@ -119,7 +122,8 @@ fn check_sealed<T: Message + Default + Serialize + DeserializeOwned>(signal: Sig
         let layouts = &mut otlp_protobuf::Layouts::default();
         read(|builder| otlp_protobuf::decode_signal(signal, bytes, layouts, builder).unwrap())
     };
-    let (kept_json, kept_bytes) = (keeping.json(&json).unwrap(), keeping.protobuf(signal, &bytes).unwrap());
+    let (kept_json, kept_bytes) =
+        (keep(&redaction, |keeping| keeping.json(&json)), keep(&redaction, |keeping| keeping.protobuf(signal, &bytes)));
     for (kept, whole) in [(&kept_json, &json), (&kept_bytes, &bytes)] {
         let [kept, whole] = [kept, whole].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         assert!(whole.contains("51H8xYzAbCdEf") && kept.contains("in the clear"));
@@ -206,17 +210,35 @@ fn every_text_of_metrics_is_sealed() {
 
 #[test]
 fn every_text_of_zipkin_is_sealed() {
-    let (redaction, sealing) = (Redaction::default(), Sealing::default());
-    let keeping = Keeping { redaction: &redaction, sealing: &sealing };
     let request = json!([{
         "traceId": "1", "id": "2", "timestamp": 1, "duration": 1, "name": format!("a {SECRET}"),
         "annotations": [{"timestamp": 1, "value": format!("in the clear {SECRET}")}],
         "tags": {"sql.query": format!("SELECT '{SECRET}'"), "api_key": SECRET},
     }]);
     let request = serde_json::to_vec(&request).unwrap();
-    let kept = keeping.zipkin(&request).unwrap();
+    let kept = keep(&Redaction::default(), |keeping| keeping.zipkin(&request));
     let text = String::from_utf8(kept.clone()).unwrap();
     assert!(text.contains("in the clear") && !text.contains("51H8xYzAbCdEf"), "{text}");
     let read_zipkin = |json: &[u8]| read(|builder| zipkin_json::decode(json, builder).unwrap());
     assert_eq!(read_zipkin(&kept), read_zipkin(&request));
+}
+
+/// Only what may hold something confidential is looked through once more.
+#[test]
+fn what_is_harmless_is_not_looked_through_again() {
+    let harmless = json!([{"key": "kept", "value": {"stringValue": "in the clear"}}]);
+    let request = json!({"resourceSpans": [{"resource": {"attributes": harmless}, "scopeSpans": [{"spans": [{
+        "traceId": "000102030405060708090a0b0c0d0e0f", "spanId": "0001020304050607", "name": "a name",
+        "attributes": harmless, "events": [{"name": "exception", "attributes": harmless}],
+    }]}]}]});
+    let request: ExportTraceServiceRequest = serde_json::from_value(request).unwrap();
+    let (json, bytes) = (serde_json::to_vec(&request).unwrap(), request.encode_to_vec());
+    assert!(!read(|builder| otlp_json::decode(&json, builder).unwrap()).1);
+    assert!(!read(|builder| otlp_protobuf::decode(&bytes, builder).unwrap()).1);
+    let (redaction, mut sealing) = (Redaction::default(), Sealing::default());
+    assert_eq!(Keeping { redaction: &redaction, sealing: &mut sealing }.json(&json).unwrap(), None);
+    assert_eq!(
+        Keeping { redaction: &redaction, sealing: &mut sealing }.protobuf(Signal::Traces, &bytes).unwrap(),
+        None
+    );
 }

@@ -9,14 +9,15 @@ use crate::decode::DecodeError;
 use crate::decode::json::value;
 use crate::decode::zipkin_json::attributes_of_tag;
 
-pub(super) fn kept(request: &[u8], keeping: Keeping<'_>) -> Result<Vec<u8>, DecodeError> {
+/// None where nothing is to be dropped or sealed.
+pub(super) fn kept(request: &[u8], keeping: &mut Keeping<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
     let mut kept = Vec::with_capacity(request.len());
     let part = spans(serde_json::from_slice(request)?, &mut kept, keeping, MAX_LEVELS)?;
-    Ok(if part == Part::Rewritten { kept } else { request.to_vec() })
+    Ok((part == Part::Rewritten).then_some(kept))
 }
 
 /// Writes a span, or an array of them.
-fn spans(json: &RawValue, kept: &mut Vec<u8>, keeping: Keeping<'_>, levels: usize) -> serde_json::Result<Part> {
+fn spans(json: &RawValue, kept: &mut Vec<u8>, keeping: &mut Keeping<'_>, levels: usize) -> serde_json::Result<Part> {
     let Some(levels) = levels.checked_sub(1) else { return Ok(Part::Kept) };
     if json.get().starts_with('[') {
         return array(json, kept, |item, kept| spans(item, kept, keeping, levels));
@@ -44,7 +45,7 @@ fn spans(json: &RawValue, kept: &mut Vec<u8>, keeping: Keeping<'_>, levels: usiz
     })
 }
 
-fn text(json: &RawValue, kept: &mut Vec<u8>, keeping: Keeping<'_>) -> serde_json::Result<Part> {
+fn text(json: &RawValue, kept: &mut Vec<u8>, keeping: &mut Keeping<'_>) -> serde_json::Result<Part> {
     let Value::Text(text) = value(json) else { return Ok(Part::Kept) };
     sealed(keeping.sealing.text(&text), kept)
 }

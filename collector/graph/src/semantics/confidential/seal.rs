@@ -8,7 +8,10 @@
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::{Confidentiality, Part, Signs, of_key, parts, replaced};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Confidentiality, Part, Signs, is_harmless_word, of_key, parts, replaced};
+use crate::hash::HashMap;
 use crate::span::SecretKind;
 use crate::text::scrub;
 
@@ -29,12 +32,26 @@ pub(super) const FIRST_BYTE: u8 = 0xf4;
 
 const KINDS_OF_SECRETS: [SecretKind; 3] = [SecretKind::Credential, SecretKind::CardNumber, SecretKind::EmailAddress];
 
-/// Seals what is confidential in texts that are kept as they came otherwise. Reading a sealed text gives what reading the
-/// text itself gives.
-#[derive(Default)]
+/// The most keys of attributes that are remembered.
+const MAX_KEYS: usize = 1024;
+/// How many values are remembered as harmless.
+const HARMLESS: usize = 1 << 12;
+
+/// Seals what is confidential in texts that are kept as they came otherwise, and remembers what was harmless. Reading a
+/// sealed text gives what reading the text itself gives. Clones make the same seals.
+#[derive(Clone)]
 pub struct Sealing {
     /// Keyed at random.
     hasher: RandomState,
+    keys: HashMap<Box<str>, Confidentiality>,
+    /// Hashes of harmless values, each at a place that follows from it; what comes to a place drives out what was there.
+    harmless: Vec<u64>,
+}
+
+impl Default for Sealing {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), keys: HashMap::default(), harmless: vec![0; HARMLESS] }
+    }
 }
 
 impl fmt::Debug for Sealing {
@@ -45,19 +62,39 @@ impl fmt::Debug for Sealing {
 
 impl Sealing {
     /// The value of the attribute `key` with seals; none where nothing in it is confidential.
-    pub fn value(&self, key: &str, value: &str) -> Option<String> {
-        self.seal(of_key(key), value)
+    pub fn value(&mut self, key: &str, value: &str) -> Option<String> {
+        let confidentiality = self.keys.get(key).copied().unwrap_or_else(|| {
+            if self.keys.len() >= MAX_KEYS {
+                self.keys.clear();
+            }
+            let confidentiality = of_key(key);
+            self.keys.insert(key.into(), confidentiality);
+            confidentiality
+        });
+        self.seal(confidentiality, value)
     }
 
     /// A name, a message or a line with seals; none where nothing in it is confidential.
-    pub fn text(&self, text: &str) -> Option<String> {
+    pub fn text(&mut self, text: &str) -> Option<String> {
         self.seal(Confidentiality::Unknown, text)
     }
 
-    fn seal(&self, confidentiality: Confidentiality, text: &str) -> Option<String> {
-        let text = scrub(text);
+    fn seal(&mut self, confidentiality: Confidentiality, value: &str) -> Option<String> {
+        if is_harmless_word(value) && !confidentiality.is_credential() {
+            return None;
+        }
+        let hash = (xxh3_64(value.as_bytes()) ^ confidentiality as u64).max(1);
+        let place = hash as usize % HARMLESS;
+        if self.harmless[place] == hash {
+            return None;
+        }
+        let text = scrub(value);
         let parts = parts(confidentiality, &text);
-        (!parts.is_empty()).then(|| replaced(&text, &parts, |part, sealed| self.write(part, &text, sealed)))
+        if parts.is_empty() {
+            self.harmless[place] = hash;
+            return None;
+        }
+        Some(replaced(&text, &parts, |part, sealed| self.write(part, &text, sealed)))
     }
 
     fn write(&self, part: &Part, text: &str, sealed: &mut String) {
