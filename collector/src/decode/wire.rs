@@ -180,3 +180,18 @@ fn long_varint(rest: &mut &[u8]) -> Result<u64, DecodeError> {
     }
     Err(if rest.len() < 10 { DecodeError::Truncated } else { DecodeError::Varint })
 }
+/// Writes a varint.
+pub(crate) fn write_varint(message: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        message.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    message.push(value as u8);
+}
+
+/// Writes bytes, a text or a message as field `field`.
+pub(crate) fn write_bytes(message: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+    write_varint(message, u64::from(field) << 3 | 2);
+    write_varint(message, bytes.len() as u64);
+    message.extend_from_slice(bytes);
+}

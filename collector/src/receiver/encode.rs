@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::decode::wire::{write_bytes, write_varint};
+
 /// The name of the message that says when to come again.
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
@@ -31,9 +33,9 @@ pub(super) fn response(partial: &PartialSuccess, encoding: Encoding) -> Vec<u8> 
         Encoding::Protobuf => {
             let mut inner = Vec::new();
             number(&mut inner, 1, partial.rejected);
-            bytes(&mut inner, 2, partial.message.as_bytes());
+            write_bytes(&mut inner, 2, partial.message.as_bytes());
             let mut outer = Vec::new();
-            bytes(&mut outer, 1, &inner);
+            write_bytes(&mut outer, 1, &inner);
             outer
         }
         Encoding::Json if is_full => b"{}".to_vec(),
@@ -51,9 +53,9 @@ pub(super) fn status(code: u8, message: &str, retry_after: Option<Duration>, enc
         Encoding::Protobuf => {
             let mut status = Vec::new();
             number(&mut status, 1, code.into());
-            bytes(&mut status, 2, message.as_bytes());
+            write_bytes(&mut status, 2, message.as_bytes());
             if let Some(delay) = retry_after {
-                bytes(&mut status, 3, &retry_info(delay));
+                write_bytes(&mut status, 3, &retry_info(delay));
             }
             status
         }
@@ -72,34 +74,19 @@ fn retry_info(delay: Duration) -> Vec<u8> {
     number(&mut duration, 1, delay.as_secs());
     number(&mut duration, 2, delay.subsec_nanos().into());
     let mut info = Vec::new();
-    bytes(&mut info, 1, &duration);
+    write_bytes(&mut info, 1, &duration);
     let mut any = Vec::new();
-    bytes(&mut any, 1, RETRY_INFO.as_bytes());
-    bytes(&mut any, 2, &info);
+    write_bytes(&mut any, 1, RETRY_INFO.as_bytes());
+    write_bytes(&mut any, 2, &info);
     any
 }
 
 /// Appends a number as field `field`; zero is the default and not written.
-fn number(message: &mut Vec<u8>, field: u8, value: u64) {
+fn number(message: &mut Vec<u8>, field: u32, value: u64) {
     if value > 0 {
-        message.push(field << 3);
-        varint(message, value);
+        write_varint(message, u64::from(field) << 3);
+        write_varint(message, value);
     }
-}
-
-/// Appends bytes, a text or a message as field `field`.
-fn bytes(message: &mut Vec<u8>, field: u8, value: &[u8]) {
-    message.push(field << 3 | 2);
-    varint(message, value.len() as u64);
-    message.extend_from_slice(value);
-}
-
-fn varint(message: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        message.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    message.push(value as u8);
 }
 
 #[cfg(test)]

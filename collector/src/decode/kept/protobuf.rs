@@ -4,7 +4,7 @@ use spanlint_graph::Sealing;
 
 use super::{Fate, Keeping};
 use crate::decode::otlp_protobuf::values::{PartialValue, key_value};
-use crate::decode::wire::{Field, Fields};
+use crate::decode::wire::{Field, Fields, write_bytes};
 use crate::decode::{DecodeError, Signal, composite};
 
 /// Where a protobuf message has texts, and where messages that have some.
@@ -93,7 +93,7 @@ fn message(mut fields: Fields<'_>, layout: &Layout, keeping: &mut Keeping<'_>) -
             kept.extend_from_slice(&whole[done..start]);
             done = whole.len() - fields.rest().len();
             if let Other::Bytes(bytes) = other {
-                write(&mut kept, field.number, &bytes);
+                write_bytes(&mut kept, field.number, &bytes);
             }
         }
     }
@@ -146,29 +146,14 @@ fn sealed_value(outer: &Fields<'_>, field: Field<'_>, sealing: &mut Sealing) -> 
 /// An attribute whose value is a text.
 fn attribute(key: &str, value: &str) -> Vec<u8> {
     let mut attribute = Vec::new();
-    write(&mut attribute, 1, key.as_bytes());
-    write(&mut attribute, 2, &text(value));
+    write_bytes(&mut attribute, 1, key.as_bytes());
+    write_bytes(&mut attribute, 2, &text(value));
     attribute
 }
 
 /// A value that is a text.
 fn text(value: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write(&mut bytes, 1, value.as_bytes());
+    write_bytes(&mut bytes, 1, value.as_bytes());
     bytes
-}
-
-/// A field of bytes.
-fn write(message: &mut Vec<u8>, number: u32, bytes: &[u8]) {
-    write_varint(message, u64::from(number) << 3 | 2);
-    write_varint(message, bytes.len() as u64);
-    message.extend_from_slice(bytes);
-}
-
-fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
 }
