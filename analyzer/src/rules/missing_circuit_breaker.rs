@@ -124,7 +124,7 @@ impl Outage {
         let slices = slices(edge, options);
         let length = |run: &[Slice<'_>]| run[run.len() - 1].number - run[0].number + 1;
         let runs = slices.chunk_by(|left, right| left.is_down == right.is_down);
-        let needed = (options.number("min_outage_s") * 1e9 / SLICE_NS as f64).ceil() as u64;
+        let needed = least_slices(options);
         let outages = runs.filter(|run| run[0].is_down && length(run) >= needed);
         let worst = outages.max_by_key(|run| run.iter().map(|slice| slice.facts.failures).sum::<u64>())?;
         let range = worst[0].number..=worst[worst.len() - 1].number;
@@ -250,19 +250,28 @@ struct Slice<'a> {
 }
 
 /// The slices of an edge that have calls: where calls are few, others lie between those of an outage. One between two
-/// in which most calls fail is down like these, where by chance fewer of its few did.
+/// in which most calls fail is down like these, where by chance fewer of its few did: one in the time of an outage, for
+/// where many calls always fail, slices with more and with fewer failures come in turn.
 fn slices<'a>(edge: &'a Edge, options: &Options<'_>) -> Vec<Slice<'a>> {
     let most = options.number("min_failed_percent") / 100.0;
     let slices = edge.facts.slices.iter().filter(|(_, facts)| facts.calls > 0);
     let mut slices: Vec<Slice<'a>> =
         slices.map(|(number, facts)| Slice { number, facts, is_down: share(facts) >= most }).collect();
+    let mut next = 0;
     for at in 1..slices.len().saturating_sub(1) {
-        if slices[at - 1].is_down && slices[at + 1].is_down {
-            let SliceFacts { calls, failures, .. } = *slices[at].facts;
-            slices[at].is_down |= 1.0 - wilson_lower_bound(calls - failures.min(calls), calls) >= most;
+        let Slice { number, facts: &SliceFacts { calls, failures, .. }, is_down } = slices[at];
+        let is_between = !is_down && slices[at - 1].is_down && slices[at + 1].is_down && number >= next;
+        if is_between && 1.0 - wilson_lower_bound(calls - failures.min(calls), calls) >= most {
+            slices[at].is_down = true;
+            next = number + least_slices(options);
         }
     }
     slices
+}
+
+/// How many slices an outage has at least.
+fn least_slices(options: &Options<'_>) -> u64 {
+    (options.number("min_outage_s") * 1e9 / SLICE_NS as f64).ceil() as u64
 }
 
 /// Which share of the calls failed.
@@ -359,6 +368,9 @@ mod tests {
         // Two of them, or one of many calls, are no chance.
         check(&[&usual[..], &around, &[(5, 2, 30); 2], &around].concat(), &[]);
         check(&[&usual[..], &around, &[(50, 10, 30)], &around].concat(), &[]);
+        // Nor are such that come in turn with others.
+        let in_turn = [(6, 6, 30), (1, 0, 0), (3, 2, 30), (3, 1, 30), (3, 2, 30), (9, 8, 30)];
+        check(&[&usual[..], &in_turn].concat(), &[]);
     }
 
     #[test]
