@@ -42,6 +42,15 @@ pub fn wilson_lower_bound(hits: u64, total: u64) -> f64 {
     ((center - margin) / (1.0 + Z * Z / size)).max(0.0)
 }
 
+/// Upper bound of the 95 % score interval for the mean of which `count` is one sample, as of calls in a stretch of time.
+///
+/// Rao, C. R. (1948): Large sample tests of statistical hypotheses concerning several parameters. Mathematical Proceedings
+/// of the Cambridge Philosophical Society 44(1), 50-57.
+pub fn poisson_upper_bound(count: u64) -> f64 {
+    let count = count as f64;
+    count + Z * Z / 2.0 + Z * (count + Z * Z / 4.0).sqrt()
+}
+
 /// The support that a pattern needs, by the class of its rule.
 #[derive(Debug, Clone, Copy)]
 pub struct Required<'a> {
@@ -216,6 +225,13 @@ mod tests {
     fn wilson_agrees_with_the_published_values() {
         for (hits, total, low) in [(1, 1, 0.2065), (3, 18, 0.0584), (0, 10, 0.0), (0, 0, 0.0), (81, 263, 0.2553)] {
             assert!((wilson_lower_bound(hits, total) - low).abs() < 0.000_1, "{hits} of {total}");
+        }
+    }
+
+    #[test]
+    fn poisson_agrees_with_the_published_values() {
+        for (count, high) in [(0, 3.8415), (1, 5.6649), (10, 18.4097), (100, 121.6141)] {
+            assert!((poisson_upper_bound(count) - high).abs() < 0.01, "{count}: {}", poisson_upper_bound(count));
         }
     }
 

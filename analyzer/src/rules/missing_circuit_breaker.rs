@@ -14,7 +14,7 @@ use crate::case::{Case, Draft};
 use crate::context::Options;
 use crate::finding::{Confidence, Evidence, Finding, Severity, Subject, Support, Undecided, Verdict};
 use crate::rule::{Category, OptionMeta, Rule, RuleMeta, Status};
-use crate::support::wilson_lower_bound;
+use crate::support::{poisson_upper_bound, wilson_lower_bound};
 use crate::{topology, wording};
 
 /// How many times as large a share of calls fails in an outage as at other times, at least.
@@ -113,7 +113,7 @@ impl Outage {
     /// The outage with the most failures, where the caller does not care.
     fn of(edge: &Edge, options: &Options<'_>) -> Option<Self> {
         let outage = Self::seen(edge, options)?;
-        let is_careless = outage.rate_percent >= options.number("min_rate_percent")
+        let is_careless = outage.highest_rate_percent() >= options.number("min_rate_percent")
             && outage.price_percent >= options.number("min_price_percent");
         let is_told = outage.is_sure(options) || outage.during.calls >= options.whole("min_calls");
         (is_careless && is_told).then_some(outage)
@@ -183,6 +183,11 @@ impl Outage {
         topology::edges_above(graph, options.calls(), edge, is_part)
     }
 
+    /// What the rate may have been of which this many calls are one sample.
+    fn highest_rate_percent(&self) -> f64 {
+        self.rate_percent * poisson_upper_bound(self.during.calls) / self.during.calls.max(1) as f64
+    }
+
     /// Whether it is no accident that most calls failed.
     fn is_sure(&self, options: &Options<'_>) -> bool {
         let failed_low = wilson_lower_bound(self.during.failures, self.during.calls);
@@ -202,6 +207,12 @@ impl Outage {
         if !self.is_sure(options) {
             let (failures, seen) = (self.during.failures, wording::count(calls, "call"));
             return Err(case.undecided(format!("{failures} of {seen} failed for a time, which may be chance")));
+        }
+        let (rate, least) = (self.rate_percent, options.number("min_rate_percent"));
+        if rate < least {
+            return Err(case.undecided(format!(
+                "{rate:.0} % of the usual rate kept while calls failed, where {least} % is needed, which may be chance"
+            )));
         }
         let (from, to) = (graph.node(edge.from), graph.node(edge.to));
         let (caller, callee) = (&from.name, &to.name);
@@ -347,6 +358,10 @@ mod tests {
     fn whoever_asks_less_or_fails_fast_has_a_breaker() {
         let usual = [(10, 0, 0); 6];
         check(&[usual, [(4, 4, 30); 6]].concat(), &[]);
+        let maybe =
+            "(cart stock: 70 % of the usual rate kept while calls failed, where 80 % is needed, which may be chance)";
+        check(&[usual, [(7, 7, 30); 6]].concat(), &[maybe]);
+        check(&[[(100, 0, 0); 6], [(70, 70, 30); 6]].concat(), &[]);
         check(&[usual, [(10, 10, 1); 6]].concat(), &[]);
     }
 
