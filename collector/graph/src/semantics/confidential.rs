@@ -5,6 +5,7 @@
 
 mod card;
 mod email;
+mod harmless;
 mod key;
 mod seal;
 mod token;
@@ -12,6 +13,7 @@ mod token;
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub(super) use self::harmless::Harmless;
 pub(super) use self::key::{Confidentiality, of_key};
 pub use self::seal::Sealing;
 use crate::span::SecretKind;
@@ -137,7 +139,7 @@ fn parts(confidentiality: Confidentiality, text: &str) -> Vec<Part> {
         return parts;
     }
     let signs = Signs::of(text);
-    seal::find(text, signs, &mut parts);
+    seal::find(text, confidentiality, signs, &mut parts);
     token::find(text, signs, &mut parts);
     if signs.has_at || signs.has_percent {
         email::find(text, confidentiality, &mut parts);

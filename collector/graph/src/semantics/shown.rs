@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use itoa::Buffer;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::attributes::{Field, Sequence};
-use super::confidential::{self, Confidentiality, Kinds, Masked};
+use super::confidential::{self, Confidentiality, Harmless, Kinds, Masked};
 use super::inputs::Inputs;
 use super::{EXCEPTION_TYPE, MAX_ATTRIBUTES};
 use crate::detail::{Detail, Frame, Packer};
@@ -28,9 +27,8 @@ const MAX_REMEMBERED_BYTES: usize = 1024;
 /// Packs details, and remembers which values are shown as they were sent.
 #[derive(Debug)]
 pub(super) struct Shown {
-    /// Hashes of values in which nothing is scrubbed or masked, each at a place that follows from it; what comes to a
-    /// place drives out what was there.
-    harmless: Box<[u64]>,
+    /// Values in which nothing is scrubbed or masked.
+    harmless: Harmless,
     packer: Packer,
     /// Whether something that was read since the last batch is masked, or cut off.
     is_less: bool,
@@ -38,7 +36,7 @@ pub(super) struct Shown {
 
 impl Default for Shown {
     fn default() -> Self {
-        Self { harmless: vec![0; HARMLESS].into_boxed_slice(), packer: Packer::default(), is_less: false }
+        Self { harmless: Harmless::within(HARMLESS), packer: Packer::default(), is_less: false }
     }
 }
 
@@ -226,14 +224,13 @@ impl Shown {
         if confidential::is_harmless_word(value) {
             return as_sent();
         }
-        let hash = (xxh3_64(value.as_bytes()) ^ confidentiality as u64).max(1);
-        let place = &mut self.harmless[hash as usize % HARMLESS];
-        if *place == hash {
+        let place = self.harmless.place(confidentiality, value);
+        if place.is_known() {
             return as_sent();
         }
         let masked = mask();
         if *masked.text == *value {
-            *place = hash;
+            place.remember();
         }
         masked
     }

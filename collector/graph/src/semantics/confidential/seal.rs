@@ -1,16 +1,14 @@
 //! Seals: what stands for the confidential parts of a text where that is kept as it came.
 //!
 //! A mask would do for people, but not for reading the text again: every mask is like any other, so two different
-//! passwords would look like one that was sent twice, and nothing would be held against the sender any more. A seal says what it
-//! stands for, and different parts have different seals. They are made with a key that is never stored, so nothing tells
-//! which part it was.
+//! passwords would look like one that was sent twice, and nothing would be held against the sender any more. A seal says
+//! what it stands for, and different parts have different seals. They are made with a key that is never stored, so
+//! nothing tells which part it was.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 
-use xxhash_rust::xxh3::xxh3_64;
-
-use super::{Confidentiality, Part, Signs, is_harmless_word, of_key, parts, replaced};
+use super::{Confidentiality, Harmless, Kinds, Part, Signs, is_harmless_word, of_key, parts, replaced};
 use crate::hash::HashMap;
 use crate::span::SecretKind;
 use crate::text::scrub;
@@ -30,8 +28,6 @@ const SEAL_BYTES: usize = 4 * (HASH_BYTES + 3);
 /// What every seal, and hardly anything else, begins with.
 pub(super) const FIRST_BYTE: u8 = 0xf4;
 
-const KINDS_OF_SECRETS: [SecretKind; 3] = [SecretKind::Credential, SecretKind::CardNumber, SecretKind::EmailAddress];
-
 /// The most keys of attributes that are remembered.
 const MAX_KEYS: usize = 1024;
 /// How many values are remembered as harmless.
@@ -44,13 +40,12 @@ pub struct Sealing {
     /// Keyed at random.
     hasher: RandomState,
     keys: HashMap<Box<str>, Confidentiality>,
-    /// Hashes of harmless values, each at a place that follows from it; what comes to a place drives out what was there.
-    harmless: Vec<u64>,
+    harmless: Harmless,
 }
 
 impl Default for Sealing {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), keys: HashMap::default(), harmless: vec![0; HARMLESS] }
+        Self { hasher: RandomState::new(), keys: HashMap::default(), harmless: Harmless::within(HARMLESS) }
     }
 }
 
@@ -83,15 +78,14 @@ impl Sealing {
         if is_harmless_word(value) && !confidentiality.is_credential() {
             return None;
         }
-        let hash = (xxh3_64(value.as_bytes()) ^ confidentiality as u64).max(1);
-        let place = hash as usize % HARMLESS;
-        if self.harmless[place] == hash {
+        let place = self.harmless.place(confidentiality, value);
+        if place.is_known() {
             return None;
         }
         let text = scrub(value);
         let parts = parts(confidentiality, &text);
         if parts.is_empty() {
-            self.harmless[place] = hash;
+            place.remember();
             return None;
         }
         Some(replaced(&text, &parts, |part, sealed| self.write(part, &text, sealed)))
@@ -99,8 +93,7 @@ impl Sealing {
 
     fn write(&self, part: &Part, text: &str, sealed: &mut String) {
         let hash = self.hasher.hash_one(&text[part.range.clone()]);
-        let place = KINDS_OF_SECRETS.iter().position(|kind| *kind == part.kind).expect("every kind is there");
-        let kind = KINDS + 2 * place as u32 + u32::from(part.is_finding);
+        let kind = KINDS + 2 * part.kind as u32 + u32::from(part.is_finding);
         let bytes = hash.to_le_bytes().into_iter().take(HASH_BYTES).map(|byte| BYTES + u32::from(byte));
         sealed.push(FIRST);
         sealed
@@ -109,11 +102,18 @@ impl Sealing {
     }
 }
 
-/// Adds the seals in `text`.
-pub(super) fn find(text: &str, signs: Signs, parts: &mut Vec<Part>) {
-    if signs.has_seal {
-        parts.extend(text.match_indices(FIRST).filter_map(|(at, _)| seal_at(text, at)));
+/// Adds the seals in `text`. A technical text holds nothing personal, whatever it looked like to who sealed it and knew
+/// less of it.
+pub(super) fn find(text: &str, confidentiality: Confidentiality, signs: Signs, parts: &mut Vec<Part>) {
+    if !signs.has_seal {
+        return;
     }
+    let is_technical = confidentiality == Confidentiality::Technical;
+    let seals = text.match_indices(FIRST).filter_map(|(at, _)| seal_at(text, at));
+    parts.extend(seals.map(|part| {
+        let is_finding = part.is_finding && (part.kind == SecretKind::Credential || !is_technical);
+        Part { is_finding, ..part }
+    }));
 }
 
 /// The seal that is all of `text`.
@@ -127,6 +127,6 @@ fn seal_at(text: &str, at: usize) -> Option<Part> {
     let mut codes = inner.chars().map(u32::from);
     let kind = codes.next()?.checked_sub(KINDS)?;
     let is_hash = codes.all(|code| (BYTES..BYTES + 256).contains(&code));
-    let secret = KINDS_OF_SECRETS.get(kind as usize / 2).filter(|_| is_hash)?;
-    Some(Part { range: at..at + SEAL_BYTES, kind: *secret, is_finding: kind % 2 == 1 })
+    let secret = Kinds::ALL.into_iter().find(|secret| is_hash && *secret as u32 == kind / 2)?;
+    Some(Part { range: at..at + SEAL_BYTES, kind: secret, is_finding: kind % 2 == 1 })
 }

@@ -170,3 +170,13 @@ fn seals_tell_secrets_apart_and_give_nothing_away() {
         assert_eq!(mask_name(cut).text, cut);
     }
 }
+
+/// X-Ray names a query after where it goes; whoever seals the name does not know that it is one.
+#[test]
+fn what_was_sealed_in_a_technical_text_is_nothing_personal() {
+    let sealed = Sealing::default().text("orders@db.shop.com").unwrap();
+    let read = mask(Confidentiality::Technical, &sealed);
+    assert_eq!((&*read.text, read.kinds), (MASK, Kinds::default()));
+    let sealed = Sealing::default().text("AKIAIOSFODNN7ABCDEFG").unwrap();
+    assert_eq!(mask(Confidentiality::Technical, &sealed).kinds.iter().collect::<Vec<_>>(), CREDENTIAL);
+}
