@@ -29,11 +29,12 @@ impl Trace {
     pub fn new(mut spans: Vec<Span>) -> Self {
         let id = spans.first().map(|span| span.trace_id).unwrap_or_default();
         let sent = spans.len();
-        sort(&mut spans);
-        spans.dedup_by(|later, earlier| {
-            (later.start_ns, later.span_id) == (earlier.start_ns, earlier.span_id)
-                && identity(later) == identity(earlier)
-        });
+        let key = |span: &Span| (span.start_ns, span.span_id);
+        // Mostly they come in order, and once.
+        if !spans.is_sorted_by(|left, right| key(left) < key(right)) {
+            sort(&mut spans);
+            spans.dedup_by(|later, earlier| key(later) == key(earlier) && identity(later) == identity(earlier));
+        }
         Self { id, duplicates: (sent - spans.len()) as u64, spans }
     }
 
@@ -97,22 +98,26 @@ impl Trace {
 
     /// The only environment that the trace names; empty where it names none or several.
     pub fn environment(&self, vocabulary: &Vocabulary) -> Name {
-        let mut named = self.spans.iter().map(|span| vocabulary.resource(span.shape.resource).environment);
-        let first = named.find(|name| !name.is_empty()).unwrap_or_default();
-        if named.all(|name| name.is_empty() || name == first) { first } else { Name::EMPTY }
+        self.only_environment(vocabulary, Name::EMPTY).unwrap_or_default()
+    }
+
+    /// The only environment that the trace or `inherited` names, empty where neither does; none where they name several.
+    fn only_environment(&self, vocabulary: &Vocabulary, inherited: Name) -> Option<Name> {
+        // Spans of one resource mostly follow each other.
+        let of_resources = self.spans.chunk_by(|left, right| left.shape.resource == right.shape.resource);
+        let named = of_resources.map(|spans| vocabulary.resource(spans[0].shape.resource).environment);
+        let mut named = named.chain([inherited]).filter(|name| !name.is_empty());
+        let first = named.next().unwrap_or_default();
+        named.all(|name| name == first).then_some(first)
     }
 
     /// The trace by environment. Spans that name none belong to the nearest ancestor's, else to the only one that the
     /// trace names, else to `inherited`; a parent in another environment is no parent.
     pub(crate) fn by_environment(&self, vocabulary: &Vocabulary, inherited: Name) -> Vec<(Name, Cow<'_, Self>)> {
-        let own = |span: &Span| vocabulary.resource(span.shape.resource).environment;
-        let named = self.spans.iter().map(own).chain([inherited]);
-        let mut named: Vec<Name> = named.filter(|name| !name.is_empty()).collect();
-        named.sort_unstable();
-        named.dedup();
-        if named.len() < 2 {
-            return vec![(named.first().copied().unwrap_or_default(), Cow::Borrowed(self))];
+        if let Some(only) = self.only_environment(vocabulary, inherited) {
+            return vec![(only, Cow::Borrowed(self))];
         }
+        let own = |span: &Span| vocabulary.resource(span.shape.resource).environment;
         let tree = Tree::of(&self.spans);
         let mut environments = vec![Name::EMPTY; self.spans.len()];
         for &index in &tree.order {
@@ -194,7 +199,10 @@ impl Tree {
         let mut by_id: Vec<(SpanId, usize)> =
             spans.iter().enumerate().map(|(index, span)| (span.span_id, index)).collect();
         by_id.sort_unstable();
-        let mut parent: Vec<Option<usize>> = (0..spans.len()).map(|index| parent_of(spans, &by_id, index)).collect();
+        let has_each_once = by_id.is_sorted_by(|left, right| left.0 < right.0);
+        let parent =
+            |index| if has_each_once { only_parent_of(spans, &by_id, index) } else { parent_of(spans, &by_id, index) };
+        let mut parent: Vec<Option<usize>> = (0..spans.len()).map(parent).collect();
         let is_orphan =
             spans.iter().zip(&parent).map(|(span, parent)| span.parent_id != SpanId::NONE && parent.is_none());
         let is_orphan = is_orphan.collect();
@@ -233,6 +241,16 @@ impl Tree {
     }
 }
 
+/// The parent of a span where every span has an id of its own, as nearly always.
+fn only_parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<usize> {
+    let id = spans[index].parent_id;
+    if id == SpanId::NONE {
+        return None;
+    }
+    let place = by_id.binary_search_by_key(&id, |entry| entry.0).ok()?;
+    Some(by_id[place].1).filter(|&parent| parent != index)
+}
+
 /// The parent of a span: of several spans with that id the one of the same service, else the server. Where client and
 /// server share one id, as Zipkin has it, the client is the server's parent.
 fn parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<usize> {
@@ -257,7 +275,6 @@ fn parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<
     }
     let mut others = with_id(span.parent_id).filter(|&other| other != index);
     let first = others.next()?;
-    // Nearly always one span alone has an id.
     let Some(second) = others.next() else { return Some(first) };
     let rank = |other: &usize| {
         let shape = &spans[*other].shape;

@@ -15,22 +15,21 @@ impl EnvironmentFacts {
         self.add_critical_path(reading, &below);
     }
 
-    /// How far each request without a caller reaches.
+    /// How far each request without a caller reaches, and how deep each synchronous way leads.
     fn add_reach(&mut self, reading: &Reading<'_>, below: &Below) {
-        for root in below.roots(reading) {
-            let facts = self.operations.entry(reading.operation(root));
-            facts.services_touched.record(below.services(root) as u64);
-            facts.trace_calls.record(below.remote_calls[root]);
-            if below.remote_calls[root] >= MIN_TRACE_CALLS {
-                facts.spread.offer(below.remote_calls[root], reading.trace);
-            }
-        }
         let requests = &reading.calls.requests;
         let is_start = |index: &usize| requests[*index].caller.is_none() || !requests[*index].is_synchronous;
         for start in (0..requests.len()).filter(is_start).filter(|&index| requests[index].counts()) {
             let facts = self.operations.entry(reading.operation(start));
             facts.depth.record(below.depth[start]);
             facts.deepest.offer(below.depth[start], reading.trace);
+            if requests[start].caller.is_none() {
+                facts.services_touched.record(below.services(start) as u64);
+                facts.trace_calls.record(below.remote_calls[start]);
+                if below.remote_calls[start] >= MIN_TRACE_CALLS {
+                    facts.spread.offer(below.remote_calls[start], reading.trace);
+                }
+            }
         }
     }
 
@@ -43,6 +42,11 @@ impl EnvironmentFacts {
                 continue;
             }
             let own = reading.opening(index).shape.service;
+            let mut above = reading.calls.synchronous_path(index).map(|at| reading.opening(at).shape.service);
+            // Mostly nobody comes back.
+            if !above.by_ref().any(|service| service != own) || !above.any(|service| service == own) {
+                continue;
+            }
             let mut path: Vec<ServiceKey> = vec![own];
             path.extend(reading.calls.synchronous_path(index).map(|at| reading.opening(at).shape.service));
             path.dedup();
@@ -78,6 +82,9 @@ impl EnvironmentFacts {
     fn add_failures(&mut self, reading: &Reading<'_>, below: &Below) {
         let requests = &reading.calls.requests;
         let has_failed = |at: usize| reading.opening(at).shape.outcome.is_failure();
+        if !(0..requests.len()).any(has_failed) {
+            return;
+        }
         let mut is_passed_on = vec![false; requests.len()];
         for (index, request) in requests.iter().enumerate().filter(|(index, _)| has_failed(*index)) {
             if let Some(caller) = request.caller.filter(|_| request.is_synchronous && !requests[index].is_probe) {
@@ -167,12 +174,13 @@ impl Below {
         for calls in below.remote_calls.iter_mut().filter(|calls| **calls >= MIN_WIDE) {
             *calls = 0;
         }
+        let mut path = Vec::new();
         // Callers stand before those that they call.
         for (index, request) in requests.iter().enumerate() {
             below.root[index] = request.caller.map_or(index, |caller| below.root[caller]);
             if !request.is_probe && !request.is_outside {
                 below.groups.push((below.root[index], reading.opening(index).shape.service));
-                let (start, hops) = way(reading, index);
+                let (start, hops) = way(reading, index, &mut path);
                 below.depth[start] = below.depth[start].max(hops);
             }
         }
@@ -208,9 +216,11 @@ impl Below {
     }
 }
 
-/// Where the synchronous way to a request starts, and how many services are on it, less the first, each once.
-fn way(reading: &Reading<'_>, request: usize) -> (usize, u64) {
-    let mut services = vec![reading.opening(request).shape.service];
+/// Where the synchronous way to a request starts, and how many services are on it, less the first, each once. `services`
+/// is used again for each.
+fn way(reading: &Reading<'_>, request: usize, services: &mut Vec<ServiceKey>) -> (usize, u64) {
+    services.clear();
+    services.push(reading.opening(request).shape.service);
     let mut start = request;
     for at in reading.calls.synchronous_path(request) {
         services.push(reading.opening(at).shape.service);

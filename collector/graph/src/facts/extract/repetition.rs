@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use super::again::{Asked, asked_of, same_parameters};
 use super::{Made, Reading, percent, union};
+use crate::facts::exemplar::Candidate;
 use crate::facts::histogram::bucket;
 use crate::facts::{
-    EdgeKey, Entry, EnvironmentFacts, MAX_SEQUENCE, MIN_REPEATED, MIN_ROUNDS, Parameters, PatternFacts, PatternKey,
-    Repetition, Sequence,
+    EdgeKey, Entry, EnvironmentFacts, MAX_SEQUENCE, MIN_REPEATED, MIN_ROUNDS, OperationFacts, Parameters, PatternFacts,
+    PatternKey, Repetition, Sequence,
 };
 use crate::marks::Marks;
 use crate::name::Name;
@@ -28,37 +29,38 @@ pub(super) struct OfTrace {
     attempts: Vec<bool>,
     /// (bucket of calls, bucket of distinct operations called) of each request that is busy on an edge.
     busy: Vec<(EdgeKey, (u16, u16))>,
+    /// What each call of a group is to the others, group by group in the same memory.
+    asked: Vec<Asked>,
     /// How many calls to services and external hosts each request makes itself, by what is too many of them.
-    remote: Vec<u64>,
+    pub(super) remote: Vec<u64>,
 }
 
 impl OfTrace {
     /// Of a trace with so many requests, before the first is looked at.
     pub(super) fn new(requests: usize) -> Self {
-        Self { attempts: vec![false; requests], busy: Vec::new(), remote: vec![0; requests] }
+        Self { attempts: vec![false; requests], busy: Vec::new(), asked: Vec::new(), remote: vec![0; requests] }
     }
 }
 
 impl EnvironmentFacts {
-    /// Adds what one request calls, and how often.
+    /// Adds what one request calls, and how often. `own` are its calls in order of start; gives where they go.
     pub(super) fn add_repetition<'a>(
         &mut self,
         reading: &Reading<'a>,
         request: usize,
-        own: &mut [&'a Made<'a>],
+        own: &[&'a Made<'a>],
         of_trace: &mut OfTrace,
-    ) {
-        let span = reading.opening(request);
+    ) -> FanOut {
         self.add_sequences(reading, request, own);
-        own.sort_by_key(|call| asked(call));
-        let own: &[_] = &without_steps(own);
+        let own: &[_] = &without_steps(by_question(own));
+        let mut asked = std::mem::take(&mut of_trace.asked);
         let mut fan_out = FanOut::default();
         let mut questions: Vec<&Made<'_>> = Vec::new();
         for calls in own.chunk_by(|left, right| (left.callee, left.kind) == (right.callee, right.kind)) {
             let mut edge = EdgeOfRequest::default();
             let questions_before = questions.len();
             for group in calls.chunk_by(|left, right| left.template == right.template) {
-                let asked = asked_of(group, &mut of_trace.attempts);
+                asked_of(group, &mut of_trace.attempts, &mut asked);
                 edge.add(group, &asked);
                 // Most requests call too few others to be looked at again.
                 if own.len() as u64 >= MIN_FAN_OUT {
@@ -79,7 +81,8 @@ impl EnvironmentFacts {
         if fan_out.remote - fan_out.continued >= MIN_FAN_OUT {
             fan_out.scattered = scattered(reading, &questions);
         }
-        of_trace.remote[request] = self.add_fan_out(reading, request, span, &fan_out);
+        of_trace.asked = asked;
+        fan_out
     }
 
     fn add_edge_of_request(
@@ -182,7 +185,7 @@ impl EnvironmentFacts {
         if repeated.distinct >= MIN_REPEATED {
             pattern.saved.record(repeated.union_ns - repeated.longest_ns.min(repeated.union_ns));
         }
-        let repeats = same_parameters(group, asked, on_edge);
+        let repeats = if group.len() > 1 { same_parameters(group, asked, on_edge) } else { 1 };
         if repeats > 1 {
             pattern.repeats.record(repeats);
             pattern.repeated.offer(repeats, reading.trace);
@@ -237,21 +240,6 @@ impl EnvironmentFacts {
             pattern.sequenced.offer(found.rounds, reading.trace);
         }
     }
-
-    /// Gives how many calls to others it adds.
-    fn add_fan_out(&mut self, reading: &Reading<'_>, request: usize, span: &Span, fan_out: &FanOut) -> u64 {
-        let is_message = reading.calls.requests[request].entry == Entry::Message;
-        let taken = if is_message { u64::from(span.batch.max(1)) } else { 1 };
-        let facts = self.operations.entry(reading.operation(request));
-        let asked = fan_out.remote - fan_out.continued - fan_out.scattered;
-        let remote = asked.div_ceil(taken);
-        let children = (asked + fan_out.messages).div_ceil(taken);
-        facts.relays += u64::from(fan_out.is_relay(span));
-        facts.fan_out.record(remote);
-        facts.child_calls.record(children);
-        facts.fanned.offer(children, reading.trace);
-        remote
-    }
 }
 
 /// What is asked of whom.
@@ -259,11 +247,21 @@ fn asked(call: &Made<'_>) -> (NodeKey, EdgeKind, Name) {
     (call.callee, call.kind, call.template)
 }
 
+/// Calls in order of what is asked of whom, then as before.
+fn by_question<'s, 'a>(own: &'s [&'a Made<'a>]) -> Cow<'s, [&'a Made<'a>]> {
+    if own.is_sorted_by_key(|call| asked(call)) {
+        return Cow::Borrowed(own);
+    }
+    let mut sorted = own.to_vec();
+    sorted.sort_by_key(|call| asked(call));
+    Cow::Owned(sorted)
+}
+
 /// Calls without those that only repeat the text of a statement beside it, as drivers do that prepare or fetch.
-fn without_steps<'s, 'a>(own: &'s [&'a Made<'a>]) -> Cow<'s, [&'a Made<'a>]> {
+fn without_steps<'s, 'a>(own: Cow<'s, [&'a Made<'a>]>) -> Cow<'s, [&'a Made<'a>]> {
     let is_step = |call: &&Made<'_>| call.marks.has(Marks::SET_UP);
     if !own.iter().any(is_step) {
-        return Cow::Borrowed(own);
+        return own;
     }
     let mut kept: Vec<&Made<'_>> = Vec::with_capacity(own.len());
     for group in own.chunk_by(|left, right| asked(left) == asked(right)) {
@@ -312,7 +310,7 @@ fn scattered(reading: &Reading<'_>, own: &[&Made<'_>]) -> u64 {
 
 /// Calls of one request that are no attempts after a failure, by where they go.
 #[derive(Debug, Default)]
-struct FanOut {
+pub(super) struct FanOut {
     remote: u64,
     /// Of these, those that only go on with what another one asked.
     continued: u64,
@@ -335,6 +333,19 @@ impl FanOut {
                 self.continued += continued;
             }
         }
+    }
+
+    /// Adds where the calls go of the request that `span` opens. Gives how many calls to others these are.
+    pub(super) fn add_to(&self, facts: &mut OperationFacts, trace: Candidate, span: &Span, entry: Entry) -> u64 {
+        let taken = if entry == Entry::Message { u64::from(span.batch.max(1)) } else { 1 };
+        let asked = self.remote - self.continued - self.scattered;
+        let remote = asked.div_ceil(taken);
+        let children = (asked + self.messages).div_ceil(taken);
+        facts.relays += u64::from(self.is_relay(span));
+        facts.fan_out.record(remote);
+        facts.child_calls.record(children);
+        facts.fanned.offer(children, trace);
+        remote
     }
 
     /// Whether the request that `span` opens makes one call and nothing else. One that its own call opens shows nothing of
