@@ -180,7 +180,7 @@ fn sort(spans: &mut [Span]) {
 }
 
 /// Who is whose parent, by index into the spans of a trace.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tree {
     pub(crate) parent: Vec<Option<usize>>,
     /// Whether a parent is named that never came.
@@ -192,30 +192,67 @@ pub(crate) struct Tree {
     /// The children of span `i` are `children[starts[i]..starts[i + 1]]`.
     children: Vec<usize>,
     starts: Vec<usize>,
+    /// The spans in order of their ids.
+    by_id: Vec<(SpanId, usize)>,
 }
 
 impl Tree {
     pub(crate) fn of(spans: &[Span]) -> Self {
-        let mut by_id: Vec<(SpanId, usize)> =
-            spans.iter().enumerate().map(|(index, span)| (span.span_id, index)).collect();
+        let mut tree = Self::default();
+        tree.read(spans);
+        tree
+    }
+
+    /// Becomes the tree of these spans, in the memory that it has.
+    pub(crate) fn read(&mut self, spans: &[Span]) {
+        let Self { parent, is_orphan, order, by_id, .. } = self;
+        by_id.clear();
+        by_id.extend(spans.iter().enumerate().map(|(index, span)| (span.span_id, index)));
         by_id.sort_unstable();
         let has_each_once = by_id.is_sorted_by(|left, right| left.0 < right.0);
-        let parent =
-            |index| if has_each_once { only_parent_of(spans, &by_id, index) } else { parent_of(spans, &by_id, index) };
-        let mut parent: Vec<Option<usize>> = (0..spans.len()).map(parent).collect();
-        let is_orphan =
-            spans.iter().zip(&parent).map(|(span, parent)| span.parent_id != SpanId::NONE && parent.is_none());
-        let is_orphan = is_orphan.collect();
+        parent.clear();
+        if has_each_once {
+            parent.extend((0..spans.len()).map(|index| only_parent_of(spans, by_id, index)));
+        } else {
+            parent.extend((0..spans.len()).map(|index| parent_of(spans, by_id, index)));
+        }
+        is_orphan.clear();
+        let is_alone = |(span, parent): (&Span, &Option<usize>)| span.parent_id != SpanId::NONE && parent.is_none();
+        is_orphan.extend(spans.iter().zip(&*parent).map(is_alone));
         // Where no clock is apart, spans start after their parents and stand behind them; none of them is in a circle.
         let is_ordered = parent.iter().enumerate().all(|(index, parent)| parent.is_none_or(|parent| parent < index));
-        let circular = if is_ordered { 0 } else { cut_circles(&mut parent) };
-        let (children, starts) = children_of(&parent);
-        let order = if is_ordered { (0..spans.len()).collect() } else { Vec::with_capacity(spans.len()) };
-        let mut tree = Self { parent, is_orphan, order, circular, children, starts };
-        if !is_ordered {
-            tree.order = tree.preorder().map(|(index, _)| index).collect();
+        self.circular = if is_ordered { 0 } else { cut_circles(parent) };
+        order.clear();
+        if is_ordered {
+            order.extend(0..spans.len());
         }
-        tree
+        self.find_children();
+        if !is_ordered {
+            self.order = self.preorder().map(|(index, _)| index).collect();
+        }
+    }
+
+    fn find_children(&mut self) {
+        let Self { parent, children, starts, .. } = self;
+        starts.clear();
+        starts.resize(parent.len() + 1, 0);
+        for &parent in parent.iter().flatten() {
+            starts[parent] += 1;
+        }
+        let mut end = 0;
+        for start in &mut *starts {
+            end += *start;
+            *start = end;
+        }
+        children.clear();
+        children.resize(end, 0);
+        // From the end, each child goes before those that are there.
+        for (child, parent) in parent.iter().enumerate().rev() {
+            if let Some(parent) = *parent {
+                starts[parent] -= 1;
+                children[starts[parent]] = child;
+            }
+        }
     }
 
     /// The children of a span, in the order of the trace.
@@ -309,25 +346,6 @@ fn cut_circles(parent: &mut [Option<usize>]) -> u64 {
         }
     }
     circles
-}
-
-fn children_of(parent: &[Option<usize>]) -> (Vec<usize>, Vec<usize>) {
-    let mut starts = vec![0; parent.len() + 1];
-    for parent in parent.iter().flatten() {
-        starts[parent + 1] += 1;
-    }
-    for index in 0..parent.len() {
-        starts[index + 1] += starts[index];
-    }
-    let mut next = starts.clone();
-    let mut children = vec![0; starts[parent.len()]];
-    for (child, parent) in parent.iter().enumerate() {
-        if let Some(parent) = parent {
-            children[next[*parent]] = child;
-            next[*parent] += 1;
-        }
-    }
-    (children, starts)
 }
 
 #[cfg(test)]

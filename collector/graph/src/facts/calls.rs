@@ -148,10 +148,20 @@ pub(super) struct Calls<'a> {
     pub(super) made: Vec<Made<'a>>,
 }
 
+/// The memory of calls, used again from trace to trace.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    requests: Vec<Request>,
+    made: Vec<Made<'static>>,
+    request_of: Vec<usize>,
+}
+
 impl<'a> Calls<'a> {
-    pub(super) fn of(spans: &'a [Span], tree: &Tree, vocabulary: &Vocabulary) -> Self {
-        let request_of = vec![0; spans.len()];
-        let (requests, made) = (Vec::with_capacity(spans.len()), Vec::with_capacity(spans.len()));
+    /// The requests and calls of a trace, in the memory of `room`.
+    pub(super) fn of(spans: &'a [Span], tree: &Tree, vocabulary: &Vocabulary, room: &mut Room) -> Self {
+        let Room { requests, made, request_of } = std::mem::take(room);
+        let (requests, made, mut request_of) = (emptied(requests), emptied(made), emptied(request_of));
+        request_of.resize(spans.len(), 0);
         let tells_kinds = spans.iter().any(|span| span.shape.kind == SpanKind::Server);
         let mut reader = Reader { spans, tree, vocabulary, tells_kinds, request_of, requests, made };
         // What was torn off is placed last, so that the requests that it may belong to are there.
@@ -167,7 +177,8 @@ impl<'a> Calls<'a> {
         for index in 0..spans.len() {
             reader.read(index);
         }
-        let Reader { mut requests, mut made, .. } = reader;
+        let Reader { mut requests, mut made, request_of, .. } = reader;
+        room.request_of = request_of;
         // A recording that begins within a request has nothing else to tell of than its calls.
         if requests.iter().all(|request| request.is_lost) {
             let is_work = |request: &Request| spans[request.span].shape.kind == SpanKind::Internal;
@@ -186,6 +197,18 @@ impl<'a> Calls<'a> {
         redirected::forget_unfollowed(&mut made);
         Self { requests, made }
     }
+
+    /// Gives the memory back.
+    pub(super) fn leave(self, room: &mut Room) {
+        room.requests = self.requests;
+        room.made = emptied(self.made);
+    }
+}
+
+/// The memory of a vector whose items are done with, for others of their size.
+fn emptied<T, U>(mut items: Vec<T>) -> Vec<U> {
+    items.clear();
+    items.into_iter().map(|_| unreachable!("there is none")).collect()
 }
 
 /// Which spans hang below one whose parent never came, although it does not open a request by itself; nothing where no

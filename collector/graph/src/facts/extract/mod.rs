@@ -6,8 +6,9 @@ mod paths;
 mod repetition;
 mod serial;
 
+use self::paths::Below;
 use self::repetition::OfTrace;
-use super::calls::{Calls, Made};
+use super::calls::{self, Calls, Made};
 use super::exemplar::Candidate;
 use super::latest::slice;
 use super::{
@@ -19,24 +20,47 @@ use crate::name::Name;
 use crate::span::{NodeKey, Outcome, Resource, ResourceId, ServiceKey, Span, SpanId, SpanKind, Vocabulary};
 use crate::trace::{Trace, Tree};
 
+/// For how many spans memory is kept: few traces have more.
+const MAX_KEPT: usize = 1024;
+
+/// Memory that is used again from trace to trace.
+#[derive(Debug, Default)]
+pub struct Room {
+    tree: Tree,
+    calls: calls::Room,
+    of_trace: OfTrace,
+    below: Below,
+}
+
 impl Facts {
     /// Adds the facts of one settled trace.
     pub fn add_trace(&mut self, trace: &Trace, vocabulary: &Vocabulary) {
+        self.add_trace_within(&mut Room::default(), trace, vocabulary);
+    }
+
+    /// Adds the facts of one settled trace, of many that are added within the same memory.
+    pub fn add_trace_within(&mut self, room: &mut Room, trace: &Trace, vocabulary: &Vocabulary) {
         for (environment, part) in trace.by_environment(vocabulary, Name::EMPTY) {
             let facts = self.environments.entry(environment);
-            let tree = Tree::of(part.spans());
-            let part = Trace::without_proxies(part, &tree, vocabulary);
-            let calls = Calls::of(part.spans(), &tree, vocabulary);
+            let Room { tree, of_trace, below, .. } = room;
+            tree.read(part.spans());
+            let part = Trace::without_proxies(part, tree, vocabulary);
+            let calls = Calls::of(part.spans(), tree, vocabulary, &mut room.calls);
             let reading = Reading { trace: part.id().into(), spans: part.spans(), calls: &calls, vocabulary };
             facts.counts.traces += 1;
             facts.counts.duplicate_spans += part.duplicates();
             facts.counts.circular_spans += tree.circular;
             facts.add_spans(&reading, &tree.is_orphan);
             facts.add_secrets(&reading);
-            let remote_calls = facts.add_requests(&reading);
+            facts.add_requests(&reading, of_trace);
             facts.add_calls(&reading);
             facts.add_data(&reading);
-            facts.add_paths(&reading, remote_calls);
+            below.read(&reading, &of_trace.remote);
+            facts.add_paths(&reading, below);
+            calls.leave(&mut room.calls);
+        }
+        if trace.spans().len() > MAX_KEPT {
+            *room = Room::default();
         }
     }
 
@@ -47,7 +71,7 @@ impl Facts {
         for (environment, part) in fragment.by_environment(vocabulary, environment) {
             let facts = self.environments.entry(environment);
             let tree = Tree::of(part.spans());
-            let mut calls = Calls::of(part.spans(), &tree, vocabulary);
+            let mut calls = Calls::of(part.spans(), &tree, vocabulary, &mut calls::Room::default());
             calls.made.retain(|call| !matches!(call.callee, NodeKey::Peer(_)));
             let reading = Reading { trace: part.id().into(), spans: part.spans(), calls: &calls, vocabulary };
             facts.counts.late_spans += part.spans().len() as u64;
@@ -105,7 +129,7 @@ impl<'a> Reading<'a> {
     /// What is left of a lost one says neither what was asked nor how long it took.
     fn each_request(&self, mut show: impl FnMut(usize, &[&'a Made<'a>])) {
         let mut rest = &self.calls.made[..];
-        let mut own = Vec::new();
+        let mut own = Vec::with_capacity(rest.len());
         for (index, request) in self.calls.requests.iter().enumerate() {
             let made = rest.iter().take_while(|call| call.request <= index).count();
             let (made, later) = rest.split_at(made);
@@ -166,14 +190,14 @@ impl EnvironmentFacts {
         }
     }
 
-    /// Gives how many calls to services and external hosts each request makes itself.
-    fn add_requests(&mut self, reading: &Reading<'_>) -> Vec<u64> {
-        let mut of_trace = OfTrace::new(reading.calls.requests.len());
+    /// Adds what each request is and does; `of_trace` becomes what is needed of all of them.
+    fn add_requests(&mut self, reading: &Reading<'_>, of_trace: &mut OfTrace) {
+        of_trace.begin(reading.calls.requests.len());
         reading.each_request(|index, own| {
             let span = reading.opening(index);
             let entry = reading.calls.requests[index].entry;
             self.add_dual_writes(reading, index, own);
-            let fan_out = self.add_repetition(reading, index, own, &mut of_trace);
+            let fan_out = self.add_repetition(reading, index, own, of_trace);
             let facts = self.operations.entry(reading.operation(index));
             facts.requests += 1;
             facts.outcomes[span.shape.outcome.index()] += 1;
@@ -191,13 +215,14 @@ impl EnvironmentFacts {
                 add_client(self.services.entry(span.shape.service), reading.trace, span);
             }
         });
-        self.add_busiest(of_trace)
+        self.add_busiest(of_trace);
     }
 
     fn add_calls(&mut self, reading: &Reading<'_>) {
         let has_edge = |call: &&Made<'_>| call.caller != call.callee && call.callee != NodeKey::Unknown;
-        let mut calls: Vec<&Made<'_>> = reading.calls.made.iter().filter(has_edge).collect();
-        calls.sort_unstable_by(|left, right| edge_of(left).cmp(&edge_of(right)));
+        let mut calls: Vec<&Made<'_>> = Vec::with_capacity(reading.calls.made.len());
+        calls.extend(reading.calls.made.iter().filter(has_edge));
+        calls.sort_unstable_by_key(|call| edge_of(call));
         for of_edge in calls.chunk_by(|left, right| edge_of(left) == edge_of(right)) {
             let edge = self.edges.entry(edge_of(of_edge[0]));
             edge.traces += 1;

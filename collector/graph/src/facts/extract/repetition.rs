@@ -24,6 +24,7 @@ const MIN_LISTED: usize = 3;
 const MIN_BUSY: u64 = 2;
 
 /// What is found out request by request of a trace, and needed of all.
+#[derive(Debug, Default)]
 pub(super) struct OfTrace {
     /// Which requests belong to attempts at one thing.
     attempts: Vec<bool>,
@@ -36,9 +37,13 @@ pub(super) struct OfTrace {
 }
 
 impl OfTrace {
-    /// Of a trace with so many requests, before the first is looked at.
-    pub(super) fn new(requests: usize) -> Self {
-        Self { attempts: vec![false; requests], busy: Vec::new(), asked: Vec::new(), remote: vec![0; requests] }
+    /// Begins with a trace of so many requests, before the first is looked at.
+    pub(super) fn begin(&mut self, requests: usize) {
+        self.attempts.clear();
+        self.attempts.resize(requests, false);
+        self.remote.clear();
+        self.remote.resize(requests, 0);
+        self.busy.clear();
     }
 }
 
@@ -120,14 +125,13 @@ impl EnvironmentFacts {
         }
     }
 
-    /// Adds the busiest request of each edge, once all requests are known. Gives how many calls each makes itself.
-    pub(super) fn add_busiest(&mut self, mut of_trace: OfTrace) -> Vec<u64> {
+    /// Adds the busiest request of each edge, once all requests are known.
+    pub(super) fn add_busiest(&mut self, of_trace: &mut OfTrace) {
         of_trace.busy.sort_unstable();
         for of_edge in of_trace.busy.chunk_by(|left, right| left.0 == right.0) {
             let (key, cell) = of_edge[of_edge.len() - 1];
             *self.edges.entry(key).per_trace.entry(cell).or_default() += 1;
         }
-        of_trace.remote
     }
 
     fn add_pattern(
