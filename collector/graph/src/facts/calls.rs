@@ -5,12 +5,15 @@ mod beside;
 mod between;
 mod paths;
 mod redirected;
+mod room;
 mod streams;
 mod unmatched;
 
 use std::num::NonZero;
 
 use self::between::{calls, is_part_of_batch, opens_request, takes_own_call};
+pub(super) use self::room::Room;
+use self::room::emptied;
 use self::unmatched::name_unmatched;
 use crate::facts::Entry;
 use crate::name::Name;
@@ -148,14 +151,6 @@ pub(super) struct Calls<'a> {
     pub(super) made: Vec<Made<'a>>,
 }
 
-/// The memory of calls, used again from trace to trace.
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    requests: Vec<Request>,
-    made: Vec<Made<'static>>,
-    request_of: Vec<usize>,
-}
-
 impl<'a> Calls<'a> {
     /// The requests and calls of a trace, in the memory of `room`.
     pub(super) fn of(spans: &'a [Span], tree: &Tree, vocabulary: &Vocabulary, room: &mut Room) -> Self {
@@ -197,18 +192,6 @@ impl<'a> Calls<'a> {
         redirected::forget_unfollowed(&mut made);
         Self { requests, made }
     }
-
-    /// Gives the memory back.
-    pub(super) fn leave(self, room: &mut Room) {
-        room.requests = self.requests;
-        room.made = emptied(self.made);
-    }
-}
-
-/// The memory of a vector whose items are done with, for others of their size.
-fn emptied<T, U>(mut items: Vec<T>) -> Vec<U> {
-    items.clear();
-    items.into_iter().map(|_| unreachable!("there is none")).collect()
 }
 
 /// Which spans hang below one whose parent never came, although it does not open a request by itself; nothing where no

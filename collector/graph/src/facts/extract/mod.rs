@@ -2,6 +2,7 @@
 
 mod again;
 mod data;
+mod fan_out;
 mod paths;
 mod repetition;
 mod serial;

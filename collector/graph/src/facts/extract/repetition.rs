@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 
 use super::again::{Asked, asked_of, same_parameters};
+use super::fan_out::FanOut;
 use super::{Made, Reading, percent, union};
-use crate::facts::exemplar::Candidate;
 use crate::facts::histogram::bucket;
 use crate::facts::{
-    EdgeKey, Entry, EnvironmentFacts, MAX_SEQUENCE, MIN_REPEATED, MIN_ROUNDS, OperationFacts, Parameters, PatternFacts,
-    PatternKey, Repetition, Sequence,
+    EdgeKey, EnvironmentFacts, MAX_SEQUENCE, MIN_REPEATED, MIN_ROUNDS, Parameters, PatternFacts, PatternKey,
+    Repetition, Sequence,
 };
 use crate::marks::Marks;
 use crate::name::Name;
-use crate::span::{Access, EdgeKind, NodeKey, Span, SpanKind};
+use crate::span::{Access, EdgeKind, NodeKey};
 
 /// How many sequences of statements are looked for in one place of a request.
 const MAX_SEQUENCES: usize = 16;
@@ -310,54 +310,6 @@ fn scattered(reading: &Reading<'_>, own: &[&Made<'_>]) -> u64 {
     let alike = asked.chunk_by(|left, right| (left.0, left.1, &left.2) == (right.0, right.1, &right.2));
     let is_scatter = |group: &&[_]| group.windows(2).all(|pair| pair[0] != pair[1]);
     alike.filter(is_scatter).map(|group| group.len() as u64 - 1).sum()
-}
-
-/// Calls of one request that are no attempts after a failure, by where they go.
-#[derive(Debug, Default)]
-pub(super) struct FanOut {
-    remote: u64,
-    /// Of these, those that only go on with what another one asked.
-    continued: u64,
-    /// Of those that ask anew, those that a scatter has too many.
-    scattered: u64,
-    messages: u64,
-    statements: u64,
-    /// Calls to its own service, or of which no attribute tells where they go.
-    near: u64,
-}
-
-impl FanOut {
-    fn add(&mut self, call: &Made<'_>, kept: u64, continued: u64) {
-        match call.callee {
-            NodeKey::Datastore(_) => self.statements += kept,
-            NodeKey::Topic(_) => self.messages += kept - continued,
-            callee if callee == NodeKey::Unknown || callee == call.caller => self.near += kept,
-            _ => {
-                self.remote += kept;
-                self.continued += continued;
-            }
-        }
-    }
-
-    /// Adds where the calls go of the request that `span` opens. Gives how many calls to others these are.
-    pub(super) fn add_to(&self, facts: &mut OperationFacts, trace: Candidate, span: &Span, entry: Entry) -> u64 {
-        let taken = if entry == Entry::Message { u64::from(span.batch.max(1)) } else { 1 };
-        let asked = self.remote - self.continued - self.scattered;
-        let remote = asked.div_ceil(taken);
-        let children = (asked + self.messages).div_ceil(taken);
-        facts.relays += u64::from(self.is_relay(span));
-        facts.fan_out.record(remote);
-        facts.child_calls.record(children);
-        facts.fanned.offer(children, trace);
-        remote
-    }
-
-    /// Whether the request that `span` opens makes one call and nothing else. One that its own call opens shows nothing of
-    /// what its service does beside that.
-    fn is_relay(&self, span: &Span) -> bool {
-        let is_seen = !matches!(span.shape.kind, SpanKind::Client | SpanKind::Producer);
-        is_seen && self.remote == 1 && self.messages + self.statements + self.near == 0
-    }
 }
 
 /// What one request does on one edge.
