@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use spanlint_graph::{TraceId, Waterfall};
 use tokio::net::TcpListener;
+use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use crate::durable::{Durable, DurableError, Opened, Recovery, Replayed, Retentio
 use crate::limits::{Limits, MEMORY_BYTES, SHUTDOWN_TIMEOUT};
 use crate::live::{FactsReader, Finished, Live, LiveSettings, Published, Replay, TraceReader};
 use crate::pressure;
-use crate::receiver::{self, BindError, Counters, Readers, Receiver, Turns, bind};
+use crate::receiver::{self, BindError, Counters, Readers, Receiver, Turns, bind, io_threads};
 use crate::tls::Tls;
 
 /// Why a collector could not start.
@@ -62,7 +63,43 @@ pub struct Collector {
     log: Option<OpenLog>,
     api: Option<TcpListener>,
     servers: JoinSet<()>,
+    /// Where spans arrive, apart from whoever asks for what became of them.
+    _io: Io,
     shutdown: CancellationToken,
+}
+
+/// The threads that read from the connections of senders.
+#[derive(Debug)]
+struct Io(Option<Runtime>);
+
+impl Io {
+    fn start() -> io::Result<Self> {
+        let threads = runtime::Builder::new_multi_thread()
+            .worker_threads(io_threads())
+            .thread_name("spanlint-io")
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(threads)))
+    }
+
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("it runs until it is dropped").handle()
+    }
+
+    /// The same listener, whose connections are read from here.
+    fn adopt(&self, listener: TcpListener) -> io::Result<TcpListener> {
+        let _context = self.handle().enter();
+        TcpListener::from_std(listener.into_std()?)
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        if let Some(threads) = self.0.take() {
+            // Whoever drops this may be a task, which must not wait.
+            threads.shutdown_background();
+        }
+    }
 }
 
 /// The log of the data folder.
@@ -123,14 +160,17 @@ impl Collector {
                 stopping.run_until_cancelled(pressure::watch(budget, memory_bytes)).await;
             });
         }
+        let io = Io::start()?;
         for listener in otlp_grpc.into_iter().chain(otlp_http) {
-            servers.spawn(receiver::serve(listener, tls.clone(), receiver.clone(), shutdown.clone()));
+            let serve = receiver::serve(io.adopt(listener)?, tls.clone(), receiver.clone(), shutdown.clone());
+            servers.spawn_on(serve, io.handle());
         }
         if let Some(listener) = zipkin {
-            let router = receiver::zipkin_router(receiver);
-            servers.spawn(receiver::serve_router(listener, tls.clone(), router, limits, shutdown.clone()));
+            let (listener, router) = (io.adopt(listener)?, receiver::zipkin_router(receiver));
+            let serve = receiver::serve_router(listener, tls.clone(), router, limits, shutdown.clone());
+            servers.spawn_on(serve, io.handle());
         }
-        Ok(Self { addresses, live, counters, limits, token, tls, log, api, servers, shutdown })
+        Ok(Self { addresses, live, counters, limits, token, tls, log, api, servers, _io: io, shutdown })
     }
 
     /// What was read back from the data folder, if there is one.

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
+use super::Receiver;
 use super::problem::Problem;
+use super::turns::{Arrival, SHORT_BYTES};
 use crate::budget::{Budget, Exceeded, Grant};
 use crate::limits::{BODY_READ_TIMEOUT, Limits};
 use crate::live::RETRY_AFTER;
@@ -24,6 +26,8 @@ const PASSED_OVER: usize = 4;
 pub(super) struct Admitted {
     pub(super) bytes: Bytes,
     pub(super) grant: Grant,
+    /// Until it is decoded.
+    pub(super) arrival: Option<Arrival>,
 }
 
 /// What a request is told whose bytes are not to be had.
@@ -37,19 +41,20 @@ pub(super) fn admission(exceeded: Exceeded) -> Problem {
 }
 
 /// Reads a whole body. What says beforehand that it is too large is refused before any of it is kept.
-pub(super) async fn read(mut body: Body, budget: &Budget, limits: &Limits) -> Result<Admitted, Problem> {
-    let limit = limits.request_bytes;
+pub(super) async fn read(mut body: Body, receiver: &Receiver) -> Result<Admitted, Problem> {
+    let limit = receiver.limits.request_bytes;
+    let arrival = receiver.turns.arrive();
     let outcome = timeout(BODY_READ_TIMEOUT, async {
-        let taken = take(&mut body, budget, limits).await;
+        let taken = take(&mut body, receiver.intake.budget(), &receiver.limits).await;
         if taken.as_ref().is_err_and(|problem| problem.is_busy() || problem.is_too_large()) {
             pass_over(&mut body, limit * PASSED_OVER).await;
         }
-        taken
+        taken.map(|(bytes, grant)| Admitted { bytes, grant, arrival: Some(arrival) })
     });
     outcome.await.unwrap_or_else(|_| Err(Problem::too_slow()))
 }
 
-async fn take(body: &mut Body, budget: &Budget, limits: &Limits) -> Result<Admitted, Problem> {
+async fn take(body: &mut Body, budget: &Budget, limits: &Limits) -> Result<(Bytes, Grant), Problem> {
     let limit = limits.request_bytes;
     let expected = body.size_hint().lower();
     if expected > limit as u64 {
@@ -61,6 +66,8 @@ async fn take(body: &mut Body, budget: &Budget, limits: &Limits) -> Result<Admit
     // Most bodies come in one piece, which needs no second place.
     let mut first = Bytes::new();
     let mut bytes = Vec::new();
+    // Who says how much comes is believed as far as it is soon there.
+    let told = usize::try_from(expected).unwrap_or(0).min(SHORT_BYTES);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Problem::malformed(format!("the body ends early: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
@@ -72,7 +79,9 @@ async fn take(body: &mut Body, budget: &Budget, limits: &Limits) -> Result<Admit
             first = data;
             continue;
         }
-        grant.reserve(&mut bytes, first.len() + data.len()).map_err(admission)?;
+        let needed = first.len() + data.len();
+        let more = if bytes.is_empty() { needed.max(told) } else { needed };
+        grant.reserve(&mut bytes, more).map_err(admission)?;
         if !first.is_empty() {
             bytes.extend_from_slice(&first);
             grant.shrink(first.len());
@@ -80,7 +89,7 @@ async fn take(body: &mut Body, budget: &Budget, limits: &Limits) -> Result<Admit
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(Admitted { bytes: if first.is_empty() { bytes.into() } else { first }, grant })
+    Ok((if first.is_empty() { bytes.into() } else { first }, grant))
 }
 
 /// Reads what is left of a refused body, up to `limit` bytes, and keeps nothing.

@@ -28,7 +28,7 @@ pub(super) fn decompress(body: Admitted, compression: &str, limits: &Limits) -> 
     if !is_compressed(compression) {
         return Ok(body);
     }
-    let Admitted { bytes: compressed, mut grant } = body;
+    let Admitted { bytes: compressed, mut grant, arrival } = body;
     let paid = grant.bytes();
     let bytes = match compression {
         "gzip" | "x-gzip" => {
@@ -47,7 +47,7 @@ pub(super) fn decompress(body: Admitted, compression: &str, limits: &Limits) -> 
     // What came in and the decompressor are gone.
     debug_assert!(grant.bytes() >= paid + bytes.capacity());
     grant.shrink(grant.bytes() - bytes.capacity());
-    Ok(Admitted { bytes: Bytes::from(bytes), grant })
+    Ok(Admitted { bytes: Bytes::from(bytes), grant, arrival })
 }
 
 /// Everything that comes out of `decoder`.
@@ -96,7 +96,7 @@ mod tests {
         let budget = Budget::new(budget);
         let mut grant = budget.grant();
         grant.grow(bytes.len()).unwrap();
-        let body = Admitted { bytes: Bytes::copy_from_slice(bytes), grant };
+        let body = Admitted { bytes: Bytes::copy_from_slice(bytes), grant, arrival: None };
         let limits = Limits { decompressed_bytes: limit, ..Limits::default() };
         let outcome = decompress(body, compression, &limits).map(|body| {
             assert!(budget.used() >= body.bytes.len());

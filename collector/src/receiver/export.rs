@@ -69,8 +69,9 @@ impl Receiver {
         let (limits, readers) = (self.limits, self.readers.clone());
         let decode = move || {
             let mut request = compression::decompress(request, &compression, &limits)?;
-            let read = readers.read(|reader| read(&mut request, reader))?;
-            Ok((request, read))
+            let read = readers.read(|reader| read(&mut request, reader));
+            request.arrival = None;
+            Ok((request, read?))
         };
         self.turns.take(arrived, is_compressed, decode).await
     }

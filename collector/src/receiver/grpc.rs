@@ -61,7 +61,7 @@ async fn export(signal: Signal, State(receiver): State<Receiver>, request: Reque
 
 async fn take(receiver: &Receiver, signal: Signal, request: Request) -> Result<PartialSuccess, Problem> {
     let (parts, body) = request.into_parts();
-    let mut message = body::read(body, receiver.intake.budget(), &receiver.limits).await?;
+    let mut message = body::read(body, receiver).await?;
     let frame = &mut message.bytes;
     if frame.len() < FRAME_HEADER_BYTES {
         return Err(Problem::malformed("a gRPC call without a message"));

@@ -48,7 +48,7 @@ async fn take(
     let (parts, body) = request.into_parts();
     let content_type = text(&parts.headers, header::CONTENT_TYPE);
     let encoding = encoding.ok_or_else(|| Problem::unsupported_type(&content_type))?;
-    let body = body::read(body, receiver.intake.budget(), &receiver.limits).await?;
+    let body = body::read(body, receiver).await?;
     let compression = text(&parts.headers, header::CONTENT_ENCODING);
     Ok((receiver.export(signal, encoding, body, compression).await?, encoding))
 }

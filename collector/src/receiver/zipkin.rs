@@ -47,7 +47,7 @@ async fn take(receiver: &Receiver, request: Request) -> Result<(), Problem> {
         "application/x-thrift" => return Err(Problem::malformed(DecodeError::ZipkinV1.to_string())),
         _ => return Err(Problem::unsupported_zipkin(&content_type)),
     }
-    let body = body::read(body, receiver.intake.budget(), &receiver.limits).await?;
+    let body = body::read(body, receiver).await?;
     let compression = otlp_http::text(&parts.headers, header::CONTENT_ENCODING);
     receiver.export_zipkin(body, compression).await
 }
