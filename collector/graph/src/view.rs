@@ -124,6 +124,17 @@ pub trait SpanVisitor {
     /// The spans that follow belong to the resource with these attributes.
     fn resource(&mut self, attributes: &[Attribute<'_>]);
 
+    /// By what the last resource is recalled, where it is remembered.
+    fn recalled_by(&mut self) -> Option<u128> {
+        None
+    }
+
+    /// The spans that follow belong to the resource that is recalled by `key`, whose texts have so many bytes. False
+    /// where it is forgotten: then nothing happened, and it is to be shown.
+    fn recall(&mut self, _key: u128, _text_bytes: usize) -> bool {
+        false
+    }
+
     /// A span of the current resource.
     fn span(&mut self, span: &SpanView<'_>);
 
@@ -133,8 +144,9 @@ pub trait SpanVisitor {
     }
 
     /// A span of the current resource that differs from one that was shown before only in what the [`Likeness`] with
-    /// this key leaves open. False where it is not taken: then nothing happened, and it is to be shown as any other.
-    fn alike(&mut self, _span: &SpanView<'_>, _key: u128) -> bool {
+    /// this key leaves open; its texts have no more than so many bytes. False where it is not taken: then nothing
+    /// happened, and it is to be shown as any other.
+    fn alike(&mut self, _span: &SpanView<'_>, _key: u128, _text_bytes: usize) -> bool {
         false
     }
 

@@ -176,24 +176,28 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
 
     /// The resource may stand anywhere among its records, but is shown first: hence two passes over this one level.
     fn resource_records(&mut self, message: Fields<'a>) -> Result<(), DecodeError> {
-        self.clear();
         self.sender = 0;
+        let (mut only, mut resources) = (None, 0);
         let mut first = message;
         while let Some(field) = first.next()? {
             match field.number {
                 1 => {
                     let resource = first.enter(field)?;
                     self.sender = self.layouts.sender(self.sender, resource.rest());
-                    self.resource(resource)?;
+                    (only, resources) = (Some(resource), resources + 1);
                 }
                 2 => drop(field.bytes()?),
                 3 => drop(field.text()?),
                 _ => first.skip(field)?,
             }
         }
-        let (_, attributes) = checked(&self.texts, &self.attributes, [], &mut self.spare)?;
-        self.visitor.resource(&attributes);
-        self.spare = emptied(attributes);
+        let only = only.filter(|_| resources == 1).map(|resource: Fields<'_>| (self.sender, resource.rest()));
+        if !only.is_some_and(|resource| self.layouts.recall(resource, self.visitor)) {
+            self.resources(message)?;
+            if let Some((resource, key)) = only.zip(self.visitor.recalled_by()) {
+                self.layouts.learn_resource(resource, key);
+            }
+        }
         let mut second = message;
         while let Some(field) = second.next()? {
             match field.number {
@@ -201,6 +205,21 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                 _ => second.skip(field)?,
             }
         }
+        Ok(())
+    }
+
+    /// Shows the resource of this level; several are one.
+    fn resources(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
+        self.clear();
+        while let Some(field) = message.next()? {
+            match field.number {
+                1 => self.resource(message.enter(field)?)?,
+                _ => message.skip(field)?,
+            }
+        }
+        let (_, attributes) = checked(&self.texts, &self.attributes, [], &mut self.spare)?;
+        self.visitor.resource(&attributes);
+        self.spare = emptied(attributes);
         Ok(())
     }
 
@@ -250,7 +269,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     fn span(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
         let head = Head::of(message.rest());
         let head = head.as_ref().map(|head| (self.layouts.beginning(self.sender, head), head));
-        if head.is_some_and(|head| self.layouts.show(head, &mut self.spare, self.visitor)) {
+        if head.is_some_and(|head| self.layouts.show(head, self.visitor)) {
             return Ok(());
         }
         self.clear();

@@ -285,10 +285,7 @@ impl Owner {
             let weighed = match each {
                 Assembled::Settled(weighed) => {
                     let trace = &weighed.trace;
-                    let environment = trace.environment(&self.vocabulary);
-                    if !environment.is_empty() {
-                        self.assembler.set_environment(trace.id(), environment);
-                    }
+                    self.assembler.set_environment(trace.id(), trace.environment(&self.vocabulary));
                     self.windows.add_trace(trace, &self.vocabulary, now.unix_ns);
                     weighed
                 }

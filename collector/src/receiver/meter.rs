@@ -97,6 +97,14 @@ impl SpanVisitor for Meter<'_> {
         }
     }
 
+    fn recalled_by(&mut self) -> Option<u128> {
+        self.builder.recalled_by()
+    }
+
+    fn recall(&mut self, key: u128, text_bytes: usize) -> bool {
+        self.pays(text_bytes) && self.builder.recall(key, text_bytes)
+    }
+
     fn span(&mut self, span: &SpanView<'_>) {
         self.spans += 1;
         if self.pays(span_bytes(span)) {
@@ -108,8 +116,8 @@ impl SpanVisitor for Meter<'_> {
         self.builder.likeness()
     }
 
-    fn alike(&mut self, span: &SpanView<'_>, key: u128) -> bool {
-        let is_taken = self.pays(span_bytes(span)) && self.builder.alike(span, key);
+    fn alike(&mut self, span: &SpanView<'_>, key: u128, text_bytes: usize) -> bool {
+        let is_taken = self.pays(text_bytes) && self.builder.alike(span, key, text_bytes);
         self.spans += u64::from(is_taken);
         is_taken
     }

@@ -136,15 +136,15 @@ fn is_a_check(path: &str) -> bool {
     (asks_for_health(first) || may_begin && begins_a_probe(first)) && parts.all(is_check)
 }
 
-/// Whether a path is one of Spring's for health or metrics, wherever it has its place.
-fn is_of_actuator(path: &str) -> bool {
-    const PLACE: &[u8] = b"actuator/";
-    let mut windows = path.as_bytes().windows(PLACE.len()).enumerate();
-    let is_place = |at: usize| at == 0 || path.as_bytes()[at - 1] == b'/';
-    windows.find(|(at, window)| window == &PLACE && is_place(*at)).is_some_and(|(at, _)| {
-        let below = &path[at + PLACE.len()..];
-        ["health", "metrics", "prometheus"].iter().any(|each| below.starts_with(each))
-    })
+/// Whether a path, without its first slash, is one of Spring's for health or metrics, wherever it has its place.
+fn is_of_actuator(mut path: &str) -> bool {
+    loop {
+        if let Some(below) = path.strip_prefix("actuator/") {
+            return ["health", "metrics", "prometheus"].iter().any(|each| below.starts_with(each));
+        }
+        let Some((_, rest)) = path.split_once('/') else { return false };
+        path = rest;
+    }
 }
 
 /// Whether a word can be nothing but a question of Kubernetes, whatever stands before it.
@@ -189,9 +189,21 @@ const PROBE_AGENTS: [&str; 12] = [
     "kube-probe/",
 ];
 
+/// With which bytes they begin: nearly every request has a user agent, and next to none is one of these.
+const BEGIN_PROBES: [bool; 256] = {
+    let mut begins = [false; 256];
+    let mut index = 0;
+    while index < PROBE_AGENTS.len() {
+        begins[PROBE_AGENTS[index].as_bytes()[0] as usize] = true;
+        index += 1;
+    }
+    begins
+};
+
 /// Whether a user agent only asks for health.
 pub(super) fn is_probe_agent(agent: &str) -> bool {
-    PROBE_AGENTS.iter().any(|probe| agent.starts_with(probe))
+    let may_be = agent.bytes().next().is_some_and(|first| BEGIN_PROBES[usize::from(first)]);
+    may_be && PROBE_AGENTS.iter().any(|probe| agent.starts_with(probe))
 }
 
 /// What the user agents of schedulers begin with, which ask at the times that they were told.

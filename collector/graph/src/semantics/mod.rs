@@ -26,7 +26,7 @@ mod waypoint;
 
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_128;
 
 use self::attributes::{Field, Known};
 pub use self::call::is_address;
@@ -73,8 +73,10 @@ pub struct BatchBuilder {
     reading: Arc<Reading>,
     batch: SpanBatch,
     sender: Arc<Sender>,
-    /// By keys and values of all attributes.
-    senders: Recent<Box<[u8]>, Arc<Sender>>,
+    /// By a hash of keys and values of all attributes.
+    senders: Recent<u128, Arc<Sender>>,
+    /// By what the last resource is recalled.
+    last_sender: Option<u128>,
     keys: Keys,
     memory: Memory,
     /// By what the last span is recalled.
@@ -185,6 +187,7 @@ impl BatchBuilder {
             batch: SpanBatch::default(),
             sender: Arc::default(),
             senders: Recent::within(bytes / RESOURCES_SHARE),
+            last_sender: None,
             memory: Memory::within(bytes),
             last: None,
             shown: Shown::default(),
@@ -234,22 +237,35 @@ impl BatchBuilder {
 
     /// Who sends with these attributes.
     fn sender(&mut self, attributes: &[Attribute<'_>]) -> Arc<Sender> {
-        let mut key = Vec::new();
+        let mut text = Vec::new();
         for (name, value) in attributes {
-            inputs::push_text(&mut key, name);
-            inputs::push_value(&mut key, value);
+            inputs::push_text(&mut text, name);
+            inputs::push_value(&mut text, value);
         }
-        if key.len() > MAX_RESOURCE_BYTES {
-            return Arc::new(Sender::of(attributes, &self.reading.owner_keys));
-        }
-        if let Some(sender) = self.senders.get(&*key) {
+        self.last_sender = None;
+        let key = xxh3_128(&text);
+        if let Some(sender) = self.senders.get(&key) {
+            self.last_sender = Some(key);
             return Arc::clone(sender);
         }
         let sender = Arc::new(Sender::of(attributes, &self.reading.owner_keys));
-        if self.senders.meets_again(xxh3_64(&key)) {
-            self.senders.insert(key.into_boxed_slice(), Arc::clone(&sender));
+        if text.len() <= MAX_RESOURCE_BYTES && self.senders.meets_again(key as u64) {
+            self.senders.insert(key, Arc::clone(&sender));
+            self.last_sender = Some(key);
         }
         sender
+    }
+
+    /// What follows is from `sender`.
+    fn hear(&mut self, sender: Arc<Sender>) {
+        self.batch.may_be_confidential |= sender.is_less;
+        if self.batch.spans.capacity() == 0 {
+            self.expected.make_room(&mut self.batch);
+        }
+        let vocabulary = &mut self.batch.vocabulary;
+        vocabulary.names.merge(&sender.names);
+        vocabulary.resources.insert(sender.id, sender.resource);
+        self.sender = sender;
     }
 }
 
@@ -262,14 +278,19 @@ impl SpanVisitor for BatchBuilder {
         } else {
             attributes
         };
-        self.sender = self.sender(attributes);
-        self.batch.may_be_confidential |= self.sender.is_less;
-        if self.batch.spans.capacity() == 0 {
-            self.expected.make_room(&mut self.batch);
-        }
-        let vocabulary = &mut self.batch.vocabulary;
-        vocabulary.names.merge(&self.sender.names);
-        vocabulary.resources.insert(self.sender.id, self.sender.resource);
+        let sender = self.sender(attributes);
+        self.hear(sender);
+    }
+
+    fn recalled_by(&mut self) -> Option<u128> {
+        self.last_sender
+    }
+
+    fn recall(&mut self, key: u128, _: usize) -> bool {
+        let Some(sender) = self.senders.get(&key).map(|sender| Arc::clone(sender)) else { return false };
+        self.last_sender = Some(key);
+        self.hear(sender);
+        true
     }
 
     fn span(&mut self, view: &SpanView<'_>) {
@@ -298,7 +319,7 @@ impl SpanVisitor for BatchBuilder {
         self.memory.likeness(self.last?)
     }
 
-    fn alike(&mut self, view: &SpanView<'_>, key: u128) -> bool {
+    fn alike(&mut self, view: &SpanView<'_>, key: u128, _: usize) -> bool {
         let names = &mut self.batch.vocabulary.names;
         let Some((remembered, varying)) = self.memory.recall(key, view, self.sender.id, names) else { return false };
         let span = read_span(view, &self.sender, remembered, &varying, &mut self.shown, names);
@@ -307,7 +328,7 @@ impl SpanVisitor for BatchBuilder {
     }
 
     fn aside(&mut self, key: &str, value: &Value<'_>) {
-        self.shown.look_at(confidential::of_key(key), &value.to_text());
+        self.shown.pass_over(key, &value.to_text());
     }
 
     fn unread(&mut self) {

@@ -203,6 +203,24 @@ impl Shown {
         self.packer.clear();
     }
 
+    /// Looks at the value of an attribute that is not shown; remembers where something in it would be masked.
+    pub(super) fn pass_over(&mut self, key: &str, value: &str) {
+        if value.len() > MAX_REMEMBERED_BYTES {
+            self.is_less |= confidential::mask(confidential::of_key(key), value).is_less;
+            return;
+        }
+        // Of what is not shown it does not matter that it is scrubbed, as every stack trace is of its line ends.
+        let place = self.harmless.place_of(key, value);
+        if place.is_known() {
+            return;
+        }
+        if confidential::mask(confidential::of_key(key), value).is_less {
+            self.is_less = true;
+        } else {
+            place.remember();
+        }
+    }
+
     fn push(&mut self, confidentiality: Confidentiality, value: &str) -> Kinds {
         let Masked { text, kinds, .. } = self.look_at(confidentiality, value);
         self.packer.push(&text);

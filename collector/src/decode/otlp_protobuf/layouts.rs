@@ -12,7 +12,6 @@ use spanlint_graph::hash::RandomState;
 use spanlint_graph::recent::{Recent, Remember};
 use spanlint_graph::span::{Attribute, Likeness, SpanId, SpanKind, SpanView, TraceId, Value};
 
-use super::emptied;
 use super::texts::{Place, Texts};
 use super::values::{INT, KEY, TEXT, VALUE, field};
 use crate::decode::composite;
@@ -22,6 +21,10 @@ use crate::decode::wire::{Fields, Payload, varint};
 const LAYOUT_BYTES: usize = 8 << 20;
 /// The longest span that a layout is made of.
 const MAX_SPAN_BYTES: usize = 4096;
+/// Of the bytes that are remembered, the part that resources take: one in so many.
+const RESOURCES_SHARE: usize = 16;
+/// The longest value that stays in memory until its place is needed for that of the next span.
+const MAX_KEPT_BYTES: usize = 128;
 /// The most layouts of spans that begin alike.
 const MAX_ALIKE: usize = 8;
 /// Of spans that begin alike so many are learned from when they fit no layout, and later one of as many.
@@ -31,9 +34,18 @@ const LESSONS: u64 = 64;
 #[derive(Debug)]
 pub struct Layouts {
     by_beginning: Recent<Beginning, Alike>,
+    /// Resources by the hash that tells their sender.
+    resources: Recent<u64, KnownResource>,
     /// For hashes that nobody can foresee.
     hasher: RandomState,
     read: Read,
+}
+
+/// A resource as it is written, and what the visitor recalls it by.
+#[derive(Debug)]
+struct KnownResource {
+    bytes: Box<[u8]>,
+    key: u128,
 }
 
 /// What a span begins with where it is written as encoders write it, in the order of the fields: all but its
@@ -78,10 +90,12 @@ struct Layout {
     name: Box<str>,
     is_error: bool,
     status_message: Box<str>,
-    /// Those of the first of them.
+    /// Those of the first of them; where values are open, those of the last.
     attributes: Box<[Attribute<'static>]>,
     /// The places of those attributes whose values are open.
     open: Box<[u16]>,
+    /// How many bytes of its texts are not bytes of the span: arrays and maps are shown as JSON.
+    composite_bytes: usize,
 }
 
 /// What comes next in the bytes of a span.
@@ -108,10 +122,36 @@ struct Read {
 }
 
 /// A value of its own.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum Open {
     Text(Place),
-    Other(Value<'static>),
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+}
+
+impl Read {
+    /// Reads a value that begins with `tag`.
+    #[inline]
+    fn open_value(&mut self, tag: ValueTag, value: &[u8]) -> Option<()> {
+        if tag == TEXT {
+            let (text @ [_, ..], []) = field(TEXT, value)? else { return None };
+            self.open.push(Open::Text(self.texts.keep(u32::from(TEXT >> 3), text)));
+            return Some(());
+        }
+        let mut rest = value.strip_prefix(&[tag])?;
+        if tag == DOUBLE {
+            self.open.push(Open::Double(f64::from_le_bytes(rest.try_into().ok()?)));
+            return Some(());
+        }
+        let number = varint(&mut rest).ok().filter(|_| rest.is_empty())?;
+        match tag {
+            BOOL => self.open.push(Open::Bool(number != 0)),
+            INT => self.open.push(Open::Int(number as i64)),
+            _ => return None,
+        }
+        Some(())
+    }
 }
 
 impl Default for Layouts {
@@ -123,7 +163,13 @@ impl Default for Layouts {
 impl Layouts {
     /// Layouts that take no more than `bytes`, about.
     pub fn within(bytes: usize) -> Self {
-        Self { by_beginning: Recent::within(bytes), hasher: RandomState::default(), read: Read::default() }
+        let (resources, spans) = (bytes / RESOURCES_SHARE, bytes - bytes / RESOURCES_SHARE);
+        Self {
+            by_beginning: Recent::within(spans),
+            resources: Recent::within(resources),
+            hasher: RandomState::default(),
+            read: Read::default(),
+        }
     }
 
     /// A number for a sender who is told by these bytes and by what `before` tells.
@@ -136,17 +182,26 @@ impl Layouts {
         Beginning(self.hasher.hash_one((sender, head.kind, head.name)))
     }
 
-    /// Shows a span to `visitor` where a layout fits; `spare` is memory for its attributes.
-    pub(super) fn show(
-        &mut self,
-        (beginning, head): (Beginning, &Head<'_>),
-        spare: &mut Vec<Attribute<'static>>,
-        visitor: &mut impl SpanVisitor,
-    ) -> bool {
+    /// Shows a resource to `visitor` that both know; its sender is told by the hash.
+    pub(super) fn recall(&mut self, (sender, bytes): (u64, &[u8]), visitor: &mut impl SpanVisitor) -> bool {
+        let known = self.resources.get(&sender).filter(|known| *known.bytes == *bytes);
+        known.is_some_and(|known| visitor.recall(known.key, bytes.len()))
+    }
+
+    /// Learns how a resource is written that the visitor recalls by `key`.
+    pub(super) fn learn_resource(&mut self, (sender, bytes): (u64, &[u8]), key: u128) {
+        if bytes.len() <= MAX_SPAN_BYTES {
+            self.resources.remove(&sender);
+            self.resources.insert(sender, KnownResource { bytes: bytes.into(), key });
+        }
+    }
+
+    /// Shows a span to `visitor` where a layout fits.
+    pub(super) fn show(&mut self, (beginning, head): (Beginning, &Head<'_>), visitor: &mut impl SpanVisitor) -> bool {
         let Some(alike) = self.by_beginning.get(&beginning) else { return false };
         let read = &mut self.read;
-        let is_shown = |layout: &Layout| layout.read(head, read).is_some() && layout.show(head, read, spare, visitor);
-        let Some(found) = alike.layouts.iter().position(is_shown) else {
+        let is_shown = |layout: &mut Layout| layout.read(head, read).is_some() && layout.show(head, read, visitor);
+        let Some(found) = alike.layouts.iter_mut().position(is_shown) else {
             alike.misses += 1;
             return false;
         };
@@ -172,6 +227,12 @@ impl Layouts {
             alike.layouts.insert(0, layout);
         }
         self.by_beginning.insert(beginning, alike);
+    }
+}
+
+impl Remember for KnownResource {
+    fn bytes(&self) -> usize {
+        size_of::<(u64, Self)>() + self.bytes.len()
     }
 }
 
@@ -256,13 +317,15 @@ impl Layout {
             status_message: (*view.status_message).into(),
             attributes: view.attributes.iter().map(owned).collect(),
             open: open.into_boxed_slice(),
+            composite_bytes: view.attributes.iter().map(composite_bytes).sum(),
         })
     }
 
     /// How many bytes it takes, about.
     fn size(&self) -> usize {
-        let Self { steps, bytes, attributes, .. } = self;
-        size_of::<Self>() + size_of_val(&**steps) + 2 * bytes.len() + size_of_val(&**attributes)
+        let Self { steps, bytes, attributes, composite_bytes, .. } = self;
+        let texts = 2 * bytes.len() + composite_bytes;
+        size_of::<Self>() + size_of_val(&**steps) + texts + size_of_val(&**attributes)
     }
 
     /// Reads what is open in a span; none where it is not one of these.
@@ -270,9 +333,8 @@ impl Layout {
         if *head.name != *self.name.as_bytes() || head.kind != self.kind_byte {
             return None;
         }
-        let Read { texts, open } = read;
-        texts.clear();
-        open.clear();
+        read.texts.clear();
+        read.open.clear();
         let mut rest = head.rest;
         let same = |from: u16, to: u16| &self.bytes[usize::from(from)..usize::from(to)];
         for step in &self.steps {
@@ -281,7 +343,7 @@ impl Layout {
                 Step::Open(from, to, tag) => {
                     let (attribute, after) = field(ATTRIBUTE, rest)?;
                     let (value, []) = field(VALUE, attribute.strip_prefix(same(from, to))?)? else { return None };
-                    open.push(open_value(tag, value, texts)?);
+                    read.open_value(tag, value)?;
                     rest = after;
                 }
             }
@@ -290,44 +352,61 @@ impl Layout {
     }
 
     /// Shows a span that was read to `visitor`; false where it is not taken.
-    fn show(
-        &self,
-        head: &Head<'_>,
-        read: &Read,
-        spare: &mut Vec<Attribute<'static>>,
-        visitor: &mut impl SpanVisitor,
-    ) -> bool {
+    fn show(&mut self, head: &Head<'_>, read: &Read, visitor: &mut impl SpanVisitor) -> bool {
         let Ok(texts) = read.texts.check([]) else { return false };
-        let mut attributes = emptied(std::mem::take(spare));
-        attributes.extend(self.attributes.iter().map(borrowed));
         for (place, value) in self.open.iter().zip(&read.open) {
-            attributes[usize::from(*place)].1 = match value {
+            let known = &mut self.attributes[usize::from(*place)].1;
+            match *value {
                 Open::Text(place) => {
-                    let Ok(text) = texts.get(*place) else { return false };
-                    Value::Text(text.into())
+                    let Ok(text) = texts.get(place) else { return false };
+                    put(known, text);
                 }
-                Open::Other(value) => value.clone(),
-            };
+                Open::Bool(value) => *known = Value::Bool(value),
+                Open::Int(value) => *known = Value::Int(value),
+                Open::Double(value) => *known = Value::Double(value),
+            }
         }
-        let is_taken = visitor.alike(
-            &SpanView {
-                trace_id: head.trace_id,
-                span_id: head.span_id,
-                parent_id: head.parent_id,
-                kind: self.kind,
-                name: Cow::Borrowed(&self.name),
-                start_ns: head.start_ns,
-                end_ns: head.end_ns,
-                is_error: self.is_error,
-                status_message: Cow::Borrowed(&self.status_message),
-                attributes: &attributes,
-                ..SpanView::default()
-            },
-            self.key,
-        );
-        *spare = emptied(attributes);
+        let view = SpanView {
+            trace_id: head.trace_id,
+            span_id: head.span_id,
+            parent_id: head.parent_id,
+            kind: self.kind,
+            name: Cow::Borrowed(&self.name),
+            start_ns: head.start_ns,
+            end_ns: head.end_ns,
+            is_error: self.is_error,
+            status_message: Cow::Borrowed(&self.status_message),
+            attributes: &self.attributes,
+            ..SpanView::default()
+        };
+        let text_bytes = head.name.len() + head.rest.len() + self.composite_bytes;
+        let is_taken = visitor.alike(&view, self.key, text_bytes);
+        for place in &self.open {
+            forget_long(&mut self.attributes[usize::from(*place)].1);
+        }
         is_taken
     }
+}
+
+/// Makes `text` the value, in the memory that the last one had.
+fn put(value: &mut Value<'static>, text: &str) {
+    if let Value::Text(Cow::Owned(known)) = value {
+        known.clear();
+        known.push_str(text);
+    } else {
+        *value = Value::Text(Cow::Owned(text.to_owned()));
+    }
+}
+
+/// Gives back what nobody pays for.
+fn forget_long(value: &mut Value<'static>) {
+    if matches!(value, Value::Text(Cow::Owned(text)) if text.capacity() > MAX_KEPT_BYTES) {
+        *value = composite::EMPTY;
+    }
+}
+
+fn composite_bytes((_, value): &Attribute<'_>) -> usize {
+    if let Value::Composite(text) = value { text.len() } else { 0 }
 }
 
 /// How long the key of an attribute is, with its tag and length, and the type of its value; none where that is empty,
@@ -336,24 +415,8 @@ fn key_and_tag(attribute: &[u8]) -> Option<(usize, ValueTag)> {
     let (_, rest) = field(KEY, attribute)?;
     let (value, []) = field(VALUE, rest)? else { return None };
     let tag = *value.first()?;
-    open_value(tag, value, &mut Texts::default())?;
+    Read::default().open_value(tag, value)?;
     Some((attribute.len() - rest.len(), tag))
-}
-
-/// A value that begins with `tag`.
-#[inline]
-fn open_value(tag: ValueTag, value: &[u8], texts: &mut Texts) -> Option<Open> {
-    if tag == TEXT {
-        let (text @ [_, ..], []) = field(TEXT, value)? else { return None };
-        return Some(Open::Text(texts.keep(u32::from(TEXT >> 3), text)));
-    }
-    let mut rest = value.strip_prefix(&[tag])?;
-    match tag {
-        BOOL => varint(&mut rest).ok().filter(|_| rest.is_empty()).map(|value| Open::Other(Value::Bool(value != 0))),
-        INT => varint(&mut rest).ok().filter(|_| rest.is_empty()).map(|value| Open::Other(Value::Int(value as i64))),
-        DOUBLE => Some(Open::Other(Value::Double(f64::from_le_bytes(rest.try_into().ok()?)))),
-        _ => None,
-    }
 }
 
 #[inline]
@@ -372,15 +435,6 @@ fn owned((key, value): &Attribute<'_>) -> Attribute<'static> {
         Value::Double(value) => Value::Double(*value),
     };
     (Cow::Owned(key.to_string()), value)
-}
-
-#[inline]
-fn borrowed<'a>((key, value): &'a Attribute<'static>) -> Attribute<'a> {
-    let value = match value {
-        Value::Text(text) => Value::Text(Cow::Borrowed(text)),
-        value => value.clone(),
-    };
-    (Cow::Borrowed(key), value)
 }
 
 const _: () = assert!(MAX_SPAN_BYTES <= u16::MAX as usize, "steps count in 16 bits");

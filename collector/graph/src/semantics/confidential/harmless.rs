@@ -1,6 +1,6 @@
 //! Which values were found to be harmless, remembered in a fixed amount of memory.
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::Confidentiality;
 
@@ -21,7 +21,16 @@ impl Harmless {
     }
 
     pub(in crate::semantics) fn place(&mut self, confidentiality: Confidentiality, value: &str) -> Place<'_> {
-        let hash = (xxh3_64(value.as_bytes()) ^ confidentiality as u64).max(1);
+        self.place_at(xxh3_64(value.as_bytes()) ^ confidentiality as u64)
+    }
+
+    /// The place of the value of an attribute with this key, told apart from that of the value by itself.
+    pub(in crate::semantics) fn place_of(&mut self, key: &str, value: &str) -> Place<'_> {
+        self.place_at(xxh3_64_with_seed(value.as_bytes(), xxh3_64(key.as_bytes())))
+    }
+
+    fn place_at(&mut self, hash: u64) -> Place<'_> {
+        let hash = hash.max(1);
         let places = self.0.len();
         Place { hash, known: &mut self.0[hash as usize % places] }
     }

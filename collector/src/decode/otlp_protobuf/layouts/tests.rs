@@ -32,11 +32,12 @@ impl SpanVisitor for Whole {
     }
 }
 
-/// Counts the spans that were taken by a layout.
+/// Counts the spans that were taken by a layout, and the resources that were recalled.
 #[derive(Default)]
 struct Counted {
     builder: BatchBuilder,
     by_layout: usize,
+    recalled: usize,
 }
 
 impl SpanVisitor for Counted {
@@ -52,8 +53,18 @@ impl SpanVisitor for Counted {
         self.builder.likeness()
     }
 
-    fn alike(&mut self, span: &SpanView<'_>, key: u128) -> bool {
-        let is_taken = self.builder.alike(span, key);
+    fn recalled_by(&mut self) -> Option<u128> {
+        self.builder.recalled_by()
+    }
+
+    fn recall(&mut self, key: u128, text_bytes: usize) -> bool {
+        let is_known = self.builder.recall(key, text_bytes);
+        self.recalled += usize::from(is_known);
+        is_known
+    }
+
+    fn alike(&mut self, span: &SpanView<'_>, key: u128, text_bytes: usize) -> bool {
+        let is_taken = self.builder.alike(span, key, text_bytes);
         self.by_layout += usize::from(is_taken);
         is_taken
     }
@@ -80,8 +91,9 @@ fn refers(span: &spanlint_graph::Span, name: Name) -> bool {
     is_used
 }
 
-/// Reads requests one after the other by layouts, and each by itself without; answers how many spans had a layout.
-fn check(requests: &[Vec<u8>]) -> Result<usize, TestCaseError> {
+/// Reads requests one after the other by layouts, and each by itself without; answers how many spans had a layout, and
+/// how many resources were recalled.
+fn check(requests: &[Vec<u8>]) -> Result<(usize, usize), TestCaseError> {
     let (mut counted, mut layouts) = (Counted::default(), Layouts::default());
     for request in requests {
         let mut whole = Whole(BatchBuilder::default());
@@ -90,7 +102,7 @@ fn check(requests: &[Vec<u8>]) -> Result<usize, TestCaseError> {
         let batch = counted.builder.take();
         prop_assert_eq!(read.map(|_| said(&batch)), expected);
     }
-    Ok(counted.by_layout)
+    Ok((counted.by_layout, counted.recalled))
 }
 
 /// Keys that mean something together, and one that does not.
@@ -252,5 +264,23 @@ fn most_spans_that_are_alike_have_a_layout() {
     let scope = ScopeSpans { spans, ..ScopeSpans::default() };
     let request =
         Request { resource_spans: vec![ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() }] };
-    assert_eq!(check(&[request.encode_to_vec()]).unwrap(), 18, "all but the two that teach");
+    assert_eq!(check(&[request.encode_to_vec()]).unwrap().0, 18, "all but the two that teach");
+}
+
+#[test]
+fn a_resource_that_comes_again_is_recalled() {
+    let resource = |service: &str| {
+        let value = AnyValue { value: Some(Kind::StringValue(service.to_owned())), ..AnyValue::default() };
+        let name = KeyValue { key: "service.name".to_owned(), value: Some(value), ..KeyValue::default() };
+        Resource { attributes: vec![name], ..Resource::default() }
+    };
+    let request = |resource: Resource| {
+        let span = Span { trace_id: vec![1; 16], span_id: vec![1; 8], ..Span::default() };
+        let scope = ScopeSpans { spans: vec![span], ..ScopeSpans::default() };
+        let sent = ResourceSpans { resource: Some(resource), scope_spans: vec![scope], ..ResourceSpans::default() };
+        Request { resource_spans: vec![sent] }.encode_to_vec()
+    };
+    let [cart, shop] = ["cart", "shop"].map(|service| request(resource(service)));
+    let twice = [&cart, &shop, &cart, &shop, &cart, &cart].map(Clone::clone);
+    assert_eq!(check(&twice).unwrap().1, 2, "all but the first two of each, which teach");
 }
