@@ -270,7 +270,7 @@ fn most_spans_that_are_alike_have_a_layout() {
 #[test]
 fn a_resource_that_comes_again_is_recalled() {
     let resource = |service: &str| {
-        let value = AnyValue { value: Some(Kind::StringValue(service.to_owned())), ..AnyValue::default() };
+        let value = AnyValue { value: Some(Kind::StringValue(service.to_owned())) };
         let name = KeyValue { key: "service.name".to_owned(), value: Some(value), ..KeyValue::default() };
         Resource { attributes: vec![name], ..Resource::default() }
     };
