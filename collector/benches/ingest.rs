@@ -21,6 +21,7 @@ use spanlint_collector::decode::otlp_protobuf::{self, Layouts};
 use spanlint_collector::decode::{Signal, otlp_json};
 use spanlint_collector::limits::Limits;
 use spanlint_collector::read::{Input, read};
+use spanlint_graph::facts::Room;
 use spanlint_graph::span::{Attribute, Refusal, SpanView, SpanVisitor};
 use spanlint_graph::{BatchBuilder, Facts, SpanBatch, Trace};
 
@@ -101,12 +102,12 @@ fn facts_of(name: &str, requests: &[Vec<u8>], reference: Option<f64>) {
     for batch in &mut batches {
         batch.spans.sort_by_key(|span| span.trace_id);
     }
-    let facts = RefCell::new(Facts::default());
+    let facts = RefCell::new((Facts::default(), Room::default()));
     stage(name, requests.len(), reference, || {
-        let facts = &mut *facts.borrow_mut();
+        let (facts, room) = &mut *facts.borrow_mut();
         for batch in &batches {
             for spans in batch.spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
-                facts.add_trace(&Trace::new(spans.to_vec()), &batch.vocabulary);
+                facts.add_trace_within(room, &Trace::new(spans.to_vec()), &batch.vocabulary);
             }
         }
     });

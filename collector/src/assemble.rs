@@ -12,6 +12,7 @@ mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use spanlint_graph::hash::HashMap;
 use spanlint_graph::span::SpanId;
@@ -159,18 +160,14 @@ impl Assembler {
     pub fn add(&mut self, spans: Vec<Span>, vocabulary_bytes: usize, now: Duration) -> Vec<Assembled> {
         let mut out = Vec::new();
         let mut late: BTreeMap<TraceId, Vec<Span>> = BTreeMap::new();
-        let sizes = sizes(&spans);
         let bytes_each = vocabulary_bytes / spans.len().max(1);
-        let mut spans = spans.into_iter().peekable();
+        let mut spans = spans.into_iter();
         // Spans of one trace mostly stand together.
-        while let Some(id) = spans.peek().map(|span| span.trace_id) {
-            let run = std::iter::from_fn(|| spans.next_if(|span| span.trace_id == id));
+        while let Some(id) = spans.as_slice().first().map(|span| span.trace_id) {
+            let run = spans.as_slice().iter().take_while(|span| span.trace_id == id).count();
             if !self.pending.contains_key(&id) && self.settled.contains(id) {
-                self.add_late(run, late.entry(id).or_default());
-            } else {
-                self.hold(id, run.map(|span| (bytes_each + owned_bytes(&span), span)), sizes[&id], now);
-            }
-            if self.pending.get(&id).is_some_and(|pending| pending.spans.len() >= self.limits.trace_spans) {
+                self.add_late(spans.by_ref().take(run), late.entry(id).or_default());
+            } else if self.hold(id, &mut spans, run, bytes_each, now) >= self.limits.trace_spans {
                 self.counts.early_traces += 1;
                 out.push(Assembled::Settled(self.release(id)));
             }
@@ -192,13 +189,14 @@ impl Assembler {
         let Settle::Quiet { complete, incomplete } = self.settle else {
             return out;
         };
+        let mut ids = Vec::new();
         while let Some(&(at, id)) = self.fresh.first()
             && now.saturating_sub(at) >= complete
         {
             let pending = &self.pending[&id];
             if pending.last_seen > at {
                 self.requeue(id, false);
-            } else if is_complete(&pending.spans) {
+            } else if is_complete(&pending.spans, &mut ids) {
                 out.push(Assembled::Settled(self.release(id)));
             } else {
                 self.requeue(id, true);
@@ -280,33 +278,33 @@ impl Assembler {
         }
     }
 
-    /// Takes spans of a trace that has not settled, each with what it owns, as many as one trace may have. It gets `size`
-    /// spans in all.
-    fn hold(&mut self, id: TraceId, run: impl Iterator<Item = (usize, Span)>, size: usize, now: Duration) {
+    /// Takes the next `run` spans, of a trace that has not settled, or as many of them as one trace may have; each has
+    /// `bytes_each` beside what it owns. Gives how many spans the trace has then.
+    fn hold(&mut self, id: TraceId, spans: &mut IntoIter<Span>, run: usize, bytes_each: usize, now: Duration) -> usize {
         let pending = self.pending.entry(id).or_insert_with(|| {
             self.fresh.insert((now, id));
-            // Mostly a trace comes as a whole.
-            Pending {
-                spans: Vec::with_capacity(size.min(self.limits.trace_spans)),
-                bytes: 0,
-                last_seen: now,
-                queued_at: now,
-                is_waiting: false,
-            }
+            Pending { spans: Vec::new(), bytes: 0, last_seen: now, queued_at: now, is_waiting: false }
         });
         let (spans_before, bytes_before) = (pending.spans.len(), pending.bytes);
-        let room_before = if bytes_before == 0 { 0 } else { room_bytes(&pending.spans) };
-        for (owned, span) in run.take(self.limits.trace_spans.saturating_sub(spans_before).max(1)) {
-            pending.bytes += owned;
-            pending.spans.push(span);
-        }
+        let taken = run.min(self.limits.trace_spans.saturating_sub(spans_before).max(1));
+        let room_before = if spans_before == 0 {
+            // Mostly a trace comes as a whole.
+            pending.spans.reserve_exact(taken);
+            0
+        } else {
+            room_bytes(&pending.spans)
+        };
+        pending.bytes += spans.as_slice()[..taken].iter().map(|span| bytes_each + owned_bytes(span)).sum::<usize>();
+        pending.spans.extend(spans.take(taken));
         pending.bytes += room_bytes(&pending.spans) - room_before;
-        self.spans += pending.spans.len() - spans_before;
+        let held = pending.spans.len();
+        self.spans += held - spans_before;
         self.bytes += pending.bytes - bytes_before;
         pending.last_seen = now;
         if pending.is_waiting {
             self.requeue(id, false);
         }
+        held
     }
 
     /// Puts a pending trace to its true place in the queue.
@@ -344,18 +342,10 @@ impl Assembler {
     }
 }
 
-/// How many spans each trace has among `spans`.
-fn sizes(spans: &[Span]) -> HashMap<TraceId, usize> {
-    let mut sizes = HashMap::default();
-    for run in spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
-        *sizes.entry(run[0].trace_id).or_default() += run.len();
-    }
-    sizes
-}
-
-/// Whether every referenced parent is present.
-fn is_complete(spans: &[Span]) -> bool {
-    let mut ids: Vec<SpanId> = spans.iter().map(|span| span.span_id).collect();
+/// Whether every referenced parent is present; `ids` is used again from trace to trace.
+fn is_complete(spans: &[Span], ids: &mut Vec<SpanId>) -> bool {
+    ids.clear();
+    ids.extend(spans.iter().map(|span| span.span_id));
     ids.sort_unstable();
     let mut parents = spans.iter().map(|span| span.parent_id).filter(|&parent| parent != SpanId::NONE);
     parents.all(|parent| ids.binary_search(&parent).is_ok())

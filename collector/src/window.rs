@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use spanlint_graph::facts::FactLimits;
+use spanlint_graph::facts::{FactLimits, Room};
 use spanlint_graph::hash::HashSet;
 use spanlint_graph::span::Resource;
 use spanlint_graph::{Facts, Fold, Name, NameTable, Trace, TraceId, Vocabulary, Window};
@@ -68,6 +68,8 @@ pub struct Windows {
     fitted: u64,
     misdated_traces: u64,
     forgotten_minutes: u64,
+    /// What traces are read in.
+    room: Room,
 }
 
 /// The facts of a window that ended earlier, still in parts; adding them up is for another thread.
@@ -99,15 +101,18 @@ impl Windows {
             fitted: 0,
             misdated_traces: 0,
             forgotten_minutes: 0,
+            room: Room::default(),
         }
     }
 
     /// Adds a settled trace at `now_ns` (Unix time in nanoseconds).
     pub fn add_trace(&mut self, trace: &Trace, vocabulary: &Vocabulary, now_ns: u64) {
         let limits = self.limits;
+        let mut room = std::mem::take(&mut self.room);
         let facts = self.place(trace, now_ns);
-        facts.add_trace(trace, vocabulary);
+        facts.add_trace_within(&mut room, trace, vocabulary);
         facts.trim_roughly(limits);
+        self.room = room;
     }
 
     /// Adds spans that came after their trace had settled, which names `environment`.

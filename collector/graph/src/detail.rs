@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use triomphe::ThinArc;
 
+use crate::name::Name;
+use crate::text::without_counts;
+
 /// Name, status message and attributes of a span: scrubbed, masked, packed.
 ///
 /// Packed are length-prefixed (LEB128) UTF-8 texts. What all spans of one shape show alike stands in a frame, which
@@ -51,6 +54,11 @@ impl Detail {
         self.shown().next().unwrap_or_default()
     }
 
+    /// The place in the code that the name tells of, where the frame has the name.
+    pub(crate) fn place(&self) -> Option<Name> {
+        self.frame.place
+    }
+
     /// The message of the status, empty where there is none.
     pub fn status_message(&self) -> &str {
         self.shown().nth(1).unwrap_or_default()
@@ -75,7 +83,7 @@ impl Detail {
 
     /// How many bytes its part of the frame takes, which it shares with other details and with whoever read them.
     pub fn frame_bytes(&self) -> usize {
-        let Frame { keys, shared } = &*self.frame;
+        let Frame { keys, shared, place: _ } = &*self.frame;
         let counts = size_of::<[usize; 2]>();
         let keys = (counts + keys.len()) / (Arc::strong_count(keys) - 1).max(1);
         let whole = counts + size_of::<Frame>() + counts + shared.len() + keys;
@@ -123,17 +131,22 @@ pub(crate) struct Frame {
     /// For each of name, status message and values its text, packed with a length that is one too great, or a zero where
     /// each span has its own; what follows the last is each span's own.
     shared: Arc<[u8]>,
+    /// The place in the code that the name tells of, which every span asks for; none where each has its own name.
+    place: Option<Name>,
 }
 
 impl Frame {
     /// A frame for these keys; none for a text stands for one of which each span has its own.
     pub(crate) fn new<'a>(keys: Arc<[u8]>, shared: impl IntoIterator<Item = Option<&'a str>>) -> Self {
         let mut packed = Vec::new();
+        let mut shared = shared.into_iter().peekable();
+        let name = shared.peek().copied().flatten();
+        let place = name.map(|name| Name::of(&without_counts(name)));
         for text in shared {
             push_length(&mut packed, text.map_or(0, |text| text.len() + 1));
             packed.extend_from_slice(text.unwrap_or_default().as_bytes());
         }
-        Self { keys, shared: packed.into() }
+        Self { keys, shared: packed.into(), place }
     }
 
     /// How many bytes it takes, without the keys, which others share.

@@ -1,5 +1,6 @@
 //! Spans as facts need them: owned and small, with the vocabulary they refer to.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::log::LogLine;
 pub use crate::marks::{Location, Marks, Secret, SecretKind, Transport};
 use crate::measurement::Measurement;
 use crate::name::{Name, NameTable};
+use crate::text::without_counts;
 pub use crate::view::{Attribute, Likeness, Refusal, SpanView, SpanVisitor, Value};
 
 /// A trace id: 16 bytes, big-endian, never zero. Aligned as everything else in a span is, so that no room is lost.
@@ -283,20 +285,12 @@ impl Span {
         self.end_ns - self.start_ns
     }
 
-    /// The place in the code that its name tells of: the name without what only counts the items of a list, since
-    /// resolvers are named after their path (`resolve reviews.0.author`, `/reviews[1]/author`).
+    /// The place in the code that its name tells of, whatever items of a list it counts.
     pub(crate) fn place(&self) -> Name {
-        let name = self.detail.name();
-        if name.bytes().all(|byte| !byte.is_ascii_digit()) {
-            return self.name;
-        }
-        let is_end = |letter: char| !letter.is_alphanumeric() && letter != '_';
-        let words = name.split_inclusive(is_end).map(|part| {
-            let word = part.trim_end_matches(is_end);
-            let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-            if is_number { &part[word.len()..] } else { part }
-        });
-        Name::of(&words.collect::<String>())
+        self.detail.place().unwrap_or_else(|| match without_counts(self.detail.name()) {
+            Cow::Borrowed(_) => self.name,
+            Cow::Owned(name) => Name::of(&name),
+        })
     }
 
     /// Links to other spans.

@@ -22,6 +22,21 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
     Cow::Owned(kept.collect())
 }
 
+/// A name without what only counts the items of a list, since resolvers are named after their path
+/// (`resolve reviews.0.author`, `/reviews[1]/author`).
+pub(crate) fn without_counts(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| !byte.is_ascii_digit()) {
+        return Cow::Borrowed(name);
+    }
+    let is_end = |letter: char| !letter.is_alphanumeric() && letter != '_';
+    let words = name.split_inclusive(is_end).map(|part| {
+        let word = part.trim_end_matches(is_end);
+        let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { &part[word.len()..] } else { part }
+    });
+    Cow::Owned(words.collect())
+}
+
 /// Whether a text has printable ASCII only. Without an early way out the compiler looks at many bytes at once.
 fn is_plain(text: &str) -> bool {
     text.as_bytes().chunks(32).all(|chunk| chunk.iter().fold(true, |plain, byte| plain & (b' '..0x7f).contains(byte)))

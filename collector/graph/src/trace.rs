@@ -29,11 +29,12 @@ impl Trace {
     pub fn new(mut spans: Vec<Span>) -> Self {
         let id = spans.first().map(|span| span.trace_id).unwrap_or_default();
         let sent = spans.len();
-        sort(&mut spans);
-        spans.dedup_by(|later, earlier| {
-            (later.start_ns, later.span_id) == (earlier.start_ns, earlier.span_id)
-                && identity(later) == identity(earlier)
-        });
+        let key = |span: &Span| (span.start_ns, span.span_id);
+        // Mostly they come in order, and once.
+        if !spans.is_sorted_by(|left, right| key(left) < key(right)) {
+            sort(&mut spans);
+            spans.dedup_by(|later, earlier| key(later) == key(earlier) && identity(later) == identity(earlier));
+        }
         Self { id, duplicates: (sent - spans.len()) as u64, spans }
     }
 
@@ -97,22 +98,26 @@ impl Trace {
 
     /// The only environment that the trace names; empty where it names none or several.
     pub fn environment(&self, vocabulary: &Vocabulary) -> Name {
-        let mut named = self.spans.iter().map(|span| vocabulary.resource(span.shape.resource).environment);
-        let first = named.find(|name| !name.is_empty()).unwrap_or_default();
-        if named.all(|name| name.is_empty() || name == first) { first } else { Name::EMPTY }
+        self.only_environment(vocabulary, Name::EMPTY).unwrap_or_default()
+    }
+
+    /// The only environment that the trace or `inherited` names, empty where neither does; none where they name several.
+    fn only_environment(&self, vocabulary: &Vocabulary, inherited: Name) -> Option<Name> {
+        // Spans of one resource mostly follow each other.
+        let of_resources = self.spans.chunk_by(|left, right| left.shape.resource == right.shape.resource);
+        let named = of_resources.map(|spans| vocabulary.resource(spans[0].shape.resource).environment);
+        let mut named = named.chain([inherited]).filter(|name| !name.is_empty());
+        let first = named.next().unwrap_or_default();
+        named.all(|name| name == first).then_some(first)
     }
 
     /// The trace by environment. Spans that name none belong to the nearest ancestor's, else to the only one that the
     /// trace names, else to `inherited`; a parent in another environment is no parent.
     pub(crate) fn by_environment(&self, vocabulary: &Vocabulary, inherited: Name) -> Vec<(Name, Cow<'_, Self>)> {
-        let own = |span: &Span| vocabulary.resource(span.shape.resource).environment;
-        let named = self.spans.iter().map(own).chain([inherited]);
-        let mut named: Vec<Name> = named.filter(|name| !name.is_empty()).collect();
-        named.sort_unstable();
-        named.dedup();
-        if named.len() < 2 {
-            return vec![(named.first().copied().unwrap_or_default(), Cow::Borrowed(self))];
+        if let Some(only) = self.only_environment(vocabulary, inherited) {
+            return vec![(only, Cow::Borrowed(self))];
         }
+        let own = |span: &Span| vocabulary.resource(span.shape.resource).environment;
         let tree = Tree::of(&self.spans);
         let mut environments = vec![Name::EMPTY; self.spans.len()];
         for &index in &tree.order {
@@ -175,7 +180,7 @@ fn sort(spans: &mut [Span]) {
 }
 
 /// Who is whose parent, by index into the spans of a trace.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tree {
     pub(crate) parent: Vec<Option<usize>>,
     /// Whether a parent is named that never came.
@@ -187,27 +192,67 @@ pub(crate) struct Tree {
     /// The children of span `i` are `children[starts[i]..starts[i + 1]]`.
     children: Vec<usize>,
     starts: Vec<usize>,
+    /// The spans in order of their ids.
+    by_id: Vec<(SpanId, usize)>,
 }
 
 impl Tree {
     pub(crate) fn of(spans: &[Span]) -> Self {
-        let mut by_id: Vec<(SpanId, usize)> =
-            spans.iter().enumerate().map(|(index, span)| (span.span_id, index)).collect();
+        let mut tree = Self::default();
+        tree.read(spans);
+        tree
+    }
+
+    /// Becomes the tree of these spans, in the memory that it has.
+    pub(crate) fn read(&mut self, spans: &[Span]) {
+        let Self { parent, is_orphan, order, by_id, .. } = self;
+        by_id.clear();
+        by_id.extend(spans.iter().enumerate().map(|(index, span)| (span.span_id, index)));
         by_id.sort_unstable();
-        let mut parent: Vec<Option<usize>> = (0..spans.len()).map(|index| parent_of(spans, &by_id, index)).collect();
-        let is_orphan =
-            spans.iter().zip(&parent).map(|(span, parent)| span.parent_id != SpanId::NONE && parent.is_none());
-        let is_orphan = is_orphan.collect();
+        let has_each_once = by_id.is_sorted_by(|left, right| left.0 < right.0);
+        parent.clear();
+        if has_each_once {
+            parent.extend((0..spans.len()).map(|index| only_parent_of(spans, by_id, index)));
+        } else {
+            parent.extend((0..spans.len()).map(|index| parent_of(spans, by_id, index)));
+        }
+        is_orphan.clear();
+        let is_alone = |(span, parent): (&Span, &Option<usize>)| span.parent_id != SpanId::NONE && parent.is_none();
+        is_orphan.extend(spans.iter().zip(&*parent).map(is_alone));
         // Where no clock is apart, spans start after their parents and stand behind them; none of them is in a circle.
         let is_ordered = parent.iter().enumerate().all(|(index, parent)| parent.is_none_or(|parent| parent < index));
-        let circular = if is_ordered { 0 } else { cut_circles(&mut parent) };
-        let (children, starts) = children_of(&parent);
-        let order = if is_ordered { (0..spans.len()).collect() } else { Vec::with_capacity(spans.len()) };
-        let mut tree = Self { parent, is_orphan, order, circular, children, starts };
-        if !is_ordered {
-            tree.order = tree.preorder().map(|(index, _)| index).collect();
+        self.circular = if is_ordered { 0 } else { cut_circles(parent) };
+        order.clear();
+        if is_ordered {
+            order.extend(0..spans.len());
         }
-        tree
+        self.find_children();
+        if !is_ordered {
+            self.order = self.preorder().map(|(index, _)| index).collect();
+        }
+    }
+
+    fn find_children(&mut self) {
+        let Self { parent, children, starts, .. } = self;
+        starts.clear();
+        starts.resize(parent.len() + 1, 0);
+        for &parent in parent.iter().flatten() {
+            starts[parent] += 1;
+        }
+        let mut end = 0;
+        for start in &mut *starts {
+            end += *start;
+            *start = end;
+        }
+        children.clear();
+        children.resize(end, 0);
+        // From the end, each child goes before those that are there.
+        for (child, parent) in parent.iter().enumerate().rev() {
+            if let Some(parent) = *parent {
+                starts[parent] -= 1;
+                children[starts[parent]] = child;
+            }
+        }
     }
 
     /// The children of a span, in the order of the trace.
@@ -231,6 +276,16 @@ impl Tree {
             Some((index, depth))
         })
     }
+}
+
+/// The parent of a span where every span has an id of its own, as nearly always.
+fn only_parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<usize> {
+    let id = spans[index].parent_id;
+    if id == SpanId::NONE {
+        return None;
+    }
+    let place = by_id.binary_search_by_key(&id, |entry| entry.0).ok()?;
+    Some(by_id[place].1).filter(|&parent| parent != index)
 }
 
 /// The parent of a span: of several spans with that id the one of the same service, else the server. Where client and
@@ -257,7 +312,6 @@ fn parent_of(spans: &[Span], by_id: &[(SpanId, usize)], index: usize) -> Option<
     }
     let mut others = with_id(span.parent_id).filter(|&other| other != index);
     let first = others.next()?;
-    // Nearly always one span alone has an id.
     let Some(second) = others.next() else { return Some(first) };
     let rank = |other: &usize| {
         let shape = &spans[*other].shape;
@@ -292,25 +346,6 @@ fn cut_circles(parent: &mut [Option<usize>]) -> u64 {
         }
     }
     circles
-}
-
-fn children_of(parent: &[Option<usize>]) -> (Vec<usize>, Vec<usize>) {
-    let mut starts = vec![0; parent.len() + 1];
-    for parent in parent.iter().flatten() {
-        starts[parent + 1] += 1;
-    }
-    for index in 0..parent.len() {
-        starts[index + 1] += starts[index];
-    }
-    let mut next = starts.clone();
-    let mut children = vec![0; starts[parent.len()]];
-    for (child, parent) in parent.iter().enumerate() {
-        if let Some(parent) = parent {
-            children[next[*parent]] = child;
-            next[*parent] += 1;
-        }
-    }
-    (children, starts)
 }
 
 #[cfg(test)]

@@ -285,7 +285,10 @@ impl Owner {
             let weighed = match each {
                 Assembled::Settled(weighed) => {
                     let trace = &weighed.trace;
-                    self.assembler.set_environment(trace.id(), trace.environment(&self.vocabulary));
+                    let environment = trace.environment(&self.vocabulary);
+                    if !environment.is_empty() {
+                        self.assembler.set_environment(trace.id(), environment);
+                    }
                     self.windows.add_trace(trace, &self.vocabulary, now.unix_ns);
                     weighed
                 }

@@ -5,12 +5,15 @@ mod beside;
 mod between;
 mod paths;
 mod redirected;
+mod room;
 mod streams;
 mod unmatched;
 
 use std::num::NonZero;
 
 use self::between::{calls, is_part_of_batch, opens_request, takes_own_call};
+pub(super) use self::room::Room;
+use self::room::emptied;
 use self::unmatched::name_unmatched;
 use crate::facts::Entry;
 use crate::name::Name;
@@ -149,24 +152,28 @@ pub(super) struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    pub(super) fn of(spans: &'a [Span], tree: &Tree, vocabulary: &Vocabulary) -> Self {
-        let request_of = vec![0; spans.len()];
-        let (requests, made) = (Vec::with_capacity(spans.len()), Vec::with_capacity(spans.len()));
+    /// The requests and calls of a trace, in the memory of `room`.
+    pub(super) fn of(spans: &'a [Span], tree: &Tree, vocabulary: &Vocabulary, room: &mut Room) -> Self {
+        let Room { requests, made, request_of } = std::mem::take(room);
+        let (requests, made, mut request_of) = (emptied(requests), emptied(made), emptied(request_of));
+        request_of.resize(spans.len(), 0);
         let tells_kinds = spans.iter().any(|span| span.shape.kind == SpanKind::Server);
         let mut reader = Reader { spans, tree, vocabulary, tells_kinds, request_of, requests, made };
         // What was torn off is placed last, so that the requests that it may belong to are there.
-        let is_torn = torn(spans, tree);
-        for &index in tree.order.iter().filter(|&&index| !is_torn[index]) {
+        let torn = torn(spans, tree);
+        let is_torn = |&index: &usize| torn.get(index).copied().unwrap_or(false);
+        for index in tree.order.iter().copied().filter(|index| !is_torn(index)) {
             reader.place(index);
         }
         let found = reader.requests.len();
-        for &index in tree.order.iter().filter(|&&index| is_torn[index]) {
+        for index in tree.order.iter().copied().filter(|index| !torn.is_empty() && is_torn(index)) {
             reader.place_torn(index, found);
         }
         for index in 0..spans.len() {
             reader.read(index);
         }
-        let Reader { mut requests, mut made, .. } = reader;
+        let Reader { mut requests, mut made, request_of, .. } = reader;
+        room.request_of = request_of;
         // A recording that begins within a request has nothing else to tell of than its calls.
         if requests.iter().all(|request| request.is_lost) {
             let is_work = |request: &Request| spans[request.span].shape.kind == SpanKind::Internal;
@@ -176,15 +183,23 @@ impl<'a> Calls<'a> {
         }
         made.retain(|call| !requests[call.request].is_probe);
         name_unmatched(&mut made);
-        made.sort_by_cached_key(|call| (call.request, call.start_ns));
+        let key = |call: &Made<'_>| (call.request, call.start_ns);
+        // Calls are large, and mostly found in order.
+        if !made.is_sorted_by_key(key) {
+            made.sort_by_cached_key(key);
+        }
         streams::tell_passed_on(&mut made, &requests, spans);
         redirected::forget_unfollowed(&mut made);
         Self { requests, made }
     }
 }
 
-/// Which spans hang below one whose parent never came, although it does not open a request by itself.
+/// Which spans hang below one whose parent never came, although it does not open a request by itself; nothing where no
+/// parent is missing.
 fn torn(spans: &[Span], tree: &Tree) -> Vec<bool> {
+    if !tree.is_orphan.contains(&true) {
+        return Vec::new();
+    }
     let opens = |span: &Span| matches!(span.shape.kind, SpanKind::Server | SpanKind::Consumer);
     let mut is_torn = vec![false; spans.len()];
     for &index in &tree.order {

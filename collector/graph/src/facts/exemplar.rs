@@ -34,13 +34,16 @@ struct Known {
     typical: Typical,
 }
 
-/// Class of the value → the trace that stands for it.
+/// Class of the value → the trace that stands for it, in order of the classes: there are few.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<u8, Candidate>", into = "BTreeMap<u8, Candidate>")]
-struct Typical {
-    /// A bit for each class that has a trace: how many lower ones there are is its place among the traces.
-    classes: u128,
-    traces: Vec<Candidate>,
+struct Typical(Vec<OfClass>);
+
+/// The trace that stands for a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OfClass {
+    class: u8,
+    candidate: Candidate,
 }
 
 impl From<BTreeMap<u8, Candidate>> for Typical {
@@ -62,29 +65,28 @@ impl From<Typical> for BTreeMap<u8, Candidate> {
 
 impl Typical {
     fn offer(&mut self, class: u8, candidate: Candidate) {
-        let bit = 1 << class;
-        let place = (self.classes & (bit - 1)).count_ones() as usize;
-        if self.classes & bit != 0 {
-            let best = &mut self.traces[place];
-            *best = candidate.min(*best);
-            return;
+        let place = self.0.iter().position(|known| known.class >= class).unwrap_or(self.0.len());
+        match self.0.get_mut(place) {
+            Some(known) if known.class == class => {
+                if candidate < known.candidate {
+                    known.candidate = candidate;
+                }
+            }
+            _ => self.insert(place, OfClass { class, candidate }),
         }
-        if self.traces.len() < 2 {
-            self.traces.reserve_exact(1);
+    }
+
+    #[cold]
+    fn insert(&mut self, place: usize, new: OfClass) {
+        if self.0.len() < 2 {
+            self.0.reserve_exact(1);
         }
-        self.classes |= bit;
-        self.traces.insert(place, candidate);
+        self.0.insert(place, new);
     }
 
     /// In order of the classes.
     fn iter(&self) -> impl Iterator<Item = (u8, Candidate)> {
-        let mut rest = self.classes;
-        let classes = std::iter::from_fn(move || {
-            let class = rest.trailing_zeros();
-            rest &= rest.checked_sub(1)?;
-            Some(class as u8)
-        });
-        classes.zip(self.traces.iter().copied())
+        self.0.iter().map(|known| (known.class, known.candidate))
     }
 }
 
@@ -93,7 +95,9 @@ impl Exemplars {
     pub fn offer(&mut self, value: u64, candidate: impl Into<Candidate>) {
         let candidate = candidate.into();
         let known = self.known((value, candidate.1));
-        known.worst = known.worst.max((value, candidate.1));
+        if (value, candidate.1) > known.worst {
+            known.worst = (value, candidate.1);
+        }
         known.typical.offer(class(value), candidate);
     }
 
@@ -132,16 +136,14 @@ impl Exemplars {
 
     /// How many bytes its two pieces of memory have.
     pub(super) fn owned_bytes(&self) -> [usize; 2] {
-        self.0
-            .as_ref()
-            .map_or([0; 2], |known| [size_of::<Known>(), known.typical.traces.capacity() * size_of::<Candidate>()])
+        self.0.as_ref().map_or([0; 2], |known| [size_of::<Known>(), known.typical.0.capacity() * size_of::<OfClass>()])
     }
 
     /// Every trace kept here; one may occur twice.
     pub fn traces(&self) -> impl Iterator<Item = TraceId> {
         let worst = self.worst().map(|(_, id)| id);
-        let typical = self.0.as_deref().map(|known| &known.typical.traces[..]).unwrap_or_default();
-        worst.into_iter().chain(typical.iter().map(|Candidate(_, id)| *id))
+        let typical = self.0.iter().flat_map(|known| known.typical.iter()).map(|(_, Candidate(_, id))| id);
+        worst.into_iter().chain(typical)
     }
 }
 

@@ -70,7 +70,10 @@ impl Histogram {
     /// Adds one value.
     pub fn record(&mut self, value: u64) {
         let bucket = bucket(value);
-        self.reserve(bucket, bucket);
+        // What lies before the first wraps around, to far behind the last.
+        if usize::from(bucket.wrapping_sub(self.first)) >= self.counts.len() {
+            self.reserve(bucket, bucket);
+        }
         let count = &mut self.counts[usize::from(bucket - self.first)];
         *count = count.saturating_add(1);
         self.sum = self.sum.saturating_add(value.into());
@@ -135,6 +138,7 @@ impl Histogram {
     }
 
     /// Makes room for the buckets from `low` to `high`.
+    #[cold]
     fn reserve(&mut self, low: u16, high: u16) {
         if self.counts.is_empty() {
             self.first = low;

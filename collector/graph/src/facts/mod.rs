@@ -29,6 +29,7 @@ pub use self::data::{PoolFacts, PoolKey, UsageFacts, UsageKey};
 pub use self::distinct::Distinct;
 pub use self::edge::{EdgeFacts, EdgeKey, SliceFacts};
 pub use self::exemplar::Exemplars;
+pub use self::extract::Room;
 use self::fold::fold_fields;
 pub use self::fold::{Fold, Key, Visitor};
 pub use self::histogram::Histogram;

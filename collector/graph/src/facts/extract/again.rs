@@ -25,21 +25,20 @@ pub(super) enum Asked {
     Continued,
 }
 
-/// What each call of a group (in order of start) is to the others. The requests of attempts become `attempts`.
-pub(super) fn asked_of(group: &[&Made<'_>], attempts: &mut [bool]) -> Vec<Asked> {
-    let mut asked = mark_attempts(group, attempts);
-    mark_continued(group, &mut asked);
+/// Finds out what each call of a group (in order of start) is to the others. The requests of attempts become `attempts`.
+pub(super) fn asked_of(group: &[&Made<'_>], attempts: &mut [bool], asked: &mut Vec<Asked>) {
+    asked.clear();
+    mark_attempts(group, attempts, asked);
+    mark_continued(group, asked);
     if matches!(group[0].callee, NodeKey::Topic(_)) {
-        mark_sent_together(group, &mut asked);
+        mark_sent_together(group, asked);
     }
-    asked
 }
 
 /// Each failure that has ended excuses the next call of the same template whose parameters are not known to differ. The
 /// requests of both are attempts.
-fn mark_attempts(group: &[&Made<'_>], attempts: &mut [bool]) -> Vec<Asked> {
+fn mark_attempts(group: &[&Made<'_>], attempts: &mut [bool], asked: &mut Vec<Asked>) {
     let mut open_failures: Vec<&Made<'_>> = Vec::new();
-    let mut asked = Vec::with_capacity(group.len());
     for call in group {
         let repeats = |failure: &&Made<'_>| {
             let may_be_same = failure.parameters().is_none() || failure.parameters() == call.parameters();
@@ -56,7 +55,6 @@ fn mark_attempts(group: &[&Made<'_>], attempts: &mut [bool]) -> Vec<Asked> {
             open_failures.push(call);
         }
     }
-    asked
 }
 
 /// Marks the calls that only go on with what another one of the group asked.

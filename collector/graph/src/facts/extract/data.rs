@@ -112,11 +112,11 @@ impl EnvironmentFacts {
 
     /// Attributes whose values were confidential.
     pub(super) fn add_secrets(&mut self, reading: &Reading<'_>) {
-        let of_span = |span: &crate::span::Span| {
+        let mut seen: Vec<SecretKey> = Vec::new();
+        for span in reading.spans {
             let service = span.shape.service;
-            span.secrets().iter().map(move |&secret| SecretKey { service, secret }).collect::<Vec<_>>()
-        };
-        let mut seen: Vec<SecretKey> = reading.spans.iter().flat_map(of_span).collect();
+            seen.extend(span.secrets().iter().map(|&secret| SecretKey { service, secret }));
+        }
         seen.sort_unstable();
         for group in seen.chunk_by(|left, right| left == right) {
             let facts = self.secrets.entry(group[0]);

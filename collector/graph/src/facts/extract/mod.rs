@@ -2,12 +2,14 @@
 
 mod again;
 mod data;
+mod fan_out;
 mod paths;
 mod repetition;
 mod serial;
 
+use self::paths::Below;
 use self::repetition::OfTrace;
-use super::calls::{Calls, Made};
+use super::calls::{self, Calls, Made};
 use super::exemplar::Candidate;
 use super::latest::slice;
 use super::{
@@ -16,27 +18,50 @@ use super::{
 };
 use crate::marks::{Marks, Transport};
 use crate::name::Name;
-use crate::span::{NodeKey, Outcome, Resource, ServiceKey, Span, SpanId, SpanKind, Vocabulary};
+use crate::span::{NodeKey, Outcome, Resource, ResourceId, ServiceKey, Span, SpanId, SpanKind, Vocabulary};
 use crate::trace::{Trace, Tree};
+
+/// For how many spans memory is kept: few traces have more.
+const MAX_KEPT: usize = 1024;
+
+/// Memory that is used again from trace to trace.
+#[derive(Debug, Default)]
+pub struct Room {
+    tree: Tree,
+    calls: calls::Room,
+    of_trace: OfTrace,
+    below: Below,
+}
 
 impl Facts {
     /// Adds the facts of one settled trace.
     pub fn add_trace(&mut self, trace: &Trace, vocabulary: &Vocabulary) {
+        self.add_trace_within(&mut Room::default(), trace, vocabulary);
+    }
+
+    /// Adds the facts of one settled trace, of many that are added within the same memory.
+    pub fn add_trace_within(&mut self, room: &mut Room, trace: &Trace, vocabulary: &Vocabulary) {
         for (environment, part) in trace.by_environment(vocabulary, Name::EMPTY) {
             let facts = self.environments.entry(environment);
-            let tree = Tree::of(part.spans());
-            let part = Trace::without_proxies(part, &tree, vocabulary);
-            let calls = Calls::of(part.spans(), &tree, vocabulary);
+            let Room { tree, of_trace, below, .. } = room;
+            tree.read(part.spans());
+            let part = Trace::without_proxies(part, tree, vocabulary);
+            let calls = Calls::of(part.spans(), tree, vocabulary, &mut room.calls);
             let reading = Reading { trace: part.id().into(), spans: part.spans(), calls: &calls, vocabulary };
             facts.counts.traces += 1;
             facts.counts.duplicate_spans += part.duplicates();
             facts.counts.circular_spans += tree.circular;
             facts.add_spans(&reading, &tree.is_orphan);
             facts.add_secrets(&reading);
-            let remote_calls = facts.add_requests(&reading);
+            facts.add_requests(&reading, of_trace);
             facts.add_calls(&reading);
             facts.add_data(&reading);
-            facts.add_paths(&reading, remote_calls);
+            below.read(&reading, &of_trace.remote);
+            facts.add_paths(&reading, below);
+            calls.leave(&mut room.calls);
+        }
+        if trace.spans().len() > MAX_KEPT {
+            *room = Room::default();
         }
     }
 
@@ -47,7 +72,7 @@ impl Facts {
         for (environment, part) in fragment.by_environment(vocabulary, environment) {
             let facts = self.environments.entry(environment);
             let tree = Tree::of(part.spans());
-            let mut calls = Calls::of(part.spans(), &tree, vocabulary);
+            let mut calls = Calls::of(part.spans(), &tree, vocabulary, &mut calls::Room::default());
             calls.made.retain(|call| !matches!(call.callee, NodeKey::Peer(_)));
             let reading = Reading { trace: part.id().into(), spans: part.spans(), calls: &calls, vocabulary };
             facts.counts.late_spans += part.spans().len() as u64;
@@ -81,13 +106,12 @@ impl<'a> Reading<'a> {
         &self.spans[self.calls.requests[request].span]
     }
 
-    /// The services that took a request which counts, sorted: health checks alone are no use of a service.
-    fn asked_services(&self) -> Vec<ServiceKey> {
+    /// Which spans open a request that is no health check: these alone are no use of a service.
+    fn asked(&self) -> Vec<bool> {
+        let mut asked = vec![false; self.spans.len()];
         let counts = self.calls.requests.iter().filter(|request| !request.is_probe);
-        let mut services: Vec<ServiceKey> = counts.map(|request| self.spans[request.span].shape.service).collect();
-        services.sort_unstable();
-        services.dedup();
-        services
+        counts.for_each(|request| asked[request.span] = true);
+        asked
     }
 
     /// The host that a request of the outside world was sent to.
@@ -104,9 +128,9 @@ impl<'a> Reading<'a> {
 
     /// Shows each request that counts, with its number and the calls that it makes, not the deliveries that it takes.
     /// What is left of a lost one says neither what was asked nor how long it took.
-    fn each_request(&self, mut show: impl FnMut(usize, &mut [&'a Made<'a>])) {
+    fn each_request(&self, mut show: impl FnMut(usize, &[&'a Made<'a>])) {
         let mut rest = &self.calls.made[..];
-        let mut own = Vec::new();
+        let mut own = Vec::with_capacity(rest.len());
         for (index, request) in self.calls.requests.iter().enumerate() {
             let made = rest.iter().take_while(|call| call.request <= index).count();
             let (made, later) = rest.split_at(made);
@@ -115,7 +139,7 @@ impl<'a> Reading<'a> {
                 let service = NodeKey::Service(self.opening(index).shape.service);
                 own.clear();
                 own.extend(made.iter().filter(|call| call.caller == service));
-                show(index, &mut own);
+                show(index, &own);
             }
         }
     }
@@ -125,36 +149,39 @@ impl EnvironmentFacts {
     fn add_spans(&mut self, reading: &Reading<'_>, is_orphan: &[bool]) {
         self.counts.spans += reading.spans.len() as u64;
         let orphan = |index: usize| is_orphan.get(index).copied().unwrap_or(false);
-        let key = |&index: &usize| (reading.spans[index].shape.service, reading.spans[index].shape.resource);
-        let mut order: Vec<usize> = (0..reading.spans.len()).collect();
-        order.sort_unstable_by_key(key);
-        let asked = reading.asked_services();
-        for of_service in order.chunk_by(|left, right| key(left).0 == key(right).0) {
-            let orphans = of_service.iter().filter(|index| orphan(**index)).count() as u64;
+        let numbered = reading.spans.iter().enumerate();
+        let mut order: Vec<(ServiceKey, ResourceId, usize)> =
+            numbered.map(|(index, span)| (span.shape.service, span.shape.resource, index)).collect();
+        order.sort_unstable();
+        let asked = reading.asked();
+        for of_service in order.chunk_by(|left, right| left.0 == right.0) {
+            let spans = || of_service.iter().map(|&(.., index)| &reading.spans[index]);
+            let orphans = of_service.iter().filter(|(.., index)| orphan(*index)).count() as u64;
             self.counts.orphan_spans += orphans;
-            let is_device = |index: &usize| reading.spans[*index].marks.has(Marks::DEVICE);
-            let devices = of_service.iter().filter(|index| is_device(index)).count();
-            self.counts.device_spans += devices as u64;
-            for of_resource in of_service.chunk_by(|left, right| key(left) == key(right)) {
-                let seen = self.add_seen(reading, of_resource);
-                if devices == 0 {
-                    let resource = reading.vocabulary.resource(reading.spans[of_resource[0]].shape.resource);
-                    add_labels(self.services.entry(key(&of_resource[0]).0), &resource, seen);
-                }
-            }
+            self.counts.sampled_spans += spans().filter(|span| span.marks.has(Marks::SAMPLED)).count() as u64;
+            let devices = spans().filter(|span| span.marks.has(Marks::DEVICE)).count() as u64;
+            self.counts.device_spans += devices;
             if devices > 0 {
+                spans().for_each(|span| self.counts.seen.widen(span.start_ns, span.end_ns));
                 continue;
             }
-            let counts = asked.binary_search(&key(&of_service[0]).0).is_ok();
-            let service = self.services.entry(key(&of_service[0]).0);
+            let service = self.services.entry(of_service[0].0);
+            for of_resource in of_service.chunk_by(|left, right| left.1 == right.1) {
+                let mut seen = Seen::default();
+                for &(.., index) in of_resource {
+                    seen.widen(reading.spans[index].start_ns, reading.spans[index].end_ns);
+                }
+                self.counts.seen.fold(&seen);
+                add_labels(service, &reading.vocabulary.resource(of_resource[0].1), seen);
+            }
             service.spans += of_service.len() as u64;
             service.orphan_spans += orphans;
-            service.traces += u64::from(counts);
+            service.traces += u64::from(of_service.iter().any(|(.., index)| asked[*index]));
             service.exemplars.offer(of_service.len() as u64, reading.trace);
             if orphans > 0 {
                 service.orphaned.offer(orphans, reading.trace);
             }
-            for span in of_service.iter().map(|&index| &reading.spans[index]) {
+            for span in spans() {
                 service.child_spans += u64::from(span.parent_id != SpanId::NONE);
                 service.proxy_spans += u64::from(span.marks.has(Marks::PROXY));
                 service.sidecar_spans += u64::from(span.marks.has(Marks::PROXY) && span.marks.has(Marks::SIDECAR));
@@ -164,23 +191,14 @@ impl EnvironmentFacts {
         }
     }
 
-    /// When these spans were, which also widens when anything was.
-    fn add_seen(&mut self, reading: &Reading<'_>, spans: &[usize]) -> Seen {
-        let mut seen = Seen::default();
-        for span in spans.iter().map(|&index| &reading.spans[index]) {
-            seen.widen(span.start_ns, span.end_ns);
-            self.counts.sampled_spans += u64::from(span.marks.has(Marks::SAMPLED));
-        }
-        self.counts.seen.fold(&seen);
-        seen
-    }
-
-    /// Gives how many calls to services and external hosts each request makes itself.
-    fn add_requests(&mut self, reading: &Reading<'_>) -> Vec<u64> {
-        let mut of_trace = OfTrace::new(reading.calls.requests.len());
+    /// Adds what each request is and does; `of_trace` becomes what is needed of all of them.
+    fn add_requests(&mut self, reading: &Reading<'_>, of_trace: &mut OfTrace) {
+        of_trace.begin(reading.calls.requests.len());
         reading.each_request(|index, own| {
             let span = reading.opening(index);
             let entry = reading.calls.requests[index].entry;
+            self.add_dual_writes(reading, index, own);
+            let fan_out = self.add_repetition(reading, index, own, of_trace);
             let facts = self.operations.entry(reading.operation(index));
             facts.requests += 1;
             facts.outcomes[span.shape.outcome.index()] += 1;
@@ -193,47 +211,52 @@ impl EnvironmentFacts {
                 add_time(facts, reading.trace, span, own);
                 serial::add_runs(facts, reading.trace, span, own);
             }
-            if entry == Entry::Client {
+            of_trace.remote[index] = fan_out.add_to(facts, reading.trace, span, entry);
+            if entry == Entry::Client && CLIENTS.iter().any(|mark| span.marks.has(*mark)) {
                 add_client(self.services.entry(span.shape.service), reading.trace, span);
             }
-            self.add_dual_writes(reading, index, own);
-            self.add_repetition(reading, index, own, &mut of_trace);
         });
-        self.add_busiest(of_trace)
+        self.add_busiest(of_trace);
     }
 
     fn add_calls(&mut self, reading: &Reading<'_>) {
-        let mut touched = Vec::with_capacity(reading.calls.made.len());
         let has_edge = |call: &&Made<'_>| call.caller != call.callee && call.callee != NodeKey::Unknown;
-        for call in reading.calls.made.iter().filter(has_edge) {
-            let key = EdgeKey { caller: call.caller, callee: call.callee, kind: call.kind };
-            touched.push(key);
-            let edge = self.edges.entry(key);
-            edge.calls += 1;
-            edge.outcomes[call.outcome.index()] += 1;
-            edge.traced_calls += u64::from(call.callee_ns.is_some());
-            edge.asynchronous_calls += u64::from(call.is_asynchronous);
-            edge.items += u64::from(call.batch());
-            edge.seen.widen(call.start_ns, call.end_ns);
-            let host = match call.told_by {
-                None if call.caller == NodeKey::Client => reading.asked_host(call.request),
-                _ => call.host(),
-            };
-            if !host.is_empty() {
-                *edge.hosts.entry(host) += 1;
+        let mut calls: Vec<&Made<'_>> = Vec::with_capacity(reading.calls.made.len());
+        calls.extend(reading.calls.made.iter().filter(has_edge));
+        calls.sort_unstable_by_key(|call| edge_of(call));
+        for of_edge in calls.chunk_by(|left, right| edge_of(left) == edge_of(right)) {
+            let edge = self.edges.entry(edge_of(of_edge[0]));
+            edge.traces += 1;
+            for call in of_edge {
+                add_call(edge, call, reading);
             }
-            if call.marks.has(Marks::ADDRESSED) {
-                edge.addressed.offer(call.duration_ns(), reading.trace);
-            }
-            add_transport(edge, call, reading.trace);
-            add_latency(edge, call, reading);
-        }
-        touched.sort_unstable();
-        touched.dedup();
-        for key in touched {
-            self.edges.entry(key).traces += 1;
         }
     }
+}
+
+fn edge_of(call: &Made<'_>) -> EdgeKey {
+    EdgeKey { caller: call.caller, callee: call.callee, kind: call.kind }
+}
+
+fn add_call(edge: &mut EdgeFacts, call: &Made<'_>, reading: &Reading<'_>) {
+    edge.calls += 1;
+    edge.outcomes[call.outcome.index()] += 1;
+    edge.traced_calls += u64::from(call.callee_ns.is_some());
+    edge.asynchronous_calls += u64::from(call.is_asynchronous);
+    edge.items += u64::from(call.batch());
+    edge.seen.widen(call.start_ns, call.end_ns);
+    let host = match call.told_by {
+        None if call.caller == NodeKey::Client => reading.asked_host(call.request),
+        _ => call.host(),
+    };
+    if !host.is_empty() {
+        *edge.hosts.entry(host) += 1;
+    }
+    if call.marks.has(Marks::ADDRESSED) {
+        edge.addressed.offer(call.duration_ns(), reading.trace);
+    }
+    add_transport(edge, call, reading.trace);
+    add_latency(edge, call, reading);
 }
 
 /// What a resource that was seen then says of its service.
@@ -248,6 +271,9 @@ fn add_labels(service: &mut ServiceFacts, resource: &Resource, seen: Seen) {
         known.entry(name).fold(&seen);
     }
 }
+
+/// What spans say of where a request that has no caller came from.
+const CLIENTS: [Marks; 3] = [Marks::PUBLIC_CLIENT, Marks::FORWARDED, Marks::PRIVATE_CLIENT];
 
 /// Where a request that has no caller came from.
 fn add_client(service: &mut ServiceFacts, trace: Candidate, span: &Span) {

@@ -6,49 +6,53 @@ use crate::facts::{EdgeKey, EnvironmentFacts, FailureKey, LoopKey, MAX_PATH_LENG
 use crate::span::ServiceKey;
 
 impl EnvironmentFacts {
-    /// Adds everything about ways. `remote_calls` are those that each request makes itself.
-    pub(super) fn add_paths(&mut self, reading: &Reading<'_>, remote_calls: Vec<u64>) {
-        let below = Below::of(reading, remote_calls);
-        self.add_reach(reading, &below);
+    /// Adds everything about ways.
+    pub(super) fn add_paths(&mut self, reading: &Reading<'_>, below: &Below) {
+        self.add_reach(reading, below);
         self.add_loops(reading);
-        self.add_failures(reading, &below);
-        self.add_critical_path(reading, &below);
+        self.add_failures(reading, below);
+        self.add_critical_path(reading, below);
     }
 
-    /// How far each request without a caller reaches.
+    /// How far each request without a caller reaches, and how deep each synchronous way leads.
     fn add_reach(&mut self, reading: &Reading<'_>, below: &Below) {
-        for root in below.roots(reading) {
-            let facts = self.operations.entry(reading.operation(root));
-            facts.services_touched.record(below.services(root) as u64);
-            facts.trace_calls.record(below.remote_calls[root]);
-            if below.remote_calls[root] >= MIN_TRACE_CALLS {
-                facts.spread.offer(below.remote_calls[root], reading.trace);
-            }
-        }
         let requests = &reading.calls.requests;
         let is_start = |index: &usize| requests[*index].caller.is_none() || !requests[*index].is_synchronous;
         for start in (0..requests.len()).filter(is_start).filter(|&index| requests[index].counts()) {
             let facts = self.operations.entry(reading.operation(start));
             facts.depth.record(below.depth[start]);
             facts.deepest.offer(below.depth[start], reading.trace);
+            if requests[start].caller.is_none() {
+                facts.services_touched.record(below.services(start) as u64);
+                facts.trace_calls.record(below.remote_calls[start]);
+                if below.remote_calls[start] >= MIN_TRACE_CALLS {
+                    facts.spread.offer(below.remote_calls[start], reading.trace);
+                }
+            }
         }
     }
 
     /// Loops: requests whose service is already on the synchronous path that leads to them.
     fn add_loops(&mut self, reading: &Reading<'_>) {
         let mut walked: Vec<(LoopKey, u64)> = Vec::new();
-        let mut revisiting = vec![false; reading.calls.requests.len()];
+        let mut revisiting = Vec::new();
         for (index, request) in reading.calls.requests.iter().enumerate() {
             if request.is_probe || request.is_outside || request.caller.is_none() {
                 continue;
             }
             let own = reading.opening(index).shape.service;
+            let mut above = reading.calls.synchronous_path(index).map(|at| reading.opening(at).shape.service);
+            // Mostly nobody comes back.
+            if !above.by_ref().any(|service| service != own) || !above.any(|service| service == own) {
+                continue;
+            }
             let mut path: Vec<ServiceKey> = vec![own];
             path.extend(reading.calls.synchronous_path(index).map(|at| reading.opening(at).shape.service));
             path.dedup();
             let Some(length) = path[1..].iter().position(|&service| service == own).map(|place| place + 1) else {
                 continue;
             };
+            revisiting.resize(reading.calls.requests.len(), false);
             revisiting[index] = reading.opening(request.caller.expect("checked above")).shape.service != own;
             if let Some(key) = loop_key(&path[..length]) {
                 walked.push((key, turns(&path)));
@@ -68,7 +72,7 @@ impl EnvironmentFacts {
             facts.exemplars.offer(most, reading.trace);
         }
         for call in &reading.calls.made {
-            if call.callee_request.is_some_and(|opened| revisiting[opened]) {
+            if call.callee_request.and_then(|opened| revisiting.get(opened)) == Some(&true) {
                 self.edges.entry(EdgeKey { caller: call.caller, callee: call.callee, kind: call.kind }).revisits += 1;
             }
         }
@@ -78,6 +82,9 @@ impl EnvironmentFacts {
     fn add_failures(&mut self, reading: &Reading<'_>, below: &Below) {
         let requests = &reading.calls.requests;
         let has_failed = |at: usize| reading.opening(at).shape.outcome.is_failure();
+        if !(0..requests.len()).any(has_failed) {
+            return;
+        }
         let mut is_passed_on = vec![false; requests.len()];
         for (index, request) in requests.iter().enumerate().filter(|(index, _)| has_failed(*index)) {
             if let Some(caller) = request.caller.filter(|_| request.is_synchronous && !requests[index].is_probe) {
@@ -117,8 +124,9 @@ impl EnvironmentFacts {
     /// The critical path of each request without a caller: from its end backwards, always into the call that ended
     /// last.
     fn add_critical_path(&mut self, reading: &Reading<'_>, below: &Below) {
+        let mut open = Vec::new();
         for root in below.roots(reading) {
-            let mut open = vec![(root, reading.opening(root).end_ns)];
+            open.push((root, reading.opening(root).end_ns));
             while let Some((at, until_ns)) = open.pop() {
                 let span = reading.opening(at);
                 let mut cursor_ns = until_ns.min(span.end_ns);
@@ -140,7 +148,8 @@ impl EnvironmentFacts {
 }
 
 /// What lies below each request.
-struct Below {
+#[derive(Debug, Default)]
+pub(super) struct Below {
     /// The request without a caller that caused it.
     root: Vec<usize>,
     /// Where a synchronous way starts: the services on the longest, less the first, each once.
@@ -151,43 +160,44 @@ struct Below {
     groups: Vec<(usize, ServiceKey)>,
     /// Requests that are waited for, by caller, the last to end first.
     waited_for: Vec<(usize, usize)>,
+    /// The services on the way to one request.
+    way: Vec<ServiceKey>,
 }
 
 impl Below {
-    fn of(reading: &Reading<'_>, remote_calls: Vec<u64>) -> Self {
+    /// Becomes what lies below the requests of a trace, in the memory that it has. `remote_calls` are those that each
+    /// request makes itself.
+    pub(super) fn read(&mut self, reading: &Reading<'_>, remote_calls: &[u64]) {
         let requests = &reading.calls.requests;
-        let count = requests.len();
-        let mut below = Self {
-            root: (0..count).collect(),
-            depth: vec![0; count],
-            remote_calls,
-            groups: Vec::with_capacity(count),
-            waited_for: Vec::with_capacity(count),
-        };
-        for calls in below.remote_calls.iter_mut().filter(|calls| **calls >= MIN_WIDE) {
-            *calls = 0;
-        }
+        let Self { root, depth, remote_calls: all_calls, groups, waited_for, way: path } = self;
+        root.clear();
+        root.extend(0..requests.len());
+        depth.clear();
+        depth.resize(requests.len(), 0);
+        all_calls.clear();
+        all_calls.extend(remote_calls.iter().map(|&calls| if calls >= MIN_WIDE { 0 } else { calls }));
+        groups.clear();
+        waited_for.clear();
         // Callers stand before those that they call.
         for (index, request) in requests.iter().enumerate() {
-            below.root[index] = request.caller.map_or(index, |caller| below.root[caller]);
+            root[index] = request.caller.map_or(index, |caller| root[caller]);
             if !request.is_probe && !request.is_outside {
-                below.groups.push((below.root[index], reading.opening(index).shape.service));
-                let (start, hops) = way(reading, index);
-                below.depth[start] = below.depth[start].max(hops);
+                groups.push((root[index], reading.opening(index).shape.service));
+                let (start, hops) = way(reading, index, path);
+                depth[start] = depth[start].max(hops);
             }
         }
         for (index, request) in requests.iter().enumerate().rev() {
             let Some(caller) = request.caller else { continue };
-            below.remote_calls[caller] += below.remote_calls[index];
+            all_calls[caller] += all_calls[index];
             if request.is_synchronous && !request.is_probe {
-                below.waited_for.push((caller, index));
+                waited_for.push((caller, index));
             }
         }
-        below.groups.sort_unstable();
-        below.groups.dedup();
+        groups.sort_unstable();
+        groups.dedup();
         let end_ns = |request: usize| reading.opening(request).end_ns;
-        below.waited_for.sort_by_key(|&(caller, index)| (caller, std::cmp::Reverse(end_ns(index)), index));
-        below
+        waited_for.sort_by_key(|&(caller, index)| (caller, std::cmp::Reverse(end_ns(index)), index));
     }
 
     /// The requests without a caller that count.
@@ -208,9 +218,11 @@ impl Below {
     }
 }
 
-/// Where the synchronous way to a request starts, and how many services are on it, less the first, each once.
-fn way(reading: &Reading<'_>, request: usize) -> (usize, u64) {
-    let mut services = vec![reading.opening(request).shape.service];
+/// Where the synchronous way to a request starts, and how many services are on it, less the first, each once. `services`
+/// is used again for each.
+fn way(reading: &Reading<'_>, request: usize, services: &mut Vec<ServiceKey>) -> (usize, u64) {
+    services.clear();
+    services.push(reading.opening(request).shape.service);
     let mut start = request;
     for at in reading.calls.synchronous_path(request) {
         services.push(reading.opening(at).shape.service);

@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 
 use super::again::{Asked, asked_of, same_parameters};
+use super::fan_out::FanOut;
 use super::{Made, Reading, percent, union};
 use crate::facts::histogram::bucket;
 use crate::facts::{
-    EdgeKey, Entry, EnvironmentFacts, MAX_SEQUENCE, MIN_REPEATED, MIN_ROUNDS, Parameters, PatternFacts, PatternKey,
+    EdgeKey, EnvironmentFacts, MAX_SEQUENCE, MIN_REPEATED, MIN_ROUNDS, Parameters, PatternFacts, PatternKey,
     Repetition, Sequence,
 };
 use crate::marks::Marks;
 use crate::name::Name;
-use crate::span::{Access, EdgeKind, NodeKey, Span, SpanKind};
+use crate::span::{Access, EdgeKind, NodeKey};
 
 /// How many sequences of statements are looked for in one place of a request.
 const MAX_SEQUENCES: usize = 16;
@@ -23,42 +24,48 @@ const MIN_LISTED: usize = 3;
 const MIN_BUSY: u64 = 2;
 
 /// What is found out request by request of a trace, and needed of all.
+#[derive(Debug, Default)]
 pub(super) struct OfTrace {
     /// Which requests belong to attempts at one thing.
     attempts: Vec<bool>,
     /// (bucket of calls, bucket of distinct operations called) of each request that is busy on an edge.
     busy: Vec<(EdgeKey, (u16, u16))>,
+    /// What each call of a group is to the others, group by group in the same memory.
+    asked: Vec<Asked>,
     /// How many calls to services and external hosts each request makes itself, by what is too many of them.
-    remote: Vec<u64>,
+    pub(super) remote: Vec<u64>,
 }
 
 impl OfTrace {
-    /// Of a trace with so many requests, before the first is looked at.
-    pub(super) fn new(requests: usize) -> Self {
-        Self { attempts: vec![false; requests], busy: Vec::new(), remote: vec![0; requests] }
+    /// Begins with a trace of so many requests, before the first is looked at.
+    pub(super) fn begin(&mut self, requests: usize) {
+        self.attempts.clear();
+        self.attempts.resize(requests, false);
+        self.remote.clear();
+        self.remote.resize(requests, 0);
+        self.busy.clear();
     }
 }
 
 impl EnvironmentFacts {
-    /// Adds what one request calls, and how often.
+    /// Adds what one request calls, and how often. `own` are its calls in order of start; gives where they go.
     pub(super) fn add_repetition<'a>(
         &mut self,
         reading: &Reading<'a>,
         request: usize,
-        own: &mut [&'a Made<'a>],
+        own: &[&'a Made<'a>],
         of_trace: &mut OfTrace,
-    ) {
-        let span = reading.opening(request);
+    ) -> FanOut {
         self.add_sequences(reading, request, own);
-        own.sort_by_key(|call| asked(call));
-        let own: &[_] = &without_steps(own);
+        let own: &[_] = &without_steps(by_question(own));
+        let mut asked = std::mem::take(&mut of_trace.asked);
         let mut fan_out = FanOut::default();
         let mut questions: Vec<&Made<'_>> = Vec::new();
         for calls in own.chunk_by(|left, right| (left.callee, left.kind) == (right.callee, right.kind)) {
             let mut edge = EdgeOfRequest::default();
             let questions_before = questions.len();
             for group in calls.chunk_by(|left, right| left.template == right.template) {
-                let asked = asked_of(group, &mut of_trace.attempts);
+                asked_of(group, &mut of_trace.attempts, &mut asked);
                 edge.add(group, &asked);
                 // Most requests call too few others to be looked at again.
                 if own.len() as u64 >= MIN_FAN_OUT {
@@ -79,7 +86,8 @@ impl EnvironmentFacts {
         if fan_out.remote - fan_out.continued >= MIN_FAN_OUT {
             fan_out.scattered = scattered(reading, &questions);
         }
-        of_trace.remote[request] = self.add_fan_out(reading, request, span, &fan_out);
+        of_trace.asked = asked;
+        fan_out
     }
 
     fn add_edge_of_request(
@@ -117,14 +125,13 @@ impl EnvironmentFacts {
         }
     }
 
-    /// Adds the busiest request of each edge, once all requests are known. Gives how many calls each makes itself.
-    pub(super) fn add_busiest(&mut self, mut of_trace: OfTrace) -> Vec<u64> {
+    /// Adds the busiest request of each edge, once all requests are known.
+    pub(super) fn add_busiest(&mut self, of_trace: &mut OfTrace) {
         of_trace.busy.sort_unstable();
         for of_edge in of_trace.busy.chunk_by(|left, right| left.0 == right.0) {
             let (key, cell) = of_edge[of_edge.len() - 1];
             *self.edges.entry(key).per_trace.entry(cell).or_default() += 1;
         }
-        of_trace.remote
     }
 
     fn add_pattern(
@@ -182,7 +189,7 @@ impl EnvironmentFacts {
         if repeated.distinct >= MIN_REPEATED {
             pattern.saved.record(repeated.union_ns - repeated.longest_ns.min(repeated.union_ns));
         }
-        let repeats = same_parameters(group, asked, on_edge);
+        let repeats = if group.len() > 1 { same_parameters(group, asked, on_edge) } else { 1 };
         if repeats > 1 {
             pattern.repeats.record(repeats);
             pattern.repeated.offer(repeats, reading.trace);
@@ -237,21 +244,6 @@ impl EnvironmentFacts {
             pattern.sequenced.offer(found.rounds, reading.trace);
         }
     }
-
-    /// Gives how many calls to others it adds.
-    fn add_fan_out(&mut self, reading: &Reading<'_>, request: usize, span: &Span, fan_out: &FanOut) -> u64 {
-        let is_message = reading.calls.requests[request].entry == Entry::Message;
-        let taken = if is_message { u64::from(span.batch.max(1)) } else { 1 };
-        let facts = self.operations.entry(reading.operation(request));
-        let asked = fan_out.remote - fan_out.continued - fan_out.scattered;
-        let remote = asked.div_ceil(taken);
-        let children = (asked + fan_out.messages).div_ceil(taken);
-        facts.relays += u64::from(fan_out.is_relay(span));
-        facts.fan_out.record(remote);
-        facts.child_calls.record(children);
-        facts.fanned.offer(children, reading.trace);
-        remote
-    }
 }
 
 /// What is asked of whom.
@@ -259,11 +251,21 @@ fn asked(call: &Made<'_>) -> (NodeKey, EdgeKind, Name) {
     (call.callee, call.kind, call.template)
 }
 
+/// Calls in order of what is asked of whom, then as before.
+fn by_question<'s, 'a>(own: &'s [&'a Made<'a>]) -> Cow<'s, [&'a Made<'a>]> {
+    if own.is_sorted_by_key(|call| asked(call)) {
+        return Cow::Borrowed(own);
+    }
+    let mut sorted = own.to_vec();
+    sorted.sort_by_key(|call| asked(call));
+    Cow::Owned(sorted)
+}
+
 /// Calls without those that only repeat the text of a statement beside it, as drivers do that prepare or fetch.
-fn without_steps<'s, 'a>(own: &'s [&'a Made<'a>]) -> Cow<'s, [&'a Made<'a>]> {
+fn without_steps<'s, 'a>(own: Cow<'s, [&'a Made<'a>]>) -> Cow<'s, [&'a Made<'a>]> {
     let is_step = |call: &&Made<'_>| call.marks.has(Marks::SET_UP);
     if !own.iter().any(is_step) {
-        return Cow::Borrowed(own);
+        return own;
     }
     let mut kept: Vec<&Made<'_>> = Vec::with_capacity(own.len());
     for group in own.chunk_by(|left, right| asked(left) == asked(right)) {
@@ -308,41 +310,6 @@ fn scattered(reading: &Reading<'_>, own: &[&Made<'_>]) -> u64 {
     let alike = asked.chunk_by(|left, right| (left.0, left.1, &left.2) == (right.0, right.1, &right.2));
     let is_scatter = |group: &&[_]| group.windows(2).all(|pair| pair[0] != pair[1]);
     alike.filter(is_scatter).map(|group| group.len() as u64 - 1).sum()
-}
-
-/// Calls of one request that are no attempts after a failure, by where they go.
-#[derive(Debug, Default)]
-struct FanOut {
-    remote: u64,
-    /// Of these, those that only go on with what another one asked.
-    continued: u64,
-    /// Of those that ask anew, those that a scatter has too many.
-    scattered: u64,
-    messages: u64,
-    statements: u64,
-    /// Calls to its own service, or of which no attribute tells where they go.
-    near: u64,
-}
-
-impl FanOut {
-    fn add(&mut self, call: &Made<'_>, kept: u64, continued: u64) {
-        match call.callee {
-            NodeKey::Datastore(_) => self.statements += kept,
-            NodeKey::Topic(_) => self.messages += kept - continued,
-            callee if callee == NodeKey::Unknown || callee == call.caller => self.near += kept,
-            _ => {
-                self.remote += kept;
-                self.continued += continued;
-            }
-        }
-    }
-
-    /// Whether the request that `span` opens makes one call and nothing else. One that its own call opens shows nothing of
-    /// what its service does beside that.
-    fn is_relay(&self, span: &Span) -> bool {
-        let is_seen = !matches!(span.shape.kind, SpanKind::Client | SpanKind::Producer);
-        is_seen && self.remote == 1 && self.messages + self.statements + self.near == 0
-    }
 }
 
 /// What one request does on one edge.

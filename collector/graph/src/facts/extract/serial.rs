@@ -29,6 +29,9 @@ impl Run {
 
 /// Adds the longest run of a request's calls for each floor. What follows a failure or a redirect had to wait for it.
 pub(super) fn add_runs(facts: &mut OperationFacts, trace: Candidate, span: &Span, own: &[&Made<'_>]) {
+    if (own.len() as u64) < MIN_RUN {
+        return;
+    }
     let is_waited_for = |call: &&&Made<'_>| !call.is_asynchronous && call.is_remote() && !call.is_stream();
     let leads_on = |call: &&&Made<'_>| call.outcome.is_failure() || call.marks.has(Marks::REDIRECT);
     let independent = own.iter().filter(|call| is_waited_for(call) && !leads_on(call));
