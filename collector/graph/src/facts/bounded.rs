@@ -77,8 +77,9 @@ impl<K, V: Default, const LIMIT: usize> Default for Bounded<K, V, LIMIT> {
 
 impl<K: Copy + Ord + Hash, V: Fold, const LIMIT: usize> Bounded<K, V, LIMIT> {
     /// The entry of `key`, or the overflow entry if the bound turns the key away.
+    #[inline]
     pub fn entry(&mut self, key: K) -> &mut V {
-        let has_room = self.entries.len() < LIMIT || self.entries.contains_key(&key) || self.make_room(key);
+        let has_room = self.entries.len() < LIMIT || self.has_room(key);
         if has_room { self.entries.entry(key).or_default() } else { &mut self.overflow }
     }
 
@@ -151,8 +152,12 @@ impl<K: Copy + Ord + Hash, V: Fold, const LIMIT: usize> Bounded<K, V, LIMIT> {
         self.has_overflow = true;
     }
 
-    /// Whether `key` may have an entry of its own in a full map; if so, the greatest gives way.
-    fn make_room(&mut self, key: K) -> bool {
+    /// Whether `key` has an entry of its own in a full map, or may have one; if so, the greatest gives way.
+    #[cold]
+    fn has_room(&mut self, key: K) -> bool {
+        if self.entries.contains_key(&key) {
+            return true;
+        }
         self.has_overflow = true;
         let order = self.order.get_or_insert_with(|| self.entries.keys().map(|key| (stable_hash(key), *key)).collect());
         let candidate = (stable_hash(&key), key);
@@ -170,6 +175,9 @@ impl<K: Copy + Ord + Hash, V: Fold, const LIMIT: usize> Bounded<K, V, LIMIT> {
 
 impl<K: Copy + Ord + Hash + Key, V: Fold, const LIMIT: usize> Fold for Bounded<K, V, LIMIT> {
     fn fold(&mut self, other: &Self) {
+        if self.entries.is_empty() {
+            self.entries.reserve(other.entries.len());
+        }
         for (&key, value) in &other.entries {
             self.entry(key).fold(value);
         }

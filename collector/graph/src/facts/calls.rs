@@ -355,9 +355,10 @@ impl<'a> Reader<'a, '_> {
     /// its caller's; no call waits for what is no server. Of another host it must be later than clocks are apart.
     fn is_taken_later(&self, parent: &Span, span: &Span) -> bool {
         let host = |span: &Span| self.vocabulary.resource(span.shape.resource).host;
-        let skew_ns = if host(parent) == host(span) { 0 } else { MAX_SKEW_NS };
+        let skew_ns = || if host(parent) == host(span) { 0 } else { MAX_SKEW_NS };
         (parent.shape.kind, span.shape.kind) == (SpanKind::Client, SpanKind::Internal)
-            && span.start_ns > parent.end_ns.saturating_add(skew_ns)
+            && span.start_ns > parent.end_ns
+            && span.start_ns > parent.end_ns.saturating_add(skew_ns())
     }
 
     /// Whether a client span is only how a call to a datastore or a broker goes over HTTP, which the span above it tells of.

@@ -346,9 +346,11 @@ fn add_mismatch(edge: &mut EdgeFacts, call: &Made<'_>, callee: &Span, reading: &
     // A callee may well outlast a call that failed, for whatever reason it did.
     let skew_ns = if call.outcome.is_failure() { before_ns } else { before_ns.max(beyond_ns) };
     let host = |span: &Span| reading.vocabulary.resource(span.shape.resource).host;
-    let caller_host = host(reading.opening(call.request));
-    let are_known = !caller_host.is_empty() && !host(callee).is_empty();
-    if skew_ns > 0 && are_known && caller_host != host(callee) && !call.is_asynchronous {
+    let are_apart = || {
+        let (caller, callee) = (host(reading.opening(call.request)), host(callee));
+        !caller.is_empty() && !callee.is_empty() && caller != callee
+    };
+    if skew_ns > 0 && !call.is_asynchronous && are_apart() {
         edge.skew.record(skew_ns);
     }
     if beyond_ns > 0 && has_given_up {
