@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::bail;
 use spanlint_collector::limits::Limits;
 use spanlint_collector::read::{self, Input, ReadResult};
-use spanlint_graph::facts::EnvironmentFacts;
+use spanlint_graph::facts::{EnvironmentFacts, Room};
 use spanlint_graph::resolve::environments;
 use spanlint_graph::span::ServiceKey;
 use spanlint_graph::what_if::Change;
@@ -47,9 +47,9 @@ impl Recording {
         }
         traces.reverse();
         let mut vocabulary = result.batch.vocabulary;
-        let mut facts = Facts::default();
+        let (mut facts, mut room) = (Facts::default(), Room::default());
         for trace in &traces {
-            facts.add_trace(trace, &vocabulary);
+            facts.add_trace_within(&mut room, trace, &vocabulary);
         }
         let mut logs = result.batch.logs;
         logs.sort_unstable();

@@ -256,12 +256,12 @@ impl Windows {
     }
 
     /// The facts of the whole run, with `rest` as its last traces.
-    pub fn finish<'a>(self, rest: impl IntoIterator<Item = &'a Trace>, vocabulary: &Vocabulary) -> Facts {
+    pub fn finish<'a>(mut self, rest: impl IntoIterator<Item = &'a Trace>, vocabulary: &Vocabulary) -> Facts {
         let [.., run] = self.sums;
         let mut run = run.expect("everything is kept at hand");
         self.new.values().for_each(|facts| run.fold(facts));
         for trace in rest {
-            run.add_trace(trace, vocabulary);
+            run.add_trace_within(&mut self.room, trace, vocabulary);
             run.trim_roughly(self.limits);
         }
         run.trim(self.limits);

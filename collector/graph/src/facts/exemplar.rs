@@ -92,6 +92,7 @@ impl Typical {
 
 impl Exemplars {
     /// Offers a trace in which the pattern measured `value`.
+    #[inline]
     pub fn offer(&mut self, value: u64, candidate: impl Into<Candidate>) {
         let candidate = candidate.into();
         let known = self.known((value, candidate.1));

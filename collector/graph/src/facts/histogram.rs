@@ -68,6 +68,7 @@ impl TryFrom<Stored> for Histogram {
 
 impl Histogram {
     /// Adds one value.
+    #[inline]
     pub fn record(&mut self, value: u64) {
         let bucket = bucket(value);
         // What lies before the first wraps around, to far behind the last.

@@ -7,6 +7,8 @@ mod paths;
 mod repetition;
 mod serial;
 
+use std::borrow::Cow;
+
 use self::paths::Below;
 use self::repetition::OfTrace;
 use super::calls::{self, Calls, Made};
@@ -29,6 +31,7 @@ const MAX_KEPT: usize = 1024;
 pub struct Room {
     tree: Tree,
     calls: calls::Room,
+    services: Services,
     of_trace: OfTrace,
     below: Below,
 }
@@ -41,28 +44,38 @@ impl Facts {
 
     /// Adds the facts of one settled trace, of many that are added within the same memory.
     pub fn add_trace_within(&mut self, room: &mut Room, trace: &Trace, vocabulary: &Vocabulary) {
-        for (environment, part) in trace.by_environment(vocabulary, Name::EMPTY) {
-            let facts = self.environments.entry(environment);
-            let Room { tree, of_trace, below, .. } = room;
-            tree.read(part.spans());
-            let part = Trace::without_proxies(part, tree, vocabulary);
-            let calls = Calls::of(part.spans(), tree, vocabulary, &mut room.calls);
-            let reading = Reading { trace: part.id().into(), spans: part.spans(), calls: &calls, vocabulary };
-            facts.counts.traces += 1;
-            facts.counts.duplicate_spans += part.duplicates();
-            facts.counts.circular_spans += tree.circular;
-            facts.add_spans(&reading, &tree.is_orphan);
-            facts.add_secrets(&reading);
-            facts.add_requests(&reading, of_trace);
-            facts.add_calls(&reading);
-            facts.add_data(&reading);
-            below.read(&reading, &of_trace.remote);
-            facts.add_paths(&reading, below);
-            calls.leave(&mut room.calls);
+        if let Some(only) = trace.only_environment(vocabulary, Name::EMPTY) {
+            self.add_part(room, only, Cow::Borrowed(trace), vocabulary);
+        } else {
+            for (environment, part) in trace.by_environment(vocabulary, Name::EMPTY) {
+                self.add_part(room, environment, part, vocabulary);
+            }
         }
         if trace.spans().len() > MAX_KEPT {
             *room = Room::default();
         }
+    }
+
+    /// Adds what a trace has in one environment.
+    fn add_part(&mut self, room: &mut Room, environment: Name, part: Cow<'_, Trace>, vocabulary: &Vocabulary) {
+        let facts = self.environments.entry(environment);
+        let Room { tree, calls: room, services, of_trace, below } = room;
+        tree.read(part.spans());
+        let part = Trace::without_proxies(part, tree, vocabulary);
+        let calls = Calls::of(part.spans(), tree, vocabulary, room);
+        let reading = Reading { trace: part.id().into(), spans: part.spans(), calls: &calls, vocabulary };
+        facts.counts.traces += 1;
+        facts.counts.duplicate_spans += part.duplicates();
+        facts.counts.circular_spans += tree.circular;
+        services.read(&reading);
+        facts.add_spans(&reading, services, &tree.is_orphan);
+        facts.add_secrets(&reading);
+        facts.add_requests(&reading, of_trace);
+        facts.add_calls(&reading);
+        facts.add_data(&reading);
+        below.read(&reading, &of_trace.remote);
+        facts.add_paths(&reading, below);
+        calls.leave(room);
     }
 
     /// Adds the facts of spans that came after their trace had settled: single spans, and calls to datastores and
@@ -77,7 +90,9 @@ impl Facts {
             let reading = Reading { trace: part.id().into(), spans: part.spans(), calls: &calls, vocabulary };
             facts.counts.late_spans += part.spans().len() as u64;
             facts.counts.duplicate_spans += part.duplicates();
-            facts.add_spans(&reading, &[]);
+            let mut services = Services::default();
+            services.read(&reading);
+            facts.add_spans(&reading, &services, &[]);
             facts.add_secrets(&reading);
             facts.add_calls(&reading);
         }
@@ -88,6 +103,30 @@ impl Facts {
     pub fn add_silent_service(&mut self, resource: &Resource, time_ns: u64) {
         let service = self.environments.entry(resource.environment).services.entry(resource.service);
         add_labels(service, resource, Seen { first_ns: time_ns, last_ns: time_ns });
+    }
+}
+
+/// The spans of a trace by who sent them.
+#[derive(Debug, Default)]
+struct Services {
+    /// Service, resource and index of each span, sorted.
+    spans: Vec<(ServiceKey, ResourceId, usize)>,
+    /// By index, whether a span opens a request that is no health check: these alone are no use of a service.
+    is_asked: Vec<bool>,
+}
+
+impl Services {
+    /// Becomes the services of a trace, in the memory that it has.
+    fn read(&mut self, reading: &Reading<'_>) {
+        let numbered = reading.spans.iter().enumerate();
+        self.spans.clear();
+        self.spans.extend(numbered.map(|(index, span)| (span.shape.service, span.shape.resource, index)));
+        self.spans.sort_unstable();
+        self.is_asked.clear();
+        self.is_asked.resize(reading.spans.len(), false);
+        for request in reading.calls.requests.iter().filter(|request| !request.is_probe) {
+            self.is_asked[request.span] = true;
+        }
     }
 }
 
@@ -104,14 +143,6 @@ impl<'a> Reading<'a> {
     /// The span that opens a request.
     fn opening(&self, request: usize) -> &'a Span {
         &self.spans[self.calls.requests[request].span]
-    }
-
-    /// Which spans open a request that is no health check: these alone are no use of a service.
-    fn asked(&self) -> Vec<bool> {
-        let mut asked = vec![false; self.spans.len()];
-        let counts = self.calls.requests.iter().filter(|request| !request.is_probe);
-        counts.for_each(|request| asked[request.span] = true);
-        asked
     }
 
     /// The host that a request of the outside world was sent to.
@@ -146,15 +177,10 @@ impl<'a> Reading<'a> {
 }
 
 impl EnvironmentFacts {
-    fn add_spans(&mut self, reading: &Reading<'_>, is_orphan: &[bool]) {
+    fn add_spans(&mut self, reading: &Reading<'_>, services: &Services, is_orphan: &[bool]) {
         self.counts.spans += reading.spans.len() as u64;
         let orphan = |index: usize| is_orphan.get(index).copied().unwrap_or(false);
-        let numbered = reading.spans.iter().enumerate();
-        let mut order: Vec<(ServiceKey, ResourceId, usize)> =
-            numbered.map(|(index, span)| (span.shape.service, span.shape.resource, index)).collect();
-        order.sort_unstable();
-        let asked = reading.asked();
-        for of_service in order.chunk_by(|left, right| left.0 == right.0) {
+        for of_service in services.spans.chunk_by(|left, right| left.0 == right.0) {
             let spans = || of_service.iter().map(|&(.., index)| &reading.spans[index]);
             let orphans = of_service.iter().filter(|(.., index)| orphan(*index)).count() as u64;
             self.counts.orphan_spans += orphans;
@@ -176,7 +202,7 @@ impl EnvironmentFacts {
             }
             service.spans += of_service.len() as u64;
             service.orphan_spans += orphans;
-            service.traces += u64::from(of_service.iter().any(|(.., index)| asked[*index]));
+            service.traces += u64::from(of_service.iter().any(|(.., index)| services.is_asked[*index]));
             service.exemplars.offer(of_service.len() as u64, reading.trace);
             if orphans > 0 {
                 service.orphaned.offer(orphans, reading.trace);
@@ -361,7 +387,11 @@ fn add_mismatch(edge: &mut EdgeFacts, call: &Made<'_>, callee: &Span, reading: &
 
 /// `part` of `whole` in percent, 0 to 100; nothing of nothing is everything.
 fn percent(part: u64, whole: u64) -> u8 {
-    if whole == 0 { 100 } else { (u128::from(part.min(whole)) * 100 / u128::from(whole)) as u8 }
+    match (part.min(whole).checked_mul(100), whole) {
+        (_, 0) => 100,
+        (Some(hundredfold), _) => (hundredfold / whole) as u8,
+        (None, _) => (u128::from(part.min(whole)) * 100 / u128::from(whole)) as u8,
+    }
 }
 
 /// How long at least one of the intervals lasts.
