@@ -194,6 +194,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         let only = only.filter(|_| resources == 1).map(|resource: Fields<'_>| (self.sender, resource.rest()));
         if !only.is_some_and(|resource| self.layouts.recall(resource, self.visitor)) {
             self.resources(message)?;
+            // What is recalled is too short for anything in it to go over a limit, which would be told each time.
             if let Some((resource, key)) = only.zip(self.visitor.recalled_by()) {
                 self.layouts.learn_resource(resource, key);
             }

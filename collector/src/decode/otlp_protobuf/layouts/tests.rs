@@ -14,6 +14,7 @@ use spanlint_graph::{BatchBuilder, Name, SpanBatch};
 use super::super::{Signal, decode, decode_signal, tests::compare};
 use super::*;
 use crate::decode::oracle::{Random, mutate};
+use crate::limits::MAX_ATTRIBUTES;
 
 /// Shows a builder every span whole.
 struct Whole(BatchBuilder);
@@ -97,10 +98,10 @@ fn check(requests: &[Vec<u8>]) -> Result<(usize, usize), TestCaseError> {
     let (mut counted, mut layouts) = (Counted::default(), Layouts::default());
     for request in requests {
         let mut whole = Whole(BatchBuilder::default());
-        let expected = decode(request, &mut whole).map(|_| said(&whole.0.take()));
+        let expected = decode(request, &mut whole).map(|decoded| (decoded.over_limit, said(&whole.0.take())));
         let read = decode_signal(Signal::Traces, request, &mut layouts, &mut counted);
         let batch = counted.builder.take();
-        prop_assert_eq!(read.map(|_| said(&batch)), expected);
+        prop_assert_eq!(read.map(|decoded| (decoded.over_limit, said(&batch))), expected);
     }
     Ok((counted.by_layout, counted.recalled))
 }
@@ -280,6 +281,8 @@ fn a_resource_that_comes_again_is_recalled() {
         let sent = ResourceSpans { resource: Some(resource), scope_spans: vec![scope], ..ResourceSpans::default() };
         Request { resource_spans: vec![sent] }.encode_to_vec()
     };
+    let crowded = Resource { attributes: vec![KeyValue::default(); MAX_ATTRIBUTES + 1], ..Resource::default() };
+    assert_eq!(check(&vec![request(crowded); 3]).unwrap().1, 0, "what goes over a limit is not recalled");
     let [cart, shop] = ["cart", "shop"].map(|service| request(resource(service)));
     let twice = [&cart, &shop, &cart, &shop, &cart, &cart].map(Clone::clone);
     assert_eq!(check(&twice).unwrap().1, 2, "all but the first two of each, which teach");
