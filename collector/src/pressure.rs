@@ -3,7 +3,7 @@
 //! Shares of the memory are kept by counting what is asked for. What the allocator adds to it, how buffers lie, and what
 //! nobody counts shows in what the process takes in all. From three quarters of the limit on, the two shares that come and
 //! go by the second, those of requests and of pending traces, each give up as much as is over. What facts forget is gone:
-//! they give up only what is over the limit itself.
+//! they give up only what is over nine tenths of it.
 
 use std::time::Duration;
 
@@ -17,8 +17,11 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Of the limit, the part that is free before anything is given up: one in this many.
 const PART_FREE: usize = 4;
 
+/// Of the limit, the part that is free before facts are given up, which takes longer: one in this many.
+const PART_FREE_OF_FACTS: usize = 10;
+
 /// Of a share, the part that is never given up: one in this many.
-const PART_KEPT: usize = 4;
+const PART_KEPT: usize = 8;
 
 /// Presses `budget` by what the process takes of `limit` bytes, again and again. This is not for the thread that owns the
 /// graph, which may take long and much at once.
@@ -49,9 +52,9 @@ pub(crate) fn left(bytes: usize, pressure: usize) -> usize {
     bytes.saturating_sub(pressure).max(bytes / PART_KEPT)
 }
 
-/// What is left of a share of `bytes` that gives up nothing before all of `limit` is taken.
+/// What is left of a share of `bytes` that gives up nothing before nearly all of `limit` is taken.
 pub(crate) fn left_at_limit(bytes: usize, pressure: usize, limit: usize) -> usize {
-    left(bytes, pressure.saturating_sub(limit / PART_FREE))
+    left(bytes, pressure.saturating_sub(limit / PART_FREE - limit / PART_FREE_OF_FACTS))
 }
 
 /// How many bytes of the machine's memory the process takes.
@@ -75,9 +78,9 @@ mod tests {
         check(0, [400, 400]);
         check(1200, [400, 400]);
         check(1201, [399, 400]);
-        check(1600, [100, 400]);
-        check(1700, [100, 300]);
-        check(usize::MAX, [100, 100]);
+        check(1440, [160, 400]);
+        check(1600, [50, 240]);
+        check(usize::MAX, [50, 50]);
     }
 
     #[cfg(target_os = "linux")]
