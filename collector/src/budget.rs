@@ -263,8 +263,8 @@ mod tests {
         let (mut first, mut second) = (budget.grant(), budget.grant());
         first.grow(200).unwrap();
         assert_eq!((first.grow(1), second.grow(1)), (Err(Exceeded::ForNow), Err(Exceeded::ForNow)));
-        first.shrink(175);
-        second.grow(25).unwrap();
+        first.shrink(190);
+        second.grow(15).unwrap();
         assert_eq!(first.grow(1), Err(Exceeded::ForNow));
     }
 

@@ -21,7 +21,7 @@ const PART_FREE: usize = 4;
 const PART_FREE_OF_FACTS: usize = 10;
 
 /// Of a share, the part that is never given up: one in this many.
-const PART_KEPT: usize = 8;
+const PART_KEPT: usize = 16;
 
 /// Presses `budget` by what the process takes of `limit` bytes, again and again. This is not for the thread that owns the
 /// graph, which may take long and much at once.
@@ -79,8 +79,8 @@ mod tests {
         check(1200, [400, 400]);
         check(1201, [399, 400]);
         check(1440, [160, 400]);
-        check(1600, [50, 240]);
-        check(usize::MAX, [50, 50]);
+        check(1600, [25, 240]);
+        check(usize::MAX, [25, 25]);
     }
 
     #[cfg(target_os = "linux")]
