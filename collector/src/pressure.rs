@@ -52,8 +52,8 @@ pub(crate) fn left(bytes: usize, pressure: usize) -> usize {
     bytes.saturating_sub(pressure).max(bytes / PART_KEPT)
 }
 
-/// What is left of a share of `bytes` that gives up nothing before nearly all of `limit` is taken.
-pub(crate) fn left_at_limit(bytes: usize, pressure: usize, limit: usize) -> usize {
+/// What is left to facts of a share of `bytes`.
+pub(crate) fn left_of_facts(bytes: usize, pressure: usize, limit: usize) -> usize {
     left(bytes, pressure.saturating_sub(limit / PART_FREE - limit / PART_FREE_OF_FACTS))
 }
 
@@ -70,7 +70,7 @@ mod tests {
     #[track_caller]
     fn check(resident: usize, expected: [usize; 2]) {
         let pressure = pressure(resident, 1600);
-        assert_eq!([left(400, pressure), left_at_limit(400, pressure, 1600)], expected, "{resident} of 1600");
+        assert_eq!([left(400, pressure), left_of_facts(400, pressure, 1600)], expected, "{resident} of 1600");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod measurement;
 pub mod name;
 pub mod recent;
 pub mod resolve;
+pub mod reuse;
 pub mod semantics;
 pub mod snapshot;
 pub mod span;

@@ -102,7 +102,7 @@ impl Trace {
     }
 
     /// The only environment that the trace or `inherited` names, empty where neither does; none where they name several.
-    pub(crate) fn only_environment(&self, vocabulary: &Vocabulary, inherited: Name) -> Option<Name> {
+    fn only_environment(&self, vocabulary: &Vocabulary, inherited: Name) -> Option<Name> {
         // Spans of one resource mostly follow each other.
         let of_resources = self.spans.chunk_by(|left, right| left.shape.resource == right.shape.resource);
         let named = of_resources.map(|spans| vocabulary.resource(spans[0].shape.resource).environment);

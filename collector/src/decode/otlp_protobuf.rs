@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use spanlint_graph::SpanVisitor;
+use spanlint_graph::reuse::emptied;
 use spanlint_graph::semantics::EXCEPTION_TYPE;
 use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView, Value};
 
@@ -455,12 +456,6 @@ fn checked<'t, const N: usize>(
         views.push((texts.get(*key)?.into(), value));
     }
     Ok((texts, views))
-}
-
-/// The memory of attributes that nobody needs any more, for others.
-fn emptied<'to>(mut attributes: Vec<Attribute<'_>>) -> Vec<Attribute<'to>> {
-    attributes.clear();
-    attributes.into_iter().map(|_| unreachable!("it was emptied")).collect()
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use super::status::{SpanRate, Status};
 use crate::assemble::{Assembled, Assembler, AssemblyLimits, Settle};
 use crate::clock::Moment;
 use crate::limits::{MEMORY_BYTES, REQUEST_SHARE};
-use crate::pressure::left_at_limit;
+use crate::pressure::left_of_facts;
 use crate::size::vocabulary_bytes;
 use crate::store::{MAX_STORED_BYTES, Pins, TraceStore};
 use crate::window::{Past, Windows};
@@ -206,7 +206,7 @@ impl Owner {
     pub(super) fn press(&mut self, pressure: usize) {
         self.assembler.press(pressure);
         if let Some(memory_bytes) = self.memory_bytes {
-            self.facts_left = left_at_limit(self.facts_bytes, pressure, memory_bytes);
+            self.facts_left = left_of_facts(self.facts_bytes, pressure, memory_bytes);
         }
     }
 

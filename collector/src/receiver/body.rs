@@ -67,7 +67,7 @@ async fn take(body: &mut Body, budget: &Budget, limits: &Limits) -> Result<(Byte
     let mut first = Bytes::new();
     let mut bytes = Vec::new();
     // Who says how much comes is believed as far as it is soon there.
-    let told = usize::try_from(expected).unwrap_or(0).min(SHORT_BYTES);
+    let told = (expected as usize).min(SHORT_BYTES);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Problem::malformed(format!("the body ends early: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };

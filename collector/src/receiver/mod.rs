@@ -33,7 +33,8 @@ pub(crate) use export::decode_kept;
 pub use listen::{BindError, bind, serve, serve_router};
 pub use readers::Readers;
 pub use tap::{MAX_TAPPED_BYTES, MAX_TAPPED_REQUESTS, Tap, TapEncoding, Tapped};
-pub use turns::{Turns, io_threads};
+pub use turns::Turns;
+pub(crate) use turns::io_threads;
 
 use self::counters::OpenRequest;
 use self::problem::Problem;

@@ -1,7 +1,7 @@
 //! Where requests are decoded, so that one that takes long does not hold up the others.
 //!
 //! The threads that read from connections decode what is not compressed and soon done, as long as few requests are on
-//! their way in: to hand one over and to be woken again costs a fifth of what its decoding does. Where many are, they
+//! their way in: what is handed over wakes another thread, and is answered by waking this one again. Where many are, they
 //! decode only what is small. Everything else goes to other threads, as many at a time as there are cores, and waits for
 //! its turn; what is small when it arrives has turns of its own, so that it does not stand behind what is large.
 
@@ -24,7 +24,7 @@ pub(super) const SHORT_BYTES: usize = 768 << 10;
 const FEW: usize = 4;
 
 /// How many threads read from connections: the owner of the graph has a core of its own.
-pub fn io_threads() -> usize {
+pub(crate) fn io_threads() -> usize {
     cores().saturating_sub(1).max(1)
 }
 
@@ -127,6 +127,7 @@ mod tests {
         release.send(1).unwrap();
         assert_eq!((large.await.unwrap(), waiting.await.unwrap()), (Ok(1), Ok(2)));
     }
+
     #[tokio::test]
     async fn what_is_soon_done_is_decoded_where_it_arrives_unless_many_arrive() {
         let turns = Turns::of(1);

@@ -47,32 +47,30 @@ async fn receiver(protocol: OtlpProtocol) -> (SocketAddr, UnboundedReceiver<Expo
     (address, received)
 }
 
-/// How many requests shoppers make.
-const REQUESTS: usize = 60;
-
 async fn every_span_arrives(protocol: OtlpProtocol) {
     let (address, mut received) = receiver(protocol).await;
     let config = ShopConfig { protocol, seed: 3, ..ShopConfig::new(format!("http://{address}")) };
     let shop = Shop::start(config).await.unwrap();
-    shop.run_load(LoadPlan::Counted { requests: REQUESTS as u64 }).await;
+    let asked = shop.run_load(LoadPlan::Counted { requests: 60 }).await.requests;
     shop.shutdown().await.unwrap();
 
-    let (mut names, mut ids, mut parents, mut roots) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), 0);
+    let (mut names, mut ids, mut parents, mut entries) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), 0);
     while let Ok(request) = received.try_recv() {
         for resource_spans in request.resource_spans {
             let attributes = resource_spans.resource.unwrap().attributes;
             let name = attributes.into_iter().find(|attribute| attribute.key == "service.name").unwrap();
             names.insert(format!("{:?}", name.value.unwrap()));
             for span in resource_spans.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                roots += usize::from(span.parent_span_id.is_empty());
+                entries += u64::from(span.parent_span_id.is_empty() && span.name != "relay outbox");
                 parents.extend(Some(span.parent_span_id).filter(|id| !id.is_empty()));
                 ids.insert(span.span_id);
             }
         }
     }
     assert_eq!(names.len(), SERVICES.len(), "{names:?}");
-    // How many spans there are in all hangs on what takes too long on a busy machine; that none is missing does not.
-    assert!(roots >= REQUESTS, "{roots} roots of {REQUESTS} requests");
+    // How many spans there are in all hangs on what takes too long on a busy machine, as does how often the outbox is
+    // looked into; that none is missing does not.
+    assert_eq!(entries, asked);
     assert_eq!(parents.difference(&ids).next(), None);
 }
 

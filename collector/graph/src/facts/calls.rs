@@ -13,7 +13,6 @@ use std::num::NonZero;
 
 use self::between::{calls, is_part_of_batch, opens_request, takes_own_call};
 pub(super) use self::room::Room;
-use self::room::emptied;
 use self::unmatched::name_unmatched;
 use crate::facts::Entry;
 use crate::name::Name;
@@ -154,8 +153,9 @@ pub(super) struct Calls<'a> {
 impl<'a> Calls<'a> {
     /// The requests and calls of a trace, in the memory of `room`.
     pub(super) fn of(spans: &'a [Span], tree: &Tree, vocabulary: &Vocabulary, room: &mut Room) -> Self {
-        let Room { requests, made, request_of } = std::mem::take(room);
-        let (requests, made, mut request_of) = (emptied(requests), emptied(made), emptied(request_of));
+        let Room { mut requests, made, mut request_of } = std::mem::take(room);
+        requests.clear();
+        request_of.clear();
         request_of.resize(spans.len(), 0);
         let tells_kinds = spans.iter().any(|span| span.shape.kind == SpanKind::Server);
         let mut reader = Reader { spans, tree, vocabulary, tells_kinds, request_of, requests, made };
@@ -166,7 +166,7 @@ impl<'a> Calls<'a> {
             reader.place(index);
         }
         let found = reader.requests.len();
-        for index in tree.order.iter().copied().filter(|index| !torn.is_empty() && is_torn(index)) {
+        for index in tree.order.iter().copied().filter(is_torn) {
             reader.place_torn(index, found);
         }
         for index in 0..spans.len() {

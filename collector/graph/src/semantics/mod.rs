@@ -75,7 +75,7 @@ pub struct BatchBuilder {
     sender: Arc<Sender>,
     /// By a hash of keys and values of all attributes.
     senders: Recent<u128, Arc<Sender>>,
-    /// By what the last resource is recalled.
+    /// By what the last resource is recalled, if it is remembered.
     last_sender: Option<u128>,
     keys: Keys,
     memory: Memory,
@@ -242,16 +242,14 @@ impl BatchBuilder {
             inputs::push_text(&mut text, name);
             inputs::push_value(&mut text, value);
         }
-        self.last_sender = None;
         let key = xxh3_128(&text);
+        self.last_sender = Some(key);
         if let Some(sender) = self.senders.get(&key) {
-            self.last_sender = Some(key);
             return Arc::clone(sender);
         }
         let sender = Arc::new(Sender::of(attributes, &self.reading.owner_keys));
         if text.len() <= MAX_RESOURCE_BYTES && self.senders.meets_again(key as u64) {
             self.senders.insert(key, Arc::clone(&sender));
-            self.last_sender = Some(key);
         }
         sender
     }
@@ -283,11 +281,11 @@ impl SpanVisitor for BatchBuilder {
     }
 
     fn recalled_by(&mut self) -> Option<u128> {
-        self.last_sender
+        self.last_sender.filter(|key| self.senders.knows(key))
     }
 
     fn recall(&mut self, key: u128, _: usize) -> bool {
-        let Some(sender) = self.senders.get(&key).map(|sender| Arc::clone(sender)) else { return false };
+        let Some(sender) = self.senders.get(&key).cloned() else { return false };
         self.last_sender = Some(key);
         self.hear(sender);
         true

@@ -19,8 +19,8 @@ use crate::decode::wire::{Fields, Payload, varint};
 
 /// How many bytes layouts take, where nobody says otherwise.
 const LAYOUT_BYTES: usize = 8 << 20;
-/// The longest span that a layout is made of.
-const MAX_SPAN_BYTES: usize = 4096;
+/// The longest span that a layout is made of, and the longest resource that is remembered.
+const MAX_BYTES: usize = 4096;
 /// Of the bytes that are remembered, the part that resources take: one in so many.
 const RESOURCES_SHARE: usize = 16;
 /// The longest value that stays in memory until its place is needed for that of the next span.
@@ -190,7 +190,7 @@ impl Layouts {
 
     /// Learns how a resource is written that the visitor recalls by `key`.
     pub(super) fn learn_resource(&mut self, (sender, bytes): (u64, &[u8]), key: u128) {
-        if bytes.len() <= MAX_SPAN_BYTES {
+        if bytes.len() <= MAX_BYTES {
             self.resources.remove(&sender);
             self.resources.insert(sender, KnownResource { bytes: bytes.into(), key });
         }
@@ -278,7 +278,7 @@ impl<'a> Head<'a> {
 impl Layout {
     fn of(head: &Head<'_>, view: &SpanView<'_>, likeness: &Likeness) -> Option<Self> {
         let is_cut = view.attributes.iter().any(|(_, value)| composite::is_cut(value));
-        if head.rest.len() > MAX_SPAN_BYTES || is_cut {
+        if head.rest.len() > MAX_BYTES || is_cut {
             return None;
         }
         let mut fields = Fields::of(head.rest);
@@ -437,7 +437,7 @@ fn owned((key, value): &Attribute<'_>) -> Attribute<'static> {
     (Cow::Owned(key.to_string()), value)
 }
 
-const _: () = assert!(MAX_SPAN_BYTES <= u16::MAX as usize, "steps count in 16 bits");
+const _: () = assert!(MAX_BYTES <= u16::MAX as usize, "steps count in 16 bits");
 
 #[cfg(test)]
 mod tests;

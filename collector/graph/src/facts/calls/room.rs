@@ -1,6 +1,7 @@
 //! The memory that calls are read in.
 
 use super::{Calls, Made, Request};
+use crate::reuse::emptied;
 
 /// The memory of calls, used again from trace to trace.
 #[derive(Debug, Default)]
@@ -16,10 +17,4 @@ impl Calls<'_> {
         room.requests = self.requests;
         room.made = emptied(self.made);
     }
-}
-
-/// The memory of a vector whose items are done with, for others of their size.
-pub(super) fn emptied<T, U>(mut items: Vec<T>) -> Vec<U> {
-    items.clear();
-    items.into_iter().map(|_| unreachable!("there is none")).collect()
 }

@@ -44,12 +44,8 @@ impl Facts {
 
     /// Adds the facts of one settled trace, of many that are added within the same memory.
     pub fn add_trace_within(&mut self, room: &mut Room, trace: &Trace, vocabulary: &Vocabulary) {
-        if let Some(only) = trace.only_environment(vocabulary, Name::EMPTY) {
-            self.add_part(room, only, Cow::Borrowed(trace), vocabulary);
-        } else {
-            for (environment, part) in trace.by_environment(vocabulary, Name::EMPTY) {
-                self.add_part(room, environment, part, vocabulary);
-            }
+        for (environment, part) in trace.by_environment(vocabulary, Name::EMPTY) {
+            self.add_part(room, environment, part, vocabulary);
         }
         if trace.spans().len() > MAX_KEPT {
             *room = Room::default();
@@ -387,11 +383,7 @@ fn add_mismatch(edge: &mut EdgeFacts, call: &Made<'_>, callee: &Span, reading: &
 
 /// `part` of `whole` in percent, 0 to 100; nothing of nothing is everything.
 fn percent(part: u64, whole: u64) -> u8 {
-    match (part.min(whole).checked_mul(100), whole) {
-        (_, 0) => 100,
-        (Some(hundredfold), _) => (hundredfold / whole) as u8,
-        (None, _) => (u128::from(part.min(whole)) * 100 / u128::from(whole)) as u8,
-    }
+    if whole == 0 { 100 } else { (u128::from(part.min(whole)) * 100 / u128::from(whole)) as u8 }
 }
 
 /// How long at least one of the intervals lasts.
