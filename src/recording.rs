@@ -38,20 +38,13 @@ impl Recording {
         let inputs = paths.iter().map(|path| input(path)).collect();
         let result = read::read(inputs, &Arc::new(reading), &Limits::default())?;
         say_what_was_passed_over(&result);
-        let mut spans = result.batch.spans;
-        spans.sort_unstable_by_key(|span| span.trace_id);
-        let mut traces = Vec::new();
-        while let Some(last) = spans.last() {
-            let start = spans.partition_point(|span| span.trace_id < last.trace_id);
-            traces.push(Trace::new(spans.split_off(start)));
-        }
-        traces.reverse();
-        let mut vocabulary = result.batch.vocabulary;
+        let traces = Trace::regroup(result.records.spans);
+        let mut vocabulary = result.records.vocabulary;
         let (mut facts, mut room) = (Facts::default(), Room::default());
         for trace in &traces {
             facts.add_trace_within(&mut room, trace, &vocabulary);
         }
-        let mut logs = result.batch.logs;
+        let mut logs = result.records.logs;
         logs.sort_unstable();
         let traced = traced_services(&facts);
         add_silent_services(&mut facts, &traced, &logs, &vocabulary);
@@ -64,7 +57,7 @@ impl Recording {
             facts.fold(&snapshot.facts);
             vocabulary.names.merge(&snapshot.names);
         }
-        Ok(Self { traces, logs, vocabulary, facts, sources, rejected_spans: result.batch.refused })
+        Ok(Self { traces, logs, vocabulary, facts, sources, rejected_spans: result.records.refused })
     }
 
     /// The call graph of the named environment, else of the one with the most spans.
@@ -174,9 +167,9 @@ fn say_what_was_passed_over(result: &ReadResult) {
         let records = if file.bad.count == 1 { "record" } else { "records" };
         output::say(&format!("note: {}: {} bad {records} passed over; {first}", file.path, file.bad.count));
     }
-    if result.batch.refused > 0 {
-        let first = result.batch.refusals.first().map(ToString::to_string).unwrap_or_default();
-        output::say(&format!("note: {} spans refused; {first}", result.batch.refused));
+    if result.records.refused > 0 {
+        let first = result.records.refusals.first().map(ToString::to_string).unwrap_or_default();
+        output::say(&format!("note: {} spans refused; {first}", result.records.refused));
     }
     if let Some(first) = result.skipped.first() {
         let count = result.skipped.len();

@@ -48,10 +48,8 @@ fn graph(dependencies: &[Dependency]) -> CallGraph {
     }
     let batch = builder.finish();
     let mut facts = Facts::default();
-    let mut spans = batch.spans;
-    spans.sort_by_key(|span| span.trace_id);
-    for spans in spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
-        facts.add_trace(&Trace::new(spans.to_vec()), &batch.vocabulary);
+    for trace in Trace::regroup([batch.spans]) {
+        facts.add_trace(&trace, &batch.vocabulary);
     }
     resolve(&facts, Name::EMPTY, &batch.vocabulary.names)
 }

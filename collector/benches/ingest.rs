@@ -17,8 +17,8 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
-use spanlint_collector::decode::otlp_protobuf::{self, Layouts};
-use spanlint_collector::decode::{Signal, otlp_json};
+use spanlint_collector::decode::layouts::Layouts;
+use spanlint_collector::decode::{Signal, otlp_json, otlp_protobuf};
 use spanlint_collector::limits::Limits;
 use spanlint_collector::read::{Input, read};
 use spanlint_graph::facts::Room;
@@ -66,7 +66,7 @@ fn main() {
     stage("walk JSON as borrowed views", requests.len(), Some(public), || {
         let mut count = Count(0);
         for bytes in &documents {
-            drop_black(otlp_json::decode(bytes, &mut count).expect("a request"));
+            drop_black(otlp_json::decode(bytes, &mut Layouts::default(), &mut count).expect("a request"));
         }
         assert_eq!(count.0, spans);
     });

@@ -47,13 +47,11 @@ pub(crate) fn judge_files(files: &[PathBuf], readers: NonZero<usize>, config: &s
 
 fn judge_read(result: Result<ReadResult, ReadError>, config: &str) -> Judged {
     let result = result.expect("a readable recording");
-    assert_eq!(result.batch.refused, 0, "{:?}", result.batch.refusals);
-    let vocabulary = result.batch.vocabulary;
-    let mut spans = result.batch.spans;
-    spans.sort_unstable_by_key(|span| span.trace_id);
+    assert_eq!(result.records.refused, 0, "{:?}", result.records.refusals);
+    let vocabulary = result.records.vocabulary;
     let mut facts = Facts::default();
-    for trace in spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
-        facts.add_trace(&Trace::new(trace.to_vec()), &vocabulary);
+    for trace in Trace::regroup(result.records.spans) {
+        facts.add_trace(&trace, &vocabulary);
     }
     let environments = spanlint_graph::resolve::environments(&facts, &vocabulary.names);
     let graph = resolve(&facts, environments[0], &vocabulary.names);

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use prost::Message;
-use spanlint_collector::decode::otlp_protobuf::Layouts;
+use spanlint_collector::decode::layouts::Layouts;
 use spanlint_collector::decode::{Signal, otlp_protobuf};
 use spanlint_graph::BatchBuilder;
 

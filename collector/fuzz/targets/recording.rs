@@ -17,10 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let mut facts = Facts::default();
-    let mut spans = result.batch.spans;
-    spans.sort_by_key(|span| span.trace_id);
-    for trace in spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
-        facts.add_trace(&Trace::new(trace.to_vec()), &result.batch.vocabulary);
+    for trace in Trace::regroup(result.records.spans) {
+        facts.add_trace(&trace, &result.records.vocabulary);
     }
-    resolve(&facts, Name::EMPTY, &result.batch.vocabulary.names);
+    resolve(&facts, Name::EMPTY, &result.records.vocabulary.names);
 });

@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use spanlint_collector::decode::layouts::Layouts;
 use spanlint_collector::decode::otlp_json;
 use spanlint_graph::facts::Fold;
 use spanlint_graph::{BatchBuilder, Facts, Trace, file, resolve};
@@ -19,7 +20,7 @@ const REQUEST: &str = include_str!("snapshot.json");
 
 static SNAPSHOT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut builder = BatchBuilder::default();
-    otlp_json::decode(REQUEST.as_bytes(), &mut builder).expect("a request");
+    otlp_json::decode(REQUEST.as_bytes(), &mut Layouts::default(), &mut builder).expect("a request");
     let batch = builder.finish();
     let mut facts = Facts::default();
     facts.add_trace(&Trace::new(batch.spans), &batch.vocabulary);

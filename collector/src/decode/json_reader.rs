@@ -38,6 +38,28 @@ impl<'a> JsonReader<'a> {
         if self.at == self.bytes.len() { Ok(()) } else { self.refuse("trailing characters") }
     }
 
+    /// Where it is: so many bytes are behind.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// In how many values it is.
+    pub(super) fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// What it has not read.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// Passes over bytes that somebody else has read.
+    #[inline]
+    pub(super) fn pass(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
     /// Whether the next value is null, which is then behind.
     #[inline]
     pub(super) fn null(&mut self) -> Read<bool> {
@@ -424,7 +446,7 @@ fn integral(number: f64) -> Option<i128> {
 /// How many bytes `text` begins with that stand for themselves in a string: neither quotation mark nor backslash nor
 /// control character. Eight at a time, since most names and values are short.
 #[inline]
-fn plain_length(text: &[u8]) -> usize {
+pub(super) fn plain_length(text: &[u8]) -> usize {
     /// A factor that puts a byte in each of eight places.
     const EACH: u64 = u64::from_le_bytes([1; 8]);
     let (chunks, rest) = text.as_chunks();

@@ -11,9 +11,10 @@ pub mod jaeger_json;
 mod json;
 mod json_reader;
 pub(crate) mod kept;
+pub mod layouts;
 pub mod otlp_json;
 pub mod otlp_protobuf;
-
+mod texts;
 pub(crate) mod wire;
 pub mod zipkin_json;
 

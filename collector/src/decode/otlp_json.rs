@@ -16,31 +16,52 @@ use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView, Value};
 use super::composite;
 use super::ids::{self, IdError, RawId, SpanIds};
 use super::json_reader::{JsonReader, Read};
+use super::layouts::{Head, Layouts};
 use super::otlp_protobuf::STATUS_CODE_ERROR;
 use super::{DecodeError, Decoded, Signal};
 use crate::limits::{MAX_ATTRIBUTES, MAX_LINKS};
 
+use self::layout::Json;
 use self::values::{enumeration, key_value};
 
+mod layout;
 mod logs;
 mod metrics;
 pub(super) mod values;
 
-/// Shows the records of a request, or of an array of requests, to `visitor`, whatever their signal.
-pub fn decode(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
-    decode_envelope(bytes, Envelope::Request, visitor)
+/// Shows the records of a request, or of an array of requests, to `visitor`, whatever their signal; what is learned of
+/// them serves the next one.
+pub fn decode(bytes: &[u8], layouts: &mut Layouts, visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
+    decode_envelope(bytes, Envelope::Request, layouts, visitor)
 }
 
 /// The same for a recording, whose ids may be in base64. Besides requests it may hold an answer of Tempo's API (`batches`,
 /// or a `trace` with `resourceSpans`; Jaeger's API says `result`), or the records of one resource (`scopeSpans`), as
 /// OpenTelemetry's exporter for Java logs them.
-pub fn decode_recording(bytes: &[u8], visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
-    decode_envelope(bytes, Envelope::Recording, visitor)
+pub fn decode_recording(
+    bytes: &[u8],
+    layouts: &mut Layouts,
+    visitor: &mut impl SpanVisitor,
+) -> Result<Decoded, DecodeError> {
+    decode_envelope(bytes, Envelope::Recording, layouts, visitor)
 }
 
-fn decode_envelope(bytes: &[u8], envelope: Envelope, visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
+fn decode_envelope(
+    bytes: &[u8],
+    envelope: Envelope,
+    layouts: &mut Layouts,
+    visitor: &mut impl SpanVisitor,
+) -> Result<Decoded, DecodeError> {
     let mut reader = JsonReader::new(bytes);
-    let mut walk = Walk { visitor, envelope, attributes: Vec::new(), links: Vec::new(), decoded: Decoded::default() };
+    let mut walk = Walk {
+        visitor,
+        envelope,
+        layouts,
+        sender: 0,
+        attributes: Vec::new(),
+        links: Vec::new(),
+        decoded: Decoded::default(),
+    };
     walk.requests(&mut reader).and_then(|()| reader.end()).map_err(|error| *error)?;
     Ok(walk.decoded)
 }
@@ -84,6 +105,9 @@ struct RawSpan<'a> {
 struct Walk<'a, 'v, V> {
     visitor: &'v mut V,
     envelope: Envelope,
+    layouts: &'v mut Layouts,
+    /// Who has sent what is read, as the layouts know him.
+    sender: u64,
     /// Of the resource or record that is read.
     attributes: Vec<Attribute<'a>>,
     links: Vec<Link>,
@@ -144,12 +168,40 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
             _ => reader.skip(),
         })?;
         if !has_resource {
+            self.sender = self.sender_of(reader, &[]);
             self.visitor.resource(&[]);
         }
         waiting.map_or(Ok(()), |mut scopes| self.scopes(&mut scopes, signal))
     }
 
+    /// Shows a resource. What is wrong with one is said where it is read.
     fn resource(&mut self, reader: &mut JsonReader<'a>) -> Read<()> {
+        let mut behind = *reader;
+        if behind.skip().is_err() {
+            return self.resource_attributes(reader);
+        }
+        let bytes = &reader.rest()[..behind.at() - reader.at()];
+        self.sender = self.sender_of(reader, bytes);
+        if self.layouts.recall((self.sender, bytes), self.visitor) {
+            *reader = behind;
+            return Ok(());
+        }
+        let over_limit = self.decoded.over_limit;
+        self.resource_attributes(reader)?;
+        if let Some(key) = self.visitor.recalled_by()
+            && self.decoded.over_limit == over_limit
+        {
+            self.layouts.learn_resource((self.sender, bytes), key);
+        }
+        Ok(())
+    }
+
+    /// The sender with these bytes, as the layouts know him. Where values are nested deeper, fewer may be nested in them.
+    fn sender_of(&self, reader: &JsonReader<'a>, resource: &[u8]) -> u64 {
+        self.layouts.sender(u64::from(reader.depth()) + 1, resource)
+    }
+
+    fn resource_attributes(&mut self, reader: &mut JsonReader<'a>) -> Read<()> {
         self.attributes.clear();
         if !reader.null()? {
             reader.object("a resource (an object)", |reader, name| match name {
@@ -197,27 +249,41 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     }
 
     fn span(&mut self, reader: &mut JsonReader<'a>) -> Read<()> {
+        let head = layout::head(*reader, self.envelope).map(|head| (self.layouts.beginning(self.sender, &head), head));
+        if let Some((beginning, head)) = &head
+            && let Some(length) = self.layouts.show::<Json>((*beginning, head), self.visitor)
+        {
+            reader.pass(reader.rest().len() - head.rest.len() + length);
+            return Ok(());
+        }
         self.links.clear();
         let mut raw = RawSpan::default();
         reader.object("a span (an object)", |reader, name| self.span_member(&mut raw, name, reader))?;
         let [trace_id, span_id, parent_id] =
             [&raw.trace_id, &raw.span_id, &raw.parent_id].map(|id| self.envelope.id(id));
         match (SpanIds::check(trace_id, span_id, parent_id), raw.wrong_link) {
-            (Ok(ids), None) => self.visitor.span(&SpanView {
-                trace_id: ids.trace,
-                span_id: ids.span,
-                parent_id: ids.parent,
-                kind: SpanKind::from_otlp(raw.kind),
-                name: raw.name,
-                start_ns: raw.start_ns,
-                end_ns: raw.end_ns,
-                is_error: raw.status_code == STATUS_CODE_ERROR,
-                status_message: raw.status_message,
-                exception: raw.exception,
-                trace_state: raw.trace_state,
-                attributes: &self.attributes,
-                links: &self.links,
-            }),
+            (Ok(ids), None) => {
+                let view = SpanView {
+                    trace_id: ids.trace,
+                    span_id: ids.span,
+                    parent_id: ids.parent,
+                    kind: SpanKind::from_otlp(raw.kind),
+                    name: raw.name,
+                    start_ns: raw.start_ns,
+                    end_ns: raw.end_ns,
+                    is_error: raw.status_code == STATUS_CODE_ERROR,
+                    status_message: raw.status_message,
+                    exception: raw.exception,
+                    trace_state: raw.trace_state,
+                    attributes: &self.attributes,
+                    links: &self.links,
+                };
+                self.visitor.span(&view);
+                if let Some(((beginning, head), likeness)) = head.zip(self.visitor.likeness()) {
+                    let rest = &head.rest[..head.rest.len() - reader.rest().len()];
+                    self.layouts.learn::<Json>((beginning, &Head { rest, ..head }), &view, &likeness);
+                }
+            }
             (Err(error), _) | (Ok(_), Some(error)) => self.visitor.refuse(ids::refusal(&raw.name, &error)),
         }
         Ok(())

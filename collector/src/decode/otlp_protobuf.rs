@@ -14,20 +14,19 @@ use spanlint_graph::span::{Attribute, Link, SpanKind, SpanView, Value};
 
 use super::composite;
 use super::ids::{self, IdError, RawId, SpanIds};
+use super::layouts::Layouts;
+use super::texts::{Checked, Place, Texts};
 use super::wire::{Field, Fields, Payload};
 use super::{DecodeError, Decoded, Signal};
 use crate::limits::{MAX_ATTRIBUTES, MAX_LINKS};
 
-use self::layouts::Head;
-pub use self::layouts::Layouts;
-use self::texts::{Checked, Place, Texts};
+use self::layout::Protobuf;
 use self::unread::Message;
 use self::values::{PlainValue, key_value, plain_key_value};
 
-mod layouts;
+mod layout;
 mod logs;
 mod metrics;
-mod texts;
 mod unread;
 pub(super) mod values;
 
@@ -194,9 +193,11 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
         }
         let only = only.filter(|_| resources == 1).map(|resource: Fields<'_>| (self.sender, resource.rest()));
         if !only.is_some_and(|resource| self.layouts.recall(resource, self.visitor)) {
+            let over_limit = self.decoded.over_limit;
             self.resources(message)?;
-            // What is recalled is too short for anything in it to go over a limit, which would be told each time.
-            if let Some((resource, key)) = only.zip(self.visitor.recalled_by()) {
+            if let Some((resource, key)) = only.zip(self.visitor.recalled_by())
+                && self.decoded.over_limit == over_limit
+            {
                 self.layouts.learn_resource(resource, key);
             }
         }
@@ -269,9 +270,9 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
     }
 
     fn span(&mut self, mut message: Fields<'a>) -> Result<(), DecodeError> {
-        let head = Head::of(message.rest());
+        let head = layout::head(message.rest());
         let head = head.as_ref().map(|head| (self.layouts.beginning(self.sender, head), head));
-        if head.is_some_and(|head| self.layouts.show(head, self.visitor)) {
+        if head.is_some_and(|head| self.layouts.show::<Protobuf>(head, self.visitor).is_some()) {
             return Ok(());
         }
         self.clear();
@@ -304,7 +305,7 @@ impl<'a, V: SpanVisitor> Walk<'a, '_, V> {
                 };
                 self.visitor.span(&view);
                 if let Some((head, likeness)) = head.zip(self.visitor.likeness()) {
-                    self.layouts.learn(head, &view, &likeness);
+                    self.layouts.learn::<Protobuf>(head, &view, &likeness);
                 }
             }
             (Err(error), _) | (Ok(_), Some(error)) => self.visitor.refuse(ids::refusal(name, &error)),
@@ -459,4 +460,4 @@ fn checked<'t, const N: usize>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -20,9 +20,9 @@ use spanlint_graph::measurement::{Amount, Instrument, Temporality};
 use spanlint_graph::span::SpanId;
 use spanlint_graph::{BatchBuilder, Measurement, SpanBatch, TraceId};
 
+use super::layouts::Layouts;
 use super::oracle::{self, Random};
-use super::otlp_protobuf::{self, Layouts};
-use super::{Decoded, Signal, otlp_json};
+use super::{Decoded, Signal, otlp_json, otlp_protobuf};
 
 fn attribute(key: &str, text: &str) -> KeyValue {
     let value = Some(AnyValue { value: Some(Value::StringValue(text.to_owned())) });
@@ -39,7 +39,8 @@ fn read(signal: Signal, request: &(impl Message + Serialize)) -> (SpanBatch, Dec
     let protobuf =
         otlp_protobuf::decode_signal(signal, &request.encode_to_vec(), &mut Layouts::default(), &mut builders[0])
             .unwrap();
-    let json = otlp_json::decode(&serde_json::to_vec(request).unwrap(), &mut builders[1]).unwrap();
+    let json =
+        otlp_json::decode(&serde_json::to_vec(request).unwrap(), &mut Layouts::default(), &mut builders[1]).unwrap();
     let [protobuf_batch, json_batch] = builders.map(BatchBuilder::finish);
     assert_eq!(protobuf, json);
     assert_eq!(protobuf_batch.logs, json_batch.logs);
@@ -148,7 +149,7 @@ fn enumerations_of_json_may_be_names() {
     let mut builder = BatchBuilder::default();
     let json = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":"SEVERITY_NUMBER_ERROR2"},
         {"severityNumber":"SEVERITY_NUMBER_INFO"},{"severityNumber":"LOUD","body":null}]}]}]}"#;
-    otlp_json::decode(json, &mut builder).unwrap();
+    otlp_json::decode(json, &mut Layouts::default(), &mut builder).unwrap();
     let severities: Vec<Severity> = builder.finish().logs.iter().map(|line| line.severity).collect();
     assert_eq!(severities, [Severity::Error, Severity::Info, Severity::Unspecified]);
 }

@@ -10,6 +10,7 @@ use super::bad::BadRecord;
 use super::lines::{self, Line};
 use super::sniff::{self, Shape};
 use super::source::{self, Contents, Format};
+use crate::decode::layouts::Layouts;
 use crate::decode::zipkin_json::Pieces;
 use crate::decode::{DecodeError, Decoded, jaeger_json, otlp_json};
 use crate::limits::Limits;
@@ -129,6 +130,7 @@ struct Documents {
     zipkin: Pieces,
     /// What it learns of one document serves the next.
     builder: BatchBuilder,
+    layouts: Layouts,
 }
 
 impl Documents {
@@ -137,6 +139,7 @@ impl Documents {
             contents: Contents::new(Format::OtlpJson),
             zipkin: Pieces::default(),
             builder: BatchBuilder::with_reading(Arc::clone(reading)),
+            layouts: Layouts::default(),
         }
     }
 
@@ -151,12 +154,12 @@ impl Documents {
         drop(builder.take());
         let (format, decoded) = match sniff::shape(bytes) {
             Shape::Jaeger => (Format::JaegerJson, jaeger_json::decode(bytes, builder)?),
-            Shape::TempoAnswer => (Format::TempoJson, otlp_json::decode_recording(bytes, builder)?),
+            Shape::TempoAnswer => (Format::TempoJson, otlp_json::decode_recording(bytes, &mut self.layouts, builder)?),
             Shape::Zipkin => {
                 self.zipkin.add(bytes)?;
                 (Format::ZipkinJson, Decoded { is_recognized: true, ..Decoded::default() })
             }
-            _ => (Format::OtlpJson, otlp_json::decode_recording(bytes, builder)?),
+            _ => (Format::OtlpJson, otlp_json::decode_recording(bytes, &mut self.layouts, builder)?),
         };
         if decoded.is_recognized && !self.contents.decoded.is_recognized {
             self.contents.format = format;

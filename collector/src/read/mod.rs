@@ -13,6 +13,7 @@ mod json;
 mod lines;
 mod parallel;
 mod protobuf;
+mod records;
 mod sniff;
 mod source;
 
@@ -25,9 +26,10 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use spanlint_graph::{Facts, NameTable, Reading, SpanBatch};
+use spanlint_graph::{Facts, NameTable, Reading};
 
 pub use bad::{BadRecord, BadRecords};
+pub use records::Records;
 pub use source::{Format, SourceError};
 
 use crate::limits::Limits;
@@ -49,8 +51,8 @@ pub enum Input {
 /// What was read.
 #[derive(Debug, Default)]
 pub struct ReadResult {
-    /// The spans of all files, in the order of the inputs and, within a folder, of the paths.
-    pub batch: SpanBatch,
+    /// The records of all files, in the order of the inputs and, within a folder, of the paths.
+    pub records: Records,
     /// The snapshots, in the same order.
     pub snapshots: Vec<Snapshot>,
     /// The files that gave spans or log lines, or are snapshots.
@@ -261,13 +263,13 @@ impl ReadResult {
         self.files.push(FileSummary {
             path,
             format: contents.format,
-            spans: contents.batch.spans.len() as u64,
-            refused: contents.batch.refused,
+            spans: contents.records.span_count() as u64,
+            refused: contents.records.refused,
             other_records: contents.decoded.other_records(),
             over_limit: contents.decoded.over_limit,
             bad: contents.bad,
         });
-        source::merge(&mut self.batch, contents.batch);
+        self.records.merge(contents.records);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use spanlint_graph::span::SpanKind;
+use spanlint_graph::span::{Span, SpanKind};
 use spanlint_graph::{CallGraph, Facts, Name, Trace};
 
 use super::{Input, ReadResult, read};
@@ -14,15 +14,17 @@ fn result(document: &str) -> ReadResult {
     read(vec![Input::Stream { name: "input".to_owned(), reader }], &Arc::default(), &Limits::default()).unwrap()
 }
 
+fn spans(document: &str) -> Vec<Span> {
+    result(document).records.spans.concat()
+}
+
 fn graph(document: &str) -> CallGraph {
-    let batch = result(document).batch;
+    let records = result(document).records;
     let mut facts = Facts::default();
-    let mut spans = batch.spans;
-    spans.sort_by_key(|span| span.trace_id);
-    for trace in spans.chunk_by(|left, right| left.trace_id == right.trace_id) {
-        facts.add_trace(&Trace::new(trace.to_vec()), &batch.vocabulary);
+    for trace in Trace::regroup(records.spans) {
+        facts.add_trace(&trace, &records.vocabulary);
     }
-    spanlint_graph::resolve(&facts, Name::EMPTY, &batch.vocabulary.names)
+    spanlint_graph::resolve(&facts, Name::EMPTY, &records.vocabulary.names)
 }
 
 /// Nodes that no edge touches, then edges: `from -> to kind calls`.
@@ -204,7 +206,7 @@ fn long_values_and_names_are_cut_and_their_call_still_counts() {
     let call = span(2, 1, CLIENT, (2, 8), &members).replace("\"work\"", &format!("\"{name}\""));
     let document = otlp(&[(&service("a"), &format!("{},{call}", span(1, 0, SERVER, (1, 9), "")))]);
     check(&document, &["client -> a other 1", "a -> datastore:mysql//shop database 1"]);
-    let spans = result(&document).batch.spans;
+    let spans = spans(&document);
     let (_, kept) = spans[1].detail.attributes().find(|(key, _)| *key == "db.query.text").unwrap();
     assert_eq!((kept.len(), spans[1].detail.name().len()), (4096, 1024));
 }
@@ -222,7 +224,7 @@ fn kinds_that_nobody_gave_or_knows_are_unspecified() {
     for kind in ["", r#","kind":null"#, r#","kind":"SPAN_KIND_NEW""#, r#","kind":99"#, r#","kind":-1"#] {
         let span = span(1, 0, 0, (1, 9), "").replace(r#","kind":0"#, kind);
         let document = otlp(&[(&service("a"), &span)]);
-        assert_eq!(result(&document).batch.spans[0].shape.kind, SpanKind::Unspecified, "{kind}");
+        assert_eq!(spans(&document)[0].shape.kind, SpanKind::Unspecified, "{kind}");
         check(&document, &["service:a"]);
     }
 }
@@ -266,7 +268,7 @@ fn flags_of_spans_and_links_change_nothing() {
     let plain = otlp(&[(&service("a"), &span(1, 0, SERVER, (1, 9), ""))]);
     for flags in ["0", "1", "256", "257", "768", "769", "4294967295", "\"769\"", "null"] {
         let flagged = otlp(&[(&service("a"), &span(1, 0, SERVER, (1, 9), &format!(r#","flags":{flags}"#)))]);
-        assert_eq!(result(&flagged).batch.spans, result(&plain).batch.spans, "{flags}");
+        assert_eq!(spans(&flagged), spans(&plain), "{flags}");
     }
 }
 
@@ -278,7 +280,7 @@ fn a_batch_receive_links_to_every_message_it_takes() {
     let members = format!(r#","attributes":[{message}],"links":[{links}]"#);
     let send = span(1, 0, 4, (1, 2), &format!(r#","attributes":[{message}]"#));
     let document = otlp(&[(&service("a"), &send), (&service("b"), &span(2, 0, CONSUMER, (5, 9), &members))]);
-    assert_eq!(result(&document).batch.spans[1].links().len(), 300);
+    assert_eq!(spans(&document)[1].links().len(), 300);
     let expected = ["a -> topic:kafka/orders messaging 1", "topic:kafka/orders -> b messaging 1"];
     let found = drawn(&graph(&document));
     assert!(expected.iter().all(|edge| found.iter().any(|line| line == edge)), "{found:?}");

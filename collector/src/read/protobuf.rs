@@ -7,7 +7,7 @@ use spanlint_graph::{BatchBuilder, Reading, SpanBatch};
 
 use super::bad::BadRecord;
 use super::source::{self, Contents, Format};
-use crate::decode::otlp_protobuf::Layouts;
+use crate::decode::layouts::Layouts;
 use crate::decode::wire::varint;
 use crate::decode::{DecodeError, Decoded, Signal, otlp_protobuf};
 use crate::limits::Limits;
@@ -28,7 +28,7 @@ pub(super) fn read(reader: &mut impl BufRead, reading: &Arc<Reading>, limits: &L
     let damage = source::read_whole(reader, limits.document_bytes, &mut bytes)?;
     let mut contents = read_messages(&bytes, reading);
     match damage {
-        Some(damage) if contents.batch.spans.is_empty() => return Err(damage),
+        Some(damage) if contents.records.spans.is_empty() => return Err(damage),
         Some(damage) => {
             contents.bad.push(BadRecord { unit: "byte", number: bytes.len() as u64 + 1, reason: damage.to_string() });
         }

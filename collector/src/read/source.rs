@@ -8,6 +8,7 @@ use spanlint_graph::file::{self, SnapshotError};
 use spanlint_graph::{Facts, NameTable, Reading, SpanBatch};
 
 use super::bad::BadRecords;
+use super::records::Records;
 use super::{json, protobuf, sniff};
 use crate::decode::Decoded;
 use crate::limits::{Limits, MAX_ZSTD_WINDOW_LOG};
@@ -74,7 +75,7 @@ pub enum SourceError {
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) format: Format,
-    pub(super) batch: SpanBatch,
+    pub(super) records: Records,
     /// The facts and names of a snapshot, which has no spans.
     pub(super) snapshot: Option<(Facts, NameTable)>,
     pub(super) decoded: Decoded,
@@ -84,22 +85,22 @@ pub(super) struct Contents {
 impl Contents {
     /// Nothing yet.
     pub(super) fn new(format: Format) -> Self {
-        let (batch, decoded, bad) = Default::default();
-        Self { format, batch, snapshot: None, decoded, bad }
+        let (records, decoded, bad) = Default::default();
+        Self { format, records, snapshot: None, decoded, bad }
     }
 
     /// Adds what one record holds.
     pub(super) fn add(&mut self, batch: SpanBatch, decoded: Decoded) {
-        merge(&mut self.batch, batch);
+        self.records.add(batch);
         self.decoded.add(decoded);
     }
 
     /// The contents if they hold a span or a log line, else why they do not.
     fn with_records(self) -> Result<Self, SourceError> {
         let other_records = self.decoded.other_records();
-        if !self.batch.spans.is_empty() || !self.batch.logs.is_empty() {
+        if !self.records.spans.is_empty() || !self.records.logs.is_empty() {
             Ok(self)
-        } else if let Some(refusal) = self.batch.refusals.first() {
+        } else if let Some(refusal) = self.records.refusals.first() {
             Err(SourceError::NoSpans { reason: refusal.to_string() })
         } else if let Some(bad) = self.bad.first.first() {
             Err(SourceError::NoSpans { reason: bad.to_string() })
@@ -158,17 +159,6 @@ fn read_snapshot(reader: &mut impl BufRead, limits: &Limits) -> Result<Contents,
         Some(damage) => Err(SourceError::Io(damage)),
         None => Ok(Contents { snapshot: Some(file::read(&bytes)?), ..Contents::new(Format::Snapshot) }),
     }
-}
-
-/// Takes a batch over into another.
-pub(super) fn merge(into: &mut SpanBatch, batch: SpanBatch) {
-    into.spans.extend(batch.spans);
-    into.logs.extend(batch.logs);
-    into.measurements.extend(batch.measurements);
-    into.vocabulary.merge(&batch.vocabulary);
-    into.refused += batch.refused;
-    let room = SpanBatch::MAX_REFUSALS.saturating_sub(into.refusals.len());
-    into.refusals.extend(batch.refusals.into_iter().take(room));
 }
 
 /// The first bytes of a reader, and the reader with them still in it. A reader that fails behind its first bytes fails

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use prost::Message as _;
-use spanlint_graph::span::{SpanId, SpanKind};
+use spanlint_graph::span::{Span, SpanId, SpanKind};
 use spanlint_graph::{Name, Trace, TraceId, file};
 use tempfile::TempDir;
 
@@ -50,8 +50,12 @@ fn read_bytes(bytes: &[u8], limits: &Limits) -> Result<ReadResult, ReadError> {
     read(vec![Input::Stream { name: "input".to_owned(), reader }], &Arc::default(), limits)
 }
 
+fn each_span(result: &ReadResult) -> impl Iterator<Item = &Span> {
+    result.records.spans.iter().flatten()
+}
+
 fn names(result: &ReadResult) -> Vec<&str> {
-    result.batch.spans.iter().map(|span| span.detail.name()).collect()
+    each_span(result).map(|span| span.detail.name()).collect()
 }
 
 #[track_caller]
@@ -133,8 +137,7 @@ fn other_formats_come_as_objects_lines_and_arrays() {
 fn a_zipkin_span_in_pieces_on_several_lines_is_one() {
     let piece = zipkin("a").replace("\"timestamp\":7", "\"duration\":5");
     let result = read_bytes(format!("{}\n{piece}\n", zipkin("a")).as_bytes(), &Limits::default()).unwrap();
-    assert_eq!(result.batch.spans.len(), 1);
-    assert_eq!(result.batch.spans[0].duration_ns(), 5000);
+    assert_eq!(each_span(&result).map(Span::duration_ns).collect::<Vec<_>>(), [5000]);
 }
 
 #[test]
@@ -266,10 +269,12 @@ fn many_files_are_read_in_their_order() {
 
 /// The facts of one span.
 fn facts() -> (Facts, NameTable) {
-    let mut batch = read_bytes(line("a").as_bytes(), &Limits::default()).unwrap().batch;
+    let records = read_bytes(line("a").as_bytes(), &Limits::default()).unwrap().records;
     let mut facts = Facts::default();
-    facts.add_trace(&Trace::new(std::mem::take(&mut batch.spans)), &batch.vocabulary);
-    (facts, batch.vocabulary.names)
+    for trace in Trace::regroup(records.spans) {
+        facts.add_trace(&trace, &records.vocabulary);
+    }
+    (facts, records.vocabulary.names)
 }
 
 #[test]
@@ -341,9 +346,9 @@ fn datasets() -> Option<PathBuf> {
 fn check_dataset(file: &str, traces: usize, spans: usize, services: usize) {
     let Some(folder) = datasets() else { return };
     let result = read(vec![Input::Path(folder.join(file))], &Arc::default(), &Limits::default()).unwrap();
-    let found: BTreeSet<_> = result.batch.spans.iter().map(|span| span.trace_id).collect();
-    let callers: BTreeSet<_> = result.batch.spans.iter().map(|span| span.shape.service).collect();
-    assert_eq!((found.len(), result.batch.spans.len(), callers.len()), (traces, spans, services), "{file}");
+    let found: BTreeSet<_> = each_span(&result).map(|span| span.trace_id).collect();
+    let callers: BTreeSet<_> = each_span(&result).map(|span| span.shape.service).collect();
+    assert_eq!((found.len(), result.records.span_count(), callers.len()), (traces, spans, services), "{file}");
     assert_eq!(result.files.iter().map(|file| file.bad.count).sum::<u64>(), 0, "{file}");
 }
 
@@ -386,10 +391,7 @@ type Essence = (TraceId, SpanId, SpanId, Name, SpanKind, u64, u64, bool);
 
 fn essence(file: &Path) -> Vec<Essence> {
     let result = read(vec![Input::Path(file.to_owned())], &Arc::default(), &Limits::default()).unwrap();
-    let mut spans: Vec<Essence> = result
-        .batch
-        .spans
-        .iter()
+    let mut spans: Vec<Essence> = each_span(&result)
         .map(|span| {
             let failed = span.shape.outcome.is_failure();
             let ids = (span.trace_id, span.span_id, span.parent_id);
@@ -424,7 +426,7 @@ fn captures_give_the_same_spans_in_both_formats() {
             .map(|file| source::read(File::open(file).unwrap(), &Arc::default(), &Limits::default()));
         match (json, protobuf) {
             (Ok(json), Ok(protobuf)) => {
-                assert_eq!(json.batch.spans, protobuf.batch.spans);
+                assert_eq!(json.records.spans, protobuf.records.spans);
                 compared += 1;
             }
             (Err(json), Err(protobuf)) => assert_eq!(json.to_string(), protobuf.to_string()),
@@ -438,7 +440,7 @@ fn captures_give_the_same_spans_in_both_formats() {
 fn every_folder_of_datasets_can_be_read_or_says_why_not() {
     let Some(folder) = datasets() else { return };
     let result = read(vec![Input::Path(folder)], &Arc::default(), &Limits::default()).unwrap();
-    assert_eq!(result.batch.refused, 0, "{:?}", result.batch.refusals);
+    assert_eq!(result.records.refused, 0, "{:?}", result.records.refusals);
     let is_other = |path: &str| !path.contains("captures/") && path.contains(".json");
     let others = result.skipped.iter().map(|skipped| skipped.path.as_str()).filter(|path| is_other(path));
     let names: Vec<_> = others.map(|path| path.split("datasets/").nth(1).unwrap()).collect();

@@ -14,7 +14,7 @@ use super::readers::{Reader, Readers};
 use super::{Receiver, compression};
 use crate::budget::Grant;
 use crate::decode::kept::Keeping;
-use crate::decode::otlp_protobuf::Layouts;
+use crate::decode::layouts::Layouts;
 use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf, zipkin_json};
 use crate::durable::Content;
 use crate::live::{Busy, RETRY_AFTER};
@@ -200,7 +200,7 @@ fn decode(
     visitor: &mut impl SpanVisitor,
 ) -> Result<Decoded, DecodeError> {
     match (encoding, signal) {
-        (Encoding::Json, _) => otlp_json::decode(request, visitor),
+        (Encoding::Json, _) => otlp_json::decode(request, layouts, visitor),
         (Encoding::Protobuf, _) => otlp_protobuf::decode_signal(signal, request, layouts, visitor),
     }
 }

@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 
 use spanlint_graph::{BatchBuilder, Reading, Sealing};
 
-use crate::decode::otlp_protobuf::Layouts;
+use crate::decode::layouts::Layouts;
 use crate::limits::MEMORY_BYTES;
 
 /// Of the memory of a collector, the part that its readers remember things in: one in so many.

@@ -130,6 +130,7 @@ mod tests {
     use spanlint_graph::BatchBuilder;
 
     use super::*;
+    use crate::decode::layouts::Layouts;
     use crate::decode::oracle::one_span;
     use crate::decode::{otlp_json, otlp_protobuf};
 
@@ -149,7 +150,7 @@ mod tests {
             let line = copy(TapEncoding::JsonLine, Signal::Traces, from, request).unwrap();
             assert!(!line.contains(&b'\n'));
             let mut builder = BatchBuilder::default();
-            otlp_json::decode(&line, &mut builder).unwrap();
+            otlp_json::decode(&line, &mut Layouts::default(), &mut builder).unwrap();
             assert_eq!(builder.finish().spans, expected);
             assert_eq!(copy(TapEncoding::Protobuf, Signal::Traces, from, request).unwrap(), protobuf);
         }

@@ -6,6 +6,7 @@ use spanlint_graph::TraceId;
 use spanlint_graph::span::SpanId;
 
 use super::*;
+use crate::decode::layouts::Layouts;
 use crate::decode::oracle;
 use crate::decode::otlp_json;
 use crate::decode::recording::{OwnedAttributes, OwnedSpan, Recording, Shown};
@@ -110,7 +111,7 @@ proptest! {
     #[test]
     fn says_the_same_as_otlp(request in oracle::request()) {
         let mut otlp = Recording::default();
-        otlp_json::decode(&serde_json::to_vec(&request).unwrap(), &mut otlp).unwrap();
+        otlp_json::decode(&serde_json::to_vec(&request).unwrap(), &mut Layouts::default(), &mut otlp).unwrap();
         let expected = sayable(&otlp);
         let (jaeger, _) = decoded(&answer(&expected));
         prop_assert_eq!(with_resources(&jaeger), expected);
@@ -119,7 +120,7 @@ proptest! {
     #[test]
     fn mutated_answers_never_panic(request in oracle::request(), seed in any::<u64>()) {
         let mut otlp = Recording::default();
-        otlp_json::decode(&serde_json::to_vec(&request).unwrap(), &mut otlp).unwrap();
+        otlp_json::decode(&serde_json::to_vec(&request).unwrap(), &mut Layouts::default(), &mut otlp).unwrap();
         let answer = answer(&sayable(&otlp));
         let mut random = oracle::Random(seed);
         for _ in 0..20 {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use spanlint_graph::{BatchBuilder, SpanBatch};
 
 use super::*;
+use crate::decode::layouts::Layouts;
 use crate::decode::{Decoded, otlp_json, otlp_protobuf, zipkin_json};
 
 fn attributes(keys: &[&str]) -> Value {
@@ -117,9 +118,9 @@ fn check_sealed<T: Message + Default + Serialize + DeserializeOwned>(signal: Sig
     let redaction = Redaction::default();
     let request: T = serde_json::from_value(request.clone()).unwrap();
     let (json, bytes) = (serde_json::to_vec(&request).unwrap(), request.encode_to_vec());
-    let read_json = |json: &[u8]| read(|builder| otlp_json::decode(json, builder).unwrap());
+    let read_json = |json: &[u8]| read(|builder| otlp_json::decode(json, &mut Layouts::default(), builder).unwrap());
     let read_protobuf = |bytes: &[u8]| {
-        let layouts = &mut otlp_protobuf::Layouts::default();
+        let layouts = &mut Layouts::default();
         read(|builder| otlp_protobuf::decode_signal(signal, bytes, layouts, builder).unwrap())
     };
     let (kept_json, kept_bytes) =
@@ -233,7 +234,7 @@ fn what_is_harmless_is_not_looked_through_again() {
     }]}]}]});
     let request: ExportTraceServiceRequest = serde_json::from_value(request).unwrap();
     let (json, bytes) = (serde_json::to_vec(&request).unwrap(), request.encode_to_vec());
-    assert!(!read(|builder| otlp_json::decode(&json, builder).unwrap()).1);
+    assert!(!read(|builder| otlp_json::decode(&json, &mut Layouts::default(), builder).unwrap()).1);
     assert!(!read(|builder| otlp_protobuf::decode(&bytes, builder).unwrap()).1);
     let (redaction, mut sealing) = (Redaction::default(), Sealing::default());
     assert_eq!(Keeping { redaction: &redaction, sealing: &mut sealing }.json(&json).unwrap(), None);

@@ -12,12 +12,12 @@ use crate::decode::recording::{OwnedSpan, Recording};
 
 fn decoded(json: &str) -> (Recording, Decoded) {
     let mut recording = Recording::default();
-    let decoded = decode(json.as_bytes(), &mut recording).unwrap();
+    let decoded = decode(json.as_bytes(), &mut Layouts::default(), &mut recording).unwrap();
     (recording, decoded)
 }
 
 fn error(json: &str) -> String {
-    decode(json.as_bytes(), &mut Recording::default()).unwrap_err().to_string()
+    decode(json.as_bytes(), &mut Layouts::default(), &mut Recording::default()).unwrap_err().to_string()
 }
 
 /// A request of one span with the given members.
@@ -61,13 +61,13 @@ proptest! {
     fn reads_what_the_public_types_write(request in request()) {
         let (mut from_json, mut from_protobuf) = (Recording::default(), Recording::default());
         let json = serde_json::to_vec(&request).unwrap();
-        let decoded = decode(&json, &mut from_json);
+        let decoded = decode(&json, &mut Layouts::default(), &mut from_json);
         prop_assert!(decoded.is_ok(), "{:?} in {}", decoded, String::from_utf8_lossy(&json));
         otlp_protobuf::decode(&request.encode_to_vec(), &mut from_protobuf).unwrap();
         let expected = oracle::without_reasons(from_protobuf);
         prop_assert_eq!(&oracle::without_reasons(from_json), &expected);
         let mut from_pretty = Recording::default();
-        decode(&serde_json::to_vec_pretty(&request).unwrap(), &mut from_pretty).unwrap();
+        decode(&serde_json::to_vec_pretty(&request).unwrap(), &mut Layouts::default(), &mut from_pretty).unwrap();
         prop_assert_eq!(&oracle::without_reasons(from_pretty), &expected);
     }
 
@@ -75,12 +75,12 @@ proptest! {
     fn an_answer_of_tempo_says_what_its_request_says(request in request()) {
         let json = serde_json::to_value(&request).unwrap();
         let (mut from_request, mut from_batches, mut from_trace) = <[Recording; 3]>::default().into();
-        decode(json.to_string().as_bytes(), &mut from_request).unwrap();
+        decode(json.to_string().as_bytes(), &mut Layouts::default(), &mut from_request).unwrap();
         let answer = with_base64_ids(json);
         let batches = serde_json::json!({"batches": answer["resourceSpans"]}).to_string();
-        decode_recording(batches.as_bytes(), &mut from_batches).unwrap();
+        decode_recording(batches.as_bytes(), &mut Layouts::default(), &mut from_batches).unwrap();
         let trace = serde_json::json!({"trace": answer, "metrics": {"inspectedBytes": 7}}).to_string();
-        decode_recording(trace.as_bytes(), &mut from_trace).unwrap();
+        decode_recording(trace.as_bytes(), &mut Layouts::default(), &mut from_trace).unwrap();
         let expected = oracle::without_reasons(from_request);
         prop_assert_eq!(&oracle::without_reasons(from_batches), &expected);
         prop_assert_eq!(&oracle::without_reasons(from_trace), &expected);
@@ -91,8 +91,8 @@ proptest! {
         let json = serde_json::to_vec(&request).unwrap();
         let mut random = oracle::Random(seed);
         for _ in 0..20 {
-            let _ = decode(&oracle::mutate(&json, &mut random), &mut Recording::default());
-            let _ = decode_recording(&oracle::mutate(&json, &mut random), &mut Recording::default());
+            let _ = decode(&oracle::mutate(&json, &mut random), &mut Layouts::default(), &mut Recording::default());
+            let _ = decode_recording(&oracle::mutate(&json, &mut random), &mut Layouts::default(), &mut Recording::default());
         }
     }
 }
@@ -207,25 +207,25 @@ fn wrong_ids_are_refused_by_name_and_neighbours_live() {
 fn recordings_may_have_other_envelopes_and_requests_may_not() {
     let json = with_span("").replace("resourceSpans", "batches");
     let mut recording = Recording::default();
-    decode_recording(json.as_bytes(), &mut recording).unwrap();
+    decode_recording(json.as_bytes(), &mut Layouts::default(), &mut recording).unwrap();
     assert_eq!(recording.spans().next().unwrap().span_id, SpanId(0xbb));
     assert!(!decoded(&json).1.is_recognized);
     let result = format!(r#"{{"result":{}}}"#, with_span(""));
     assert!(!decoded(&result).1.is_recognized);
-    assert!(decode_recording(result.as_bytes(), &mut recording).unwrap().is_recognized);
+    assert!(decode_recording(result.as_bytes(), &mut Layouts::default(), &mut recording).unwrap().is_recognized);
 }
 
 #[test]
 fn recordings_may_hold_the_records_of_one_resource() {
     let request: serde_json::Value = serde_json::from_str(&with_span("")).unwrap();
     let (mut of_request, mut of_resource) = <[Recording; 2]>::default().into();
-    decode(request.to_string().as_bytes(), &mut of_request).unwrap();
+    decode(request.to_string().as_bytes(), &mut Layouts::default(), &mut of_request).unwrap();
     let resource = request["resourceSpans"][0].to_string();
-    assert!(decode_recording(resource.as_bytes(), &mut of_resource).unwrap().is_recognized);
+    assert!(decode_recording(resource.as_bytes(), &mut Layouts::default(), &mut of_resource).unwrap().is_recognized);
     assert_eq!(of_resource.0, of_request.0);
     assert!(!decoded(&resource).1.is_recognized);
     let logs = r#"{"scopeLogs":[{"logRecords":[{},{}]}]}"#;
-    assert_eq!(decode_recording(logs.as_bytes(), &mut of_resource).unwrap().log_records, 2);
+    assert_eq!(decode_recording(logs.as_bytes(), &mut Layouts::default(), &mut of_resource).unwrap().log_records, 2);
 }
 
 #[test]
@@ -267,18 +267,25 @@ fn what_is_malformed_says_so() {
         "expected an integer, as number or as text, found a text"
     );
     assert!(error(&with_span(r#","startTimeUnixNano":-1"#)).starts_with("-1 is not a 64-bit number"));
-    let torn = decode(&with_span("").as_bytes()[..60], &mut Recording::default()).unwrap_err();
+    let torn = decode(&with_span("").as_bytes()[..60], &mut Layouts::default(), &mut Recording::default()).unwrap_err();
     assert!(torn.is_end_of_input(), "{torn}");
 }
 
 #[test]
 fn a_million_brackets_are_refused() {
     let brackets = "[".repeat(1_000_000);
-    assert!(decode(brackets.as_bytes(), &mut Recording::default()).is_err());
-    assert!(decode(with_span(&format!(",\"unknown\":{brackets}")).as_bytes(), &mut Recording::default()).is_err());
+    assert!(decode(brackets.as_bytes(), &mut Layouts::default(), &mut Recording::default()).is_err());
+    assert!(
+        decode(
+            with_span(&format!(",\"unknown\":{brackets}")).as_bytes(),
+            &mut Layouts::default(),
+            &mut Recording::default()
+        )
+        .is_err()
+    );
     let values = r#"{"arrayValue":{"values":["#.repeat(100_000);
     let nested = with_span(&format!(",\"attributes\":[{{\"key\":\"a\",\"value\":{values}"));
-    assert!(decode(nested.as_bytes(), &mut Recording::default()).is_err());
+    assert!(decode(nested.as_bytes(), &mut Layouts::default(), &mut Recording::default()).is_err());
     let closed = [&*values, &*"]}}".repeat(100_000)].concat();
     assert!(
         error(&with_span(&format!(",\"attributes\":[{{\"key\":\"a\",\"value\":{closed}}}]")))

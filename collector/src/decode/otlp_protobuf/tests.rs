@@ -12,7 +12,7 @@ use crate::decode::oracle::{self, Random, one_span, request};
 use crate::decode::recording::{OwnedSpan, Recording, Shown};
 
 /// Reads `bytes` both ways and holds the walk to what the oracle says.
-pub(super) fn compare(bytes: &[u8]) -> Result<(), TestCaseError> {
+pub(in crate::decode) fn compare(bytes: &[u8]) -> Result<(), TestCaseError> {
     let mut recording = Recording::default();
     match (Request::decode(bytes), decode(bytes, &mut recording)) {
         (Ok(request), Ok(_)) => prop_assert_eq!(oracle::without_reasons(recording), oracle::shown(&request)),

@@ -11,10 +11,36 @@ use prost::Message as _;
 use spanlint_graph::span::Refusal;
 use spanlint_graph::{BatchBuilder, Name, SpanBatch};
 
-use super::super::{Signal, decode, decode_signal, tests::compare};
 use super::*;
 use crate::decode::oracle::{Random, mutate};
+use crate::decode::otlp_protobuf::tests::compare;
+use crate::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf};
 use crate::limits::MAX_ATTRIBUTES;
+
+/// How requests are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Protobuf,
+    Json,
+}
+
+impl Format {
+    const ALL: [Self; 2] = [Self::Protobuf, Self::Json];
+
+    fn write(self, request: &Request) -> Vec<u8> {
+        match self {
+            Self::Protobuf => request.encode_to_vec(),
+            Self::Json => serde_json::to_vec(request).unwrap(),
+        }
+    }
+
+    fn read(self, bytes: &[u8], layouts: &mut Layouts, visitor: &mut impl SpanVisitor) -> Result<Decoded, DecodeError> {
+        match self {
+            Self::Protobuf => otlp_protobuf::decode_signal(Signal::Traces, bytes, layouts, visitor),
+            Self::Json => otlp_json::decode(bytes, layouts, visitor),
+        }
+    }
+}
 
 /// Shows a builder every span whole.
 struct Whole(BatchBuilder);
@@ -94,12 +120,14 @@ fn refers(span: &spanlint_graph::Span, name: Name) -> bool {
 
 /// Reads requests one after the other by layouts, and each by itself without; answers how many spans had a layout, and
 /// how many resources were recalled.
-fn check(requests: &[Vec<u8>]) -> Result<(usize, usize), TestCaseError> {
+fn check(format: Format, requests: &[Vec<u8>]) -> Result<(usize, usize), TestCaseError> {
     let (mut counted, mut layouts) = (Counted::default(), Layouts::default());
     for request in requests {
         let mut whole = Whole(BatchBuilder::default());
-        let expected = decode(request, &mut whole).map(|decoded| (decoded.over_limit, said(&whole.0.take())));
-        let read = decode_signal(Signal::Traces, request, &mut layouts, &mut counted);
+        let expected = format
+            .read(request, &mut Layouts::default(), &mut whole)
+            .map(|decoded| (decoded.over_limit, said(&whole.0.take())));
+        let read = format.read(request, &mut layouts, &mut counted);
         let batch = counted.builder.take();
         prop_assert_eq!(read.map(|decoded| (decoded.over_limit, said(&batch))), expected);
     }
@@ -202,7 +230,7 @@ fn another(like: &Span, random: &mut Random) -> Span {
 }
 
 /// Requests of two services whose spans are like a few others.
-fn requests(random: &mut Random) -> Vec<Vec<u8>> {
+fn requests(random: &mut Random) -> Vec<Request> {
     let models: Vec<Span> = (0..2).map(|_| span(random)).collect();
     let mut of = |service: usize| {
         let spans = (0..6).map(|_| another(&models[random.below(models.len())], random)).collect();
@@ -215,7 +243,7 @@ fn requests(random: &mut Random) -> Vec<Vec<u8>> {
             ..ResourceSpans::default()
         }
     };
-    (0..4).map(|_| Request { resource_spans: vec![of(0), of(1)] }.encode_to_vec()).collect()
+    (0..4).map(|_| Request { resource_spans: vec![of(0), of(1)] }).collect()
 }
 
 proptest! {
@@ -223,17 +251,25 @@ proptest! {
 
     #[test]
     fn spans_that_are_alike_read_as_by_themselves(seed in any::<u64>()) {
-        check(&requests(&mut Random(seed)))?;
+        let requests = requests(&mut Random(seed));
+        for format in Format::ALL {
+            let requests: Vec<Vec<u8>> = requests.iter().map(|request| format.write(request)).collect();
+            check(format, &requests)?;
+        }
     }
 
     #[test]
     fn mutated_spans_read_as_by_themselves(seed in any::<u64>()) {
         let random = &mut Random(seed);
         let requests = requests(random);
-        let mutated: Vec<Vec<u8>> = requests.iter().flat_map(|bytes| [bytes.clone(), mutate(bytes, random)]).collect();
-        check(&mutated)?;
-        for request in &mutated {
-            compare(request)?;
+        for format in Format::ALL {
+            let with_mutated = |bytes: Vec<u8>| [mutate(&bytes, random), bytes];
+            let mutated: Vec<Vec<u8>> =
+                requests.iter().map(|request| format.write(request)).flat_map(with_mutated).collect();
+            check(format, &mutated)?;
+            if format == Format::Protobuf {
+                mutated.iter().try_for_each(|request| compare(request))?;
+            }
         }
     }
 }
@@ -265,7 +301,10 @@ fn most_spans_that_are_alike_have_a_layout() {
     let scope = ScopeSpans { spans, ..ScopeSpans::default() };
     let request =
         Request { resource_spans: vec![ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() }] };
-    assert_eq!(check(&[request.encode_to_vec()]).unwrap().0, 18, "all but the two that teach");
+    for format in Format::ALL {
+        let (by_layout, _) = check(format, &[format.write(&request)]).unwrap();
+        assert_eq!(by_layout, 18, "all but the two that teach, in {format:?}");
+    }
 }
 
 #[test]
@@ -279,11 +318,64 @@ fn a_resource_that_comes_again_is_recalled() {
         let span = Span { trace_id: vec![1; 16], span_id: vec![1; 8], ..Span::default() };
         let scope = ScopeSpans { spans: vec![span], ..ScopeSpans::default() };
         let sent = ResourceSpans { resource: Some(resource), scope_spans: vec![scope], ..ResourceSpans::default() };
-        Request { resource_spans: vec![sent] }.encode_to_vec()
+        Request { resource_spans: vec![sent] }
     };
     let crowded = Resource { attributes: vec![KeyValue::default(); MAX_ATTRIBUTES + 1], ..Resource::default() };
-    assert_eq!(check(&vec![request(crowded); 3]).unwrap().1, 0, "what goes over a limit is not recalled");
-    let [cart, shop] = ["cart", "shop"].map(|service| request(resource(service)));
-    let twice = [&cart, &shop, &cart, &shop, &cart, &cart].map(Clone::clone);
-    assert_eq!(check(&twice).unwrap().1, 2, "all but the first two of each, which teach");
+    let [crowded, cart, shop] = [crowded, resource("cart"), resource("shop")].map(request);
+    for format in Format::ALL {
+        let recalled = |requests: &[&Request]| {
+            let requests: Vec<Vec<u8>> = requests.iter().map(|request| format.write(request)).collect();
+            check(format, &requests).unwrap().1
+        };
+        assert_eq!(recalled(&[&crowded; 3]), 0, "what goes over a limit is not recalled, in {format:?}");
+        let twice = [&cart, &shop, &cart, &shop, &cart, &cart];
+        assert_eq!(recalled(&twice), 2, "all but the first two of each, which teach, in {format:?}");
+    }
+}
+
+/// Values of one attribute, and what may stand around them: those that a layout reads, and those that it must not.
+#[test]
+fn json_that_looks_alike_reads_as_by_itself() {
+    let values = [
+        r#"{"intValue":"7"}"#,
+        r#"{"intValue":7}"#,
+        r#"{"intValue":-7}"#,
+        r#"{"intValue":"-0"}"#,
+        r#"{"intValue":"007"}"#,
+        r#"{"intValue":7.0}"#,
+        r#"{"intValue":7e2}"#,
+        r#"{"intValue":"9223372036854775807"}"#,
+        r#"{"doubleValue":0.5}"#,
+        r#"{"doubleValue":-1.5e3}"#,
+        r#"{"doubleValue":"NaN"}"#,
+        r#"{"boolValue":true}"#,
+        r#"{"boolValue":false}"#,
+        r#"{"stringValue":"a"}"#,
+        r#"{"stringValue":"grüße"}"#,
+        r#"{"stringValue":"a\"b"}"#,
+        r#"{"stringValue":"\u00e4"}"#,
+        r#"{"stringValue":""}"#,
+        r#"{"stringValue":"a","intValue":"8"}"#,
+        r#"{"stringValue":"a"},"key":"other""#,
+        r#"{"stringValue":"a"},"more":[1]"#,
+        r#"{ "stringValue":"a"}"#,
+        r#"{"arrayValue":{"values":[{"stringValue":"a"}]}}"#,
+        "{}",
+        "null",
+    ];
+    let behind = ["", r#","name":"other""#, r#","attributes":[]"#, r#","traceState":"a=b""#, r#","status":{"code":2}"#];
+    let span = |number: usize, value: &str, behind: &str| {
+        let head = format!(r#""traceId":"{:032x}","spanId":"{:016x}","name":"GET /","kind":2"#, number + 1, number + 1);
+        let times = r#""startTimeUnixNano":"5","endTimeUnixNano":9"#;
+        format!(r#"{{{head},{times},"attributes":[{{"key":"thread.id","value":{value}}}]{behind}}}"#)
+    };
+    for behind in behind {
+        for first in values {
+            // Twice the one that teaches, then all others.
+            let taught = [first; 2].into_iter().chain(values);
+            let spans: Vec<String> = taught.enumerate().map(|(number, value)| span(number, value, behind)).collect();
+            let request = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(","));
+            check(Format::Json, &[request.into_bytes()]).unwrap();
+        }
+    }
 }

@@ -24,6 +24,11 @@ impl Texts {
         self.0.clear();
     }
 
+    /// How many bytes they have together.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes a text that came in `field`.
     #[inline]
     pub(super) fn keep(&mut self, field: u32, text: &[u8]) -> Place {

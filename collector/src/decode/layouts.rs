@@ -2,20 +2,20 @@
 //! for byte alike, so only what differs has to be read.
 //!
 //! It is a short cut, never a second opinion: a span that fits no layout is walked through, and a property test holds
-//! that both ways show the same. Spans with events or links are not kept here.
+//! that both ways show the same. Spans with events or links are not kept here. How spans are written is the business of
+//! each format ([`Writing`]).
 
 use std::borrow::Cow;
 use std::hash::BuildHasher as _;
+use std::ops::Range;
 
 use spanlint_graph::SpanVisitor;
 use spanlint_graph::hash::RandomState;
 use spanlint_graph::recent::{Recent, Remember};
 use spanlint_graph::span::{Attribute, Likeness, SpanId, SpanKind, SpanView, TraceId, Value};
 
+use super::composite;
 use super::texts::{Place, Texts};
-use super::values::{INT, KEY, TEXT, VALUE, field};
-use crate::decode::composite;
-use crate::decode::wire::{Fields, Payload, varint};
 
 /// How many bytes layouts take, where nobody says otherwise.
 const LAYOUT_BYTES: usize = 8 << 20;
@@ -29,6 +29,17 @@ const MAX_KEPT_BYTES: usize = 128;
 const MAX_ALIKE: usize = 8;
 /// Of spans that begin alike so many are learned from when they fit no layout, and later one of as many.
 const LESSONS: u64 = 64;
+
+/// How a format writes spans.
+pub(super) trait Writing {
+    /// Finds the way through a span behind its head: which of the attributes that may be `open` are written so that they
+    /// can be, and what is the same between them. Answers how many attributes it has; none where it has something that
+    /// makes a layout not worth its while.
+    fn find(head: &Head<'_>, open: &[u16], way: &mut Way) -> Option<usize>;
+
+    /// Reads the open values on that way through `rest`, and answers how long it is; none where it leads elsewhere.
+    fn read(way: &Way, rest: &[u8], read: &mut Read) -> Option<usize>;
+}
 
 /// How spans are written that were read before.
 #[derive(Debug)]
@@ -48,19 +59,20 @@ struct KnownResource {
     key: u128,
 }
 
-/// What a span begins with where it is written as encoders write it, in the order of the fields: all but its
-/// attributes, its status and what few spans have.
-#[derive(Debug)]
+/// What a span begins with where it is written as encoders write it: all but its attributes, its status and what few
+/// spans have.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Head<'a> {
-    trace_id: TraceId,
-    span_id: SpanId,
-    parent_id: SpanId,
-    name: &'a [u8],
+    pub(super) trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    pub(super) parent_id: SpanId,
+    pub(super) name: &'a [u8],
     /// One byte, as nearly all have it; none where it is not given.
-    kind: Option<u8>,
-    start_ns: u64,
-    end_ns: u64,
-    rest: &'a [u8],
+    pub(super) kind: Option<u8>,
+    pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
+    /// What follows; more than the span where its end is not known.
+    pub(super) rest: &'a [u8],
 }
 
 /// A hash of the sender, name and kind of a span.
@@ -81,9 +93,7 @@ struct Layout {
     /// That of the likeness.
     key: u128,
     /// Behind the head.
-    steps: Box<[Step]>,
-    /// Those of the first of them behind its head.
-    bytes: Box<[u8]>,
+    way: Way,
     kind: SpanKind,
     /// As its head has it.
     kind_byte: Option<u8>,
@@ -92,31 +102,34 @@ struct Layout {
     status_message: Box<str>,
     /// Those of the first of them; where values are open, those of the last.
     attributes: Box<[Attribute<'static>]>,
-    /// The places of those attributes whose values are open.
-    open: Box<[u16]>,
-    /// How many bytes of its texts are not bytes of the span: arrays and maps are shown as JSON.
-    composite_bytes: usize,
+    /// How many bytes its texts have, but for values that are open.
+    text_bytes: usize,
+}
+
+/// A way through the bytes of a span.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    steps: Vec<Step>,
+    /// What the first of them has behind its head.
+    bytes: Box<[u8]>,
+    /// The places of the attributes whose values are open, in ascending order.
+    open: Vec<u16>,
+    /// Up to here it goes.
+    done: u16,
 }
 
 /// What comes next in the bytes of a span.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     /// The same as in the first of them from here to there.
     Same(u16, u16),
-    /// An attribute whose key, from here to there, is the same, and whose value is not, but is of this type.
-    Open(u16, u16, ValueTag),
+    /// The same from here to there, and then the value of an attribute that is not, but is written so.
+    Open(u16, u16, u8),
 }
-
-/// What a value begins with.
-type ValueTag = u8;
-const BOOL: ValueTag = 2 << 3;
-const DOUBLE: ValueTag = 4 << 3 | 1;
-/// What an attribute begins with.
-const ATTRIBUTE: u8 = 9 << 3 | 2;
 
 /// What is read of one span; memory for that of the next.
 #[derive(Debug, Default)]
-struct Read {
+pub(super) struct Read {
     texts: Texts,
     open: Vec<Open>,
 }
@@ -131,26 +144,58 @@ enum Open {
 }
 
 impl Read {
-    /// Reads a value that begins with `tag`.
+    /// Takes a text that came in `field`.
     #[inline]
-    fn open_value(&mut self, tag: ValueTag, value: &[u8]) -> Option<()> {
-        if tag == TEXT {
-            let (text @ [_, ..], []) = field(TEXT, value)? else { return None };
-            self.open.push(Open::Text(self.texts.keep(u32::from(TEXT >> 3), text)));
-            return Some(());
-        }
-        let mut rest = value.strip_prefix(&[tag])?;
-        if tag == DOUBLE {
-            self.open.push(Open::Double(f64::from_le_bytes(rest.try_into().ok()?)));
-            return Some(());
-        }
-        let number = varint(&mut rest).ok().filter(|_| rest.is_empty())?;
-        match tag {
-            BOOL => self.open.push(Open::Bool(number != 0)),
-            INT => self.open.push(Open::Int(number as i64)),
-            _ => return None,
-        }
-        Some(())
+    pub(super) fn text(&mut self, field: u32, text: &[u8]) {
+        self.open.push(Open::Text(self.texts.keep(field, text)));
+    }
+
+    /// Takes a boolean.
+    pub(super) fn boolean(&mut self, value: bool) {
+        self.open.push(Open::Bool(value));
+    }
+
+    /// Takes an integer.
+    #[inline]
+    pub(super) fn integer(&mut self, value: i64) {
+        self.open.push(Open::Int(value));
+    }
+
+    /// Takes a double.
+    pub(super) fn double(&mut self, value: f64) {
+        self.open.push(Open::Double(value));
+    }
+}
+
+impl Way {
+    /// Goes on over what is the same up to `to`.
+    pub(super) fn same(&mut self, to: usize) {
+        self.steps.push(Step::Same(self.done, to as u16));
+        self.done = to as u16;
+    }
+
+    /// Goes on to `to` over what the format reads by itself.
+    pub(super) fn pass(&mut self, to: usize) {
+        self.done = to as u16;
+    }
+
+    /// Goes on over what is the same up to the `value` of the attribute at `place`, which is open and written in the way
+    /// `tag`, and over that.
+    pub(super) fn open(&mut self, place: u16, value: Range<usize>, tag: u8) {
+        self.steps.push(Step::Open(self.done, value.start as u16, tag));
+        self.open.push(place);
+        self.done = value.end as u16;
+    }
+
+    /// What comes after another.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// What is the same from here to there.
+    #[inline]
+    pub(super) fn bytes(&self, from: u16, to: u16) -> &[u8] {
+        &self.bytes[usize::from(from)..usize::from(to)]
     }
 }
 
@@ -188,7 +233,8 @@ impl Layouts {
         known.is_some_and(|known| visitor.recall(known.key, bytes.len()))
     }
 
-    /// Learns how a resource is written that the visitor recalls by `key`.
+    /// Learns how a resource is written that the visitor recalls by `key`. Nothing of it went over a limit, which would
+    /// have to be told each time.
     pub(super) fn learn_resource(&mut self, (sender, bytes): (u64, &[u8]), key: u128) {
         if bytes.len() <= MAX_BYTES {
             self.resources.remove(&sender);
@@ -196,22 +242,30 @@ impl Layouts {
         }
     }
 
-    /// Shows a span to `visitor` where a layout fits.
-    pub(super) fn show(&mut self, (beginning, head): (Beginning, &Head<'_>), visitor: &mut impl SpanVisitor) -> bool {
-        let Some(alike) = self.by_beginning.get(&beginning) else { return false };
+    /// Shows a span to `visitor` where a layout fits, and answers how long it is behind its head.
+    pub(super) fn show<W: Writing>(
+        &mut self,
+        (beginning, head): (Beginning, &Head<'_>),
+        visitor: &mut impl SpanVisitor,
+    ) -> Option<usize> {
+        let alike = self.by_beginning.get(&beginning)?;
         let read = &mut self.read;
-        let is_shown = |layout: &mut Layout| layout.read(head, read).is_some() && layout.show(head, read, visitor);
-        let Some(found) = alike.layouts.iter_mut().position(is_shown) else {
+        let show = |layout: &mut Layout| {
+            let length = layout.read::<W>(head, read)?;
+            layout.show(head, read, visitor).then_some(length)
+        };
+        let shown = alike.layouts.iter_mut().map(show).enumerate().find_map(|(found, length)| Some((found, length?)));
+        let Some((found, length)) = shown else {
             alike.misses += 1;
-            return false;
+            return None;
         };
         // The next is likely to be as this one.
         alike.layouts.swap(0, found);
-        true
+        Some(length)
     }
 
-    /// Learns how spans of a likeness are written; `view` is what this one says.
-    pub(super) fn learn(
+    /// Learns how spans of a likeness are written; `view` is what this one says, and nothing follows it in `head`.
+    pub(super) fn learn<W: Writing>(
         &mut self,
         (beginning, head): (Beginning, &Head<'_>),
         view: &SpanView<'_>,
@@ -222,7 +276,7 @@ impl Layouts {
             return;
         }
         let mut alike = self.by_beginning.remove(&beginning).unwrap_or_default();
-        if let Some(layout) = Layout::of(head, view, likeness) {
+        if let Some(layout) = Layout::of::<W>(head, view, likeness) {
             alike.layouts.truncate(MAX_ALIKE - 1);
             alike.layouts.insert(0, layout);
         }
@@ -242,119 +296,57 @@ impl Remember for Alike {
     }
 }
 
-impl<'a> Head<'a> {
-    /// The head of a span; none where it is written in another way, or has a state, which may be another in each trace.
-    pub(super) fn of(message: &'a [u8]) -> Option<Self> {
-        const TRACE_ID: [u8; 2] = [1 << 3 | 2, 16];
-        const SPAN_ID: [u8; 2] = [2 << 3 | 2, 8];
-        const PARENT_ID: [u8; 2] = [4 << 3 | 2, 8];
-        const NAME: u8 = 5 << 3 | 2;
-        const KIND: u8 = 6 << 3;
-        const START: u8 = 7 << 3 | 1;
-        const END: u8 = 8 << 3 | 1;
-        let mut rest = message.strip_prefix(&TRACE_ID)?;
-        let trace_id = TraceId(u128::from_be_bytes(take(&mut rest)?));
-        rest = rest.strip_prefix(&SPAN_ID)?;
-        let span_id = SpanId(u64::from_be_bytes(take(&mut rest)?));
-        let mut parent_id = SpanId::NONE;
-        if let Some(parent) = rest.strip_prefix(&PARENT_ID) {
-            rest = parent;
-            parent_id = SpanId(u64::from_be_bytes(take(&mut rest)?));
-        }
-        let (name, mut rest) = field(NAME, rest)?;
-        let mut kind = None;
-        if let [KIND, byte @ ..0x80, after @ ..] = rest {
-            (kind, rest) = (Some(*byte), after);
-        }
-        rest = rest.strip_prefix(&[START])?;
-        let start_ns = u64::from_le_bytes(take(&mut rest)?);
-        rest = rest.strip_prefix(&[END])?;
-        let end_ns = u64::from_le_bytes(take(&mut rest)?);
-        let has_ids = trace_id != TraceId(0) && span_id != SpanId::NONE;
-        has_ids.then_some(Self { trace_id, span_id, parent_id, name, kind, start_ns, end_ns, rest })
-    }
-}
-
 impl Layout {
-    fn of(head: &Head<'_>, view: &SpanView<'_>, likeness: &Likeness) -> Option<Self> {
+    fn of<W: Writing>(head: &Head<'_>, view: &SpanView<'_>, likeness: &Likeness) -> Option<Self> {
         let is_cut = view.attributes.iter().any(|(_, value)| composite::is_cut(value));
         if head.rest.len() > MAX_BYTES || is_cut {
             return None;
         }
-        let mut fields = Fields::of(head.rest);
-        let (mut steps, mut open) = (Vec::new(), Vec::new());
-        // Up to here the steps go.
-        let (mut done, mut place) = (0, 0);
-        loop {
-            let from = head.rest.len() - fields.rest().len();
-            let Some(field) = fields.next().ok()? else { break };
-            let to = head.rest.len() - fields.rest().len();
-            match (field.number, field.payload) {
-                (9, Payload::Bytes(attribute)) => {
-                    place += 1;
-                    let is_open = likeness.open.binary_search(&(place - 1)).is_ok();
-                    let Some((key, tag)) = key_and_tag(attribute).filter(|_| is_open) else { continue };
-                    open.push(place - 1);
-                    let from_key = to - attribute.len();
-                    let attribute = Step::Open(from_key as u16, (from_key + key) as u16, tag);
-                    steps.extend([Step::Same(done as u16, from as u16), attribute]);
-                    done = to;
-                }
-                (10 | 12 | 14..=16, _) => {}
-                // What belongs into the head, or makes a layout not worth its while.
-                _ => return None,
-            }
-        }
-        steps.push(Step::Same(done as u16, head.rest.len() as u16));
-        (usize::from(place) == view.attributes.len()).then(|| Self {
+        let mut way = Way { bytes: head.rest.into(), ..Way::default() };
+        let attributes = W::find(head, &likeness.open, &mut way)?;
+        way.steps.shrink_to_fit();
+        way.open.shrink_to_fit();
+        let is_open = |place: usize| u16::try_from(place).is_ok_and(|place| way.open.binary_search(&place).is_ok());
+        let of_attribute = |(place, (key, value)): (usize, &Attribute<'_>)| match value {
+            Value::Text(_) if is_open(place) => key.len(),
+            Value::Text(text) => key.len() + text.len(),
+            Value::Composite(text) => key.len() + text.len(),
+            Value::Bool(_) | Value::Int(_) | Value::Double(_) => key.len() + size_of::<u64>(),
+        };
+        let of_attributes: usize = view.attributes.iter().enumerate().map(of_attribute).sum();
+        (attributes == view.attributes.len()).then(|| Self {
             key: likeness.key,
-            steps: steps.into_boxed_slice(),
-            bytes: head.rest.into(),
+            way,
             kind: view.kind,
             kind_byte: head.kind,
             name: (*view.name).into(),
             is_error: view.is_error,
             status_message: (*view.status_message).into(),
             attributes: view.attributes.iter().map(owned).collect(),
-            open: open.into_boxed_slice(),
-            composite_bytes: view.attributes.iter().map(composite_bytes).sum(),
+            text_bytes: view.name.len() + view.status_message.len() + of_attributes,
         })
     }
 
     /// How many bytes it takes, about.
     fn size(&self) -> usize {
-        let Self { steps, bytes, attributes, composite_bytes, .. } = self;
-        let texts = 2 * bytes.len() + composite_bytes;
-        size_of::<Self>() + size_of_val(&**steps) + texts + size_of_val(&**attributes)
+        let Self { way: Way { steps, bytes, .. }, attributes, text_bytes, .. } = self;
+        size_of::<Self>() + size_of_val(&**steps) + bytes.len() + text_bytes + size_of_val(&**attributes)
     }
 
-    /// Reads what is open in a span; none where it is not one of these.
-    fn read(&self, head: &Head<'_>, read: &mut Read) -> Option<()> {
+    /// Reads what is open in a span, and answers how long it is behind its head; none where it is not one of these.
+    fn read<W: Writing>(&self, head: &Head<'_>, read: &mut Read) -> Option<usize> {
         if *head.name != *self.name.as_bytes() || head.kind != self.kind_byte {
             return None;
         }
         read.texts.clear();
         read.open.clear();
-        let mut rest = head.rest;
-        let same = |from: u16, to: u16| &self.bytes[usize::from(from)..usize::from(to)];
-        for step in &self.steps {
-            match *step {
-                Step::Same(from, to) => rest = rest.strip_prefix(same(from, to))?,
-                Step::Open(from, to, tag) => {
-                    let (attribute, after) = field(ATTRIBUTE, rest)?;
-                    let (value, []) = field(VALUE, attribute.strip_prefix(same(from, to))?)? else { return None };
-                    read.open_value(tag, value)?;
-                    rest = after;
-                }
-            }
-        }
-        rest.is_empty().then_some(())
+        W::read(&self.way, head.rest, read)
     }
 
     /// Shows a span that was read to `visitor`; false where it is not taken.
     fn show(&mut self, head: &Head<'_>, read: &Read, visitor: &mut impl SpanVisitor) -> bool {
         let Ok(texts) = read.texts.check([]) else { return false };
-        for (place, value) in self.open.iter().zip(&read.open) {
+        for (place, value) in self.way.open.iter().zip(&read.open) {
             let known = &mut self.attributes[usize::from(*place)].1;
             match *value {
                 Open::Text(place) => {
@@ -379,9 +371,8 @@ impl Layout {
             attributes: &self.attributes,
             ..SpanView::default()
         };
-        let text_bytes = head.name.len() + head.rest.len() + self.composite_bytes;
-        let is_taken = visitor.alike(&view, self.key, text_bytes);
-        for place in &self.open {
+        let is_taken = visitor.alike(&view, self.key, self.text_bytes + read.texts.len());
+        for place in &self.way.open {
             forget_long(&mut self.attributes[usize::from(*place)].1);
         }
         is_taken
@@ -403,27 +394,6 @@ fn forget_long(value: &mut Value<'static>) {
     if matches!(value, Value::Text(Cow::Owned(text)) if text.capacity() > MAX_KEPT_BYTES) {
         *value = composite::EMPTY;
     }
-}
-
-fn composite_bytes((_, value): &Attribute<'_>) -> usize {
-    if let Value::Composite(text) = value { text.len() } else { 0 }
-}
-
-/// How long the key of an attribute is, with its tag and length, and the type of its value; none where that is empty,
-/// or is neither a text nor a number.
-fn key_and_tag(attribute: &[u8]) -> Option<(usize, ValueTag)> {
-    let (_, rest) = field(KEY, attribute)?;
-    let (value, []) = field(VALUE, rest)? else { return None };
-    let tag = *value.first()?;
-    Read::default().open_value(tag, value)?;
-    Some((attribute.len() - rest.len(), tag))
-}
-
-#[inline]
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, after) = rest.split_first_chunk()?;
-    *rest = after;
-    Some(*taken)
 }
 
 fn owned((key, value): &Attribute<'_>) -> Attribute<'static> {

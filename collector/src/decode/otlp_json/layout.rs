@@ -1,0 +1,193 @@
+//! How encoders write spans in JSON: without white space, ids and times before the attributes.
+
+use std::ops::Range;
+
+use super::Envelope;
+use super::values::enumeration;
+use crate::decode::ids::SpanIds;
+use crate::decode::json_reader::{JsonReader, plain_length};
+use crate::decode::layouts::{Head, Read, Step, Way, Writing};
+
+/// The kinds of values that may be open.
+const TEXT: u8 = 0;
+const BOOL: u8 = 1;
+const INT: u8 = 2;
+const DOUBLE: u8 = 3;
+/// What stands before a value, its kind, and what stands behind it. Integers are texts or numbers, but digits in both.
+const AROUND_VALUES: [(&str, u8, &str); 5] = [
+    ("stringValue\":\"", TEXT, "\"}}"),
+    ("intValue\":\"", INT, "\"}}"),
+    ("intValue\":", INT, "}}"),
+    ("boolValue\":", BOOL, "}}"),
+    ("doubleValue\":", DOUBLE, "}}"),
+];
+/// The number of the field, as errors of protobuf name it; nobody sees it here.
+const NO_FIELD: u32 = 0;
+/// No integer of so many digits is too large.
+const MAX_DIGITS: usize = 18;
+
+/// JSON as encoders write it.
+pub(super) struct Json;
+
+impl Writing for Json {
+    fn find(head: &Head<'_>, open: &[u16], way: &mut Way) -> Option<usize> {
+        let mut reader = JsonReader::new(head.rest);
+        let mut attributes = None;
+        while reader.exactly("}").is_none() {
+            reader.exactly(",")?;
+            let name = reader.plain_text()?;
+            reader.exactly(":")?;
+            match name {
+                "attributes" if attributes.is_none() => attributes = Some(find_open(&mut reader, open, way)?),
+                "events" | "links" => reader.exactly("[]")?,
+                "status" | "flags" | "droppedAttributesCount" | "droppedEventsCount" | "droppedLinksCount" => {
+                    reader.skip().ok()?;
+                }
+                // What belongs into the head, or makes a layout not worth its while.
+                _ => return None,
+            }
+        }
+        way.same(head.rest.len());
+        Some(attributes.unwrap_or_default())
+    }
+
+    fn read(way: &Way, rest: &[u8], read: &mut Read) -> Option<usize> {
+        let mut left = rest;
+        for step in way.steps() {
+            match *step {
+                Step::Same(from, to) => left = left.strip_prefix(way.bytes(from, to))?,
+                Step::Open(from, to, kind) => {
+                    left = left.strip_prefix(way.bytes(from, to))?;
+                    left = &left[open_value(kind, left, read)?..];
+                }
+            }
+        }
+        Some(rest.len() - left.len())
+    }
+}
+
+/// Finds the open ones in an array of attributes, and answers how many there are in all.
+fn find_open(reader: &mut JsonReader<'_>, open: &[u16], way: &mut Way) -> Option<usize> {
+    let mut attributes = 0;
+    reader.exactly("[")?;
+    if reader.exactly("]").is_some() {
+        return Some(0);
+    }
+    loop {
+        let attribute = *reader;
+        reader.skip().ok()?;
+        if open.binary_search(&attributes).is_ok()
+            && let Some((value, kind)) = find_value(attribute)
+        {
+            way.open(attributes, value, kind);
+        }
+        attributes += 1;
+        if reader.exactly("]").is_some() {
+            return Some(attributes.into());
+        }
+        reader.exactly(",")?;
+    }
+}
+
+/// Where the value of an attribute stands and of which kind it is; none where it is not the only one.
+fn find_value(mut attribute: JsonReader<'_>) -> Option<(Range<usize>, u8)> {
+    attribute.exactly("{\"key\":")?;
+    attribute.plain_text()?;
+    attribute.exactly(",\"value\":{\"")?;
+    let is_before = |(before, ..): &(&str, u8, &str)| attribute.exactly(before).is_some();
+    let (_, kind, after) = AROUND_VALUES.into_iter().find(is_before)?;
+    let start = attribute.at();
+    attribute.pass(open_value(kind, attribute.rest(), &mut Read::default())?);
+    let end = attribute.at();
+    attribute.exactly(after)?;
+    Some((start..end, kind))
+}
+
+/// Reads a value that `text` begins with, and answers how long it is. What comes behind it is the same again: a
+/// quotation mark ends no number, nor a bracket a text.
+#[inline]
+fn open_value(kind: u8, text: &[u8], read: &mut Read) -> Option<usize> {
+    match kind {
+        TEXT => {
+            let length = plain_length(text);
+            let is_whole = length > 0 && text.get(length) == Some(&b'"');
+            is_whole.then(|| read.text(NO_FIELD, &text[..length]))?;
+            Some(length)
+        }
+        INT => {
+            let (number, length) = integer(text)?;
+            read.integer(number);
+            Some(length)
+        }
+        BOOL => {
+            let value = text.starts_with(b"true");
+            let length = if value { "true".len() } else { text.starts_with(b"false").then_some("false".len())? };
+            read.boolean(value);
+            Some(length)
+        }
+        _ => {
+            let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+            let length = text.iter().position(|byte| !is_part(byte))?;
+            let mut number = JsonReader::new(&text[..length]);
+            read.double(number.double().ok()?);
+            number.end().ok()?;
+            Some(length)
+        }
+    }
+}
+
+/// The integer that `text` begins with, and how long it is; none where it has zeros before its digits, or many digits.
+fn integer(text: &[u8]) -> Option<(i64, usize)> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let count = digits.iter().take_while(|digit| digit.is_ascii_digit()).count();
+    if !(1..=MAX_DIGITS).contains(&count) || (count > 1 && digits[0] == b'0') {
+        return None;
+    }
+    let number = digits[..count].iter().fold(0, |number, digit| 10 * number + i64::from(digit - b'0'));
+    let sign = text.len() - digits.len();
+    Some((if sign == 0 { number } else { -number }, sign + count))
+}
+
+/// The head of the span that `reader` is before; none where it is written in another way, or has a state, which may be
+/// another in each trace.
+pub(super) fn head(mut reader: JsonReader<'_>, envelope: Envelope) -> Option<Head<'_>> {
+    let (mut trace_id, mut span_id, mut parent_id) = (None, None, None);
+    let (mut name, mut kind, mut start_ns, mut end_ns) = (None, None, None, None);
+    let mut before = "{";
+    loop {
+        let mut next = reader;
+        if next.exactly(before).is_none() {
+            break;
+        }
+        let member = next.plain_text()?;
+        next.exactly(":")?;
+        let is_new = match member {
+            "traceId" => trace_id.replace(next.plain_text()?).is_none(),
+            "spanId" => span_id.replace(next.plain_text()?).is_none(),
+            "parentSpanId" => parent_id.replace(next.plain_text()?).is_none(),
+            "traceState" => next.exactly("\"\"").is_some(),
+            "flags" => next.skip().is_ok(),
+            "name" => name.replace(next.plain_text()?).is_none(),
+            "kind" => kind.replace(u8::try_from(enumeration(&mut next).ok()?).ok()?).is_none(),
+            "startTimeUnixNano" => start_ns.replace(next.integer().ok()?).is_none(),
+            "endTimeUnixNano" => end_ns.replace(next.integer().ok()?).is_none(),
+            _ => break,
+        };
+        if !is_new {
+            return None;
+        }
+        (reader, before) = (next, ",");
+    }
+    let [trace_id, span_id, parent_id] = [trace_id?, span_id?, parent_id.unwrap_or_default()].map(|id| envelope.id(id));
+    let ids = SpanIds::check(trace_id, span_id, parent_id).ok()?;
+    Some(Head {
+        trace_id: ids.trace,
+        span_id: ids.span,
+        parent_id: ids.parent,
+        name: name?.as_bytes(),
+        kind,
+        start_ns: start_ns.unwrap_or_default(),
+        end_ns: end_ns.unwrap_or_default(),
+        rest: reader.rest(),
+    })
+}
