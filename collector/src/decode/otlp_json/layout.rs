@@ -1,4 +1,4 @@
-//! How encoders write spans in JSON: without white space, ids and times before the attributes.
+//! How encoders write spans in JSON: without white space, the members in the order of their numbers in protobuf.
 
 use std::ops::Range;
 
@@ -151,43 +151,28 @@ fn integer(text: &[u8]) -> Option<(i64, usize)> {
 /// The head of the span that `reader` is before; none where it is written in another way, or has a state, which may be
 /// another in each trace.
 pub(super) fn head(mut reader: JsonReader<'_>, envelope: Envelope) -> Option<Head<'_>> {
-    let (mut trace_id, mut span_id, mut parent_id) = (None, None, None);
-    let (mut name, mut kind, mut start_ns, mut end_ns) = (None, None, None, None);
-    let mut before = "{";
-    loop {
-        let mut next = reader;
-        if next.exactly(before).is_none() {
-            break;
-        }
-        let member = next.plain_text()?;
-        next.exactly(":")?;
-        let is_new = match member {
-            "traceId" => trace_id.replace(next.plain_text()?).is_none(),
-            "spanId" => span_id.replace(next.plain_text()?).is_none(),
-            "parentSpanId" => parent_id.replace(next.plain_text()?).is_none(),
-            "traceState" => next.exactly("\"\"").is_some(),
-            "flags" => next.skip().is_ok(),
-            "name" => name.replace(next.plain_text()?).is_none(),
-            "kind" => kind.replace(u8::try_from(enumeration(&mut next).ok()?).ok()?).is_none(),
-            "startTimeUnixNano" => start_ns.replace(next.integer().ok()?).is_none(),
-            "endTimeUnixNano" => end_ns.replace(next.integer().ok()?).is_none(),
-            _ => break,
-        };
-        if !is_new {
-            return None;
-        }
-        (reader, before) = (next, ",");
+    reader.exactly("{\"traceId\":")?;
+    let trace_id = envelope.id(reader.plain_text()?);
+    reader.exactly(",\"spanId\":")?;
+    let span_id = envelope.id(reader.plain_text()?);
+    // Most write it although it is empty.
+    let _ = reader.exactly(",\"traceState\":\"\"");
+    let has_parent = reader.exactly(",\"parentSpanId\":").is_some();
+    let parent_id = envelope.id(if has_parent { reader.plain_text()? } else { "" });
+    if reader.exactly(",\"flags\":").is_some() {
+        reader.skip().ok()?;
     }
-    let [trace_id, span_id, parent_id] = [trace_id?, span_id?, parent_id.unwrap_or_default()].map(|id| envelope.id(id));
+    reader.exactly(",\"name\":")?;
+    let name = reader.plain_text()?.as_bytes();
+    let mut kind = None;
+    if reader.exactly(",\"kind\":").is_some() {
+        kind = Some(u8::try_from(enumeration(&mut reader).ok()?).ok()?);
+    }
+    reader.exactly(",\"startTimeUnixNano\":")?;
+    let start_ns = reader.integer().ok()?;
+    reader.exactly(",\"endTimeUnixNano\":")?;
+    let end_ns = reader.integer().ok()?;
     let ids = SpanIds::check(trace_id, span_id, parent_id).ok()?;
-    Some(Head {
-        trace_id: ids.trace,
-        span_id: ids.span,
-        parent_id: ids.parent,
-        name: name?.as_bytes(),
-        kind,
-        start_ns: start_ns.unwrap_or_default(),
-        end_ns: end_ns.unwrap_or_default(),
-        rest: reader.rest(),
-    })
+    let (trace_id, span_id, parent_id) = (ids.trace, ids.span, ids.parent);
+    Some(Head { trace_id, span_id, parent_id, name, kind, start_ns, end_ns, rest: reader.rest() })
 }
