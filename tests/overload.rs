@@ -153,12 +153,26 @@ fn recovers(collector: &Collector, after: &str) {
     while !is_well() {
         assert!(start.elapsed() < RECOVERY, "not ready {RECOVERY:?} after {after}");
     }
+    ask_for_everything(collector);
     let peak = memory_mib(collector, "VmHWM:");
     println!("{after}: ready after {} ms, peak {peak} MiB", start.elapsed().as_millis());
     assert!(peak <= MEMORY_MIB * 11 / 10, "{peak} MiB after {after}");
     // A sender that hung up may be noticed a moment later.
     while !Metrics::of(collector).add_up() {
         assert!(start.elapsed() < RECOVERY, "not every answer is counted after {after}: {}", Metrics::of(collector).0);
+    }
+}
+
+/// Whoever looks takes memory, too: at what is published, and at what is made for him alone.
+fn ask_for_everything(collector: &Collector) {
+    for path in ["/metrics", "/api/v1/graph?window=all", "/api/v1/snapshot?window=all", "/api/v1/findings?window=all"] {
+        let mut stream = connect(&collector.api);
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it takes a question");
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).expect("an answer comes");
+        assert_eq!(&begin, b"HTTP/1.1 200", "{path}");
+        std::io::copy(&mut stream, &mut std::io::sink()).expect("all of it comes");
     }
 }
 

@@ -11,15 +11,18 @@ mod service_graph;
 mod view;
 pub mod wire;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use spanlint_graph::{TraceId, View, Window};
 use tokio::sync::watch;
@@ -60,7 +63,7 @@ struct Sources {
     counters: Arc<Counters>,
     trouble: Option<Trouble>,
     snapshot: Cached<Bytes>,
-    service_graph: Cached<Arc<str>>,
+    service_graph: Cached<Bytes>,
 }
 
 /// A refusal: a status and a sentence that says what to do.
@@ -153,10 +156,11 @@ async fn metrics(State(sources): State<Sources>) -> Result<impl IntoResponse, Re
         (published.at_ns, published.status)
     };
     let everything = View { window: Window::All, until_ns: None };
-    let make = async || sources.facts.graphs(everything).await.map(|graphs| service_graph::text(&graphs).into());
+    let make = async || sources.facts.outlines(everything).await.map(|graphs| service_graph::text(&graphs).into());
     let service_graph = sources.service_graph.get(at_ns, everything, make).await.map_err(ViewProblem::from)?;
-    let text = metrics::text(&sources.counters, &status) + &service_graph;
-    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
+    let own = Bytes::from(metrics::text(&sources.counters, &status));
+    let parts = stream::iter([own, service_graph].map(Ok::<_, Infallible>));
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], Body::from_stream(parts)))
 }
 
 /// The facts of a window, of every environment, as the bytes of a `.graph` file.
@@ -185,7 +189,7 @@ async fn graph(
     let graphs = if is_published {
         published.environments.clone()
     } else {
-        sources.facts.graphs(view).await.map_err(ViewProblem::from)?
+        sources.facts.outlines(view).await.map_err(ViewProblem::from)?
     };
     let names: Vec<&str> = graphs.iter().map(|graph| graph.environment.as_str()).collect();
     let graph = match &query.environment {

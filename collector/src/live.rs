@@ -54,6 +54,7 @@ enum Question {
     Logs(LogQuery, oneshot::Sender<Vec<LogRow>>),
     Snapshot(Window, oneshot::Sender<Vec<u8>>),
     Graphs(Window, oneshot::Sender<Vec<Arc<CallGraph>>>),
+    Outlines(Window, oneshot::Sender<Vec<Arc<CallGraph>>>),
     Past(Window, u64, oneshot::Sender<Result<(Past, NameTable), NotKept>>),
 }
 
@@ -190,6 +191,18 @@ impl FactsReader {
         }
     }
 
+    /// The nodes and edges of the same graphs.
+    ///
+    /// # Errors
+    ///
+    /// When its last minute is not kept, or the owner has ended.
+    pub async fn outlines(&self, view: View) -> Result<Vec<Arc<CallGraph>>, ViewError> {
+        match view.until_ns {
+            None => self.ask(|reply| Question::Outlines(view.window, reply)).await,
+            Some(until_ns) => self.past(view.window, until_ns, owner::outlines).await,
+        }
+    }
+
     /// What `make` makes of the facts of an earlier window. The owner only hands out the parts: adding up a day takes
     /// longer than it may be kept from its work.
     async fn past<T: Send + 'static>(
@@ -263,6 +276,7 @@ fn answer(owner: &Owner, question: Question) {
         Question::Logs(query, reply) => reply.send(owner.logs(&query)).is_ok(),
         Question::Snapshot(window, reply) => reply.send(owner.snapshot(window)).is_ok(),
         Question::Graphs(window, reply) => reply.send(owner.graphs(window)).is_ok(),
+        Question::Outlines(window, reply) => reply.send(owner.outlines(window)).is_ok(),
         Question::Past(window, until_ns, reply) => reply.send(owner.past(window, until_ns)).is_ok(),
     };
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -32,10 +33,11 @@ pub enum SnapshotError {
     Damaged(String),
 }
 
+/// As they are read, or borrowed to be written: both are the same bytes.
 #[derive(Serialize, Deserialize)]
-struct Contents {
-    facts: Facts,
-    names: BTreeMap<Name, Box<str>>,
+struct Contents<F, T> {
+    facts: F,
+    names: BTreeMap<Name, T>,
 }
 
 /// Whether bytes begin as a snapshot does.
@@ -49,14 +51,17 @@ pub fn write(facts: &Facts, names: &NameTable) -> Vec<u8> {
     facts.for_each_name(&mut |name| {
         needed.insert(name);
     });
-    let contents = Contents { facts: facts.clone(), names: names.sorted(|name| needed.contains(&name)) };
-    encode(&contents)
+    encode(&Contents { facts, names: names.sorted(|name| needed.contains(&name)) })
 }
 
-fn encode(contents: &Contents) -> Vec<u8> {
-    let mut bytes = MAGIC.to_vec();
+fn encode(contents: &impl Serialize) -> Vec<u8> {
+    const ENCODES: &str = "facts are plain values, which always encode";
+    // Facts may take much of the memory that there is: their bytes take no more of it than they must.
+    let length = postcard::serialize_with_flavor(contents, Size::default()).expect(ENCODES);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + length + CHECKSUM_BYTES);
+    bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());
-    let mut bytes = postcard::to_extend(contents, bytes).expect("facts are plain values, which always encode");
+    let mut bytes = postcard::to_extend(contents, bytes).expect(ENCODES);
     bytes.extend(xxh3_64(&bytes).to_le_bytes());
     bytes
 }
@@ -78,7 +83,7 @@ pub fn read(bytes: &[u8]) -> Result<(Facts, NameTable), SnapshotError> {
     if xxh3_64(body).to_le_bytes() != checksum {
         return Err(damaged("its checksum does not match"));
     }
-    let contents: Contents =
+    let contents: Contents<Facts, Box<str>> =
         postcard::from_bytes(&body[HEADER_BYTES..]).map_err(|error| SnapshotError::Damaged(error.to_string()))?;
     // A file is as hostile as a span: what was not scrubbed before it was hashed was not written here.
     if contents.names.iter().any(|(&name, text)| Name::of(text) != name || scrub(text) != **text) {
@@ -127,7 +132,7 @@ mod tests {
     #[test]
     fn hostile_names_are_refused() {
         let forged = |name: Name, text: &str| {
-            let contents = Contents { facts: Facts::default(), names: BTreeMap::from([(name, text.into())]) };
+            let contents = Contents { facts: Facts::default(), names: BTreeMap::from([(name, text)]) };
             read(&encode(&contents))
         };
         assert!(forged(Name::of("cart"), "cart").is_ok());

@@ -114,8 +114,8 @@ impl NameTable {
     }
 
     /// The names for which `keep` answers true, with their texts, in order of hash.
-    pub fn sorted(&self, mut keep: impl FnMut(Name) -> bool) -> BTreeMap<Name, Box<str>> {
-        self.texts.iter().filter(|(name, _)| keep(**name)).map(|(name, text)| (*name, text.clone())).collect()
+    pub fn sorted(&self, mut keep: impl FnMut(Name) -> bool) -> BTreeMap<Name, &str> {
+        self.texts.iter().filter(|(name, _)| keep(**name)).map(|(name, text)| (*name, &**text)).collect()
     }
 
     /// Takes over a name whose text another table knows.

@@ -27,6 +27,35 @@ use crate::span::{NodeKey, ServiceKey};
 
 /// The call graph of one environment; an environment without facts has an empty one.
 pub fn resolve(facts: &Facts, environment: Name, names: &NameTable) -> CallGraph {
+    resolve_with(facts, environment, names, |outline, facts, binding, node_of| {
+        let (operations, operation_of) = operations(facts, &node_of, names);
+        let index = Index { nodes: node_of, operations: operation_of, names };
+        CallGraph {
+            patterns: index.patterns(facts, binding),
+            usages: index.usages(facts),
+            pools: index.pools(facts),
+            loops: index.loops(facts),
+            failures: index.failures(facts),
+            dual_writes: index.dual_writes(facts),
+            secrets: index.secrets(facts),
+            operations,
+            ..outline
+        }
+    })
+}
+
+/// The nodes and edges of that call graph alone, for whoever looks at nothing else: they take a part of its memory.
+pub fn outline(facts: &Facts, environment: Name, names: &NameTable) -> CallGraph {
+    resolve_with(facts, environment, names, |outline, _, _, _| outline)
+}
+
+/// What `complete` makes of an outline, of what that was made of, and of where each key of it is a node.
+fn resolve_with(
+    facts: &Facts,
+    environment: Name,
+    names: &NameTable,
+    complete: impl FnOnce(CallGraph, &EnvironmentFacts, &Binding<'_>, HashMap<NodeKey, NodeIndex>) -> CallGraph,
+) -> CallGraph {
     let empty = EnvironmentFacts::default();
     let lost = lost(facts, names);
     let facts = facts.environments.get(&environment).unwrap_or(&empty);
@@ -34,27 +63,14 @@ pub fn resolve(facts: &Facts, environment: Name, names: &NameTable) -> CallGraph
     let binding = Binding::of(facts, names);
     let bound = edges::bound(facts, &binding);
     let (nodes, node_of) = nodes::nodes(facts, &bound, names);
-    let (operations, operation_of) = operations(facts, &node_of, names);
     let (edges, turned_away) = edges::with_derived(bound, &node_of, names);
-    let index = Index { nodes: node_of, operations: operation_of, names };
     let mut overflow = overflow(facts);
     overflow.extend(lost);
     overflow.extend((turned_away > 0).then_some(("derived_edges", turned_away)));
-    CallGraph {
-        environment: names.text(environment).to_owned(),
-        counts: facts.counts.clone(),
-        edges,
-        patterns: index.patterns(facts, &binding),
-        usages: index.usages(facts),
-        pools: index.pools(facts),
-        loops: index.loops(facts),
-        failures: index.failures(facts),
-        dual_writes: index.dual_writes(facts),
-        secrets: index.secrets(facts),
-        overflow,
-        nodes,
-        operations,
-    }
+    let environment = names.text(environment).to_owned();
+    let outline =
+        CallGraph { environment, counts: facts.counts.clone(), nodes, edges, overflow, ..CallGraph::default() };
+    complete(outline, facts, &binding, node_of)
 }
 
 /// Every environment of `facts`, the one with the most spans first, ties by name.

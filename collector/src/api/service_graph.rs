@@ -17,6 +17,12 @@ use spanlint_graph::{CallGraph, NodeIndex, NodeKind};
 
 /// The most edges that are shown: those with the most calls. Each has some forty lines.
 pub(super) const MAX_EDGES: usize = 1_000;
+/// The most bytes of all lines, about: names may be long, and each line tells two of them.
+const MAX_BYTES: usize = 8 << 20;
+/// How many lines an edge has: two counters, and two histograms with their sum, count and infinite bucket.
+const LINES: usize = 2 + 2 * (BUCKETS_MS.len() + 3);
+/// What a line has beside its labels, about.
+const LINE_BYTES: usize = 80;
 
 /// The upper bounds of the buckets, in milliseconds: Tempo's, with finer ones below for calls within one machine.
 const BUCKETS_MS: [u64; 14] = [1, 2, 5, 10, 25, 50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800];
@@ -50,9 +56,15 @@ pub(super) fn text(graphs: &[impl AsRef<CallGraph>]) -> String {
     }
     let mut shown: Vec<(Labels<'_>, Numbers)> = all.into_iter().collect();
     shown.sort_by_key(|(_, numbers)| Reverse(numbers.calls));
-    let left_out = shown.len().saturating_sub(MAX_EDGES);
-    shown.truncate(MAX_EDGES);
-    let mut text = String::new();
+    let mut bytes = 0;
+    let room = shown.iter().take(MAX_EDGES).take_while(|(labels, _)| {
+        bytes += LINES * (LINE_BYTES + labels.text().len());
+        bytes <= MAX_BYTES
+    });
+    let room = room.count();
+    let left_out = shown.len() - room;
+    shown.truncate(room);
+    let mut text = String::with_capacity(bytes.min(MAX_BYTES));
     counter(&mut text, "request_total", "Calls.", &shown, |numbers| numbers.calls);
     counter(&mut text, "request_failed_total", "Calls that failed.", &shown, |numbers| numbers.failures);
     let server = "Seconds that calls took, as the callee saw it.";
@@ -275,6 +287,16 @@ mod tests {
         );
         assert!(text.contains(&line), "{text}");
         assert!(!text.lines().any(|line| line.starts_with("evil")), "{text}");
+    }
+
+    #[test]
+    fn long_names_leave_less_room() {
+        let names: Vec<String> = (0..MAX_EDGES).map(|number| format!("{number}{}", "x".repeat(900))).collect();
+        let edges: Vec<_> = names.iter().map(|name| (name.as_str(), "hub", EdgeKind::Http)).collect();
+        let text = text(&[Arc::new(graph(&edges))]);
+        assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&text.len()), "{}", text.len());
+        let shown = text.lines().filter(|line| line.starts_with("traces_service_graph_request_total{")).count();
+        assert!(text.ends_with(&format!("spanlint_service_graph_edges_left_out {}\n", MAX_EDGES - shown)));
     }
 
     #[test]

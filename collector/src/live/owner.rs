@@ -7,7 +7,7 @@ use spanlint_graph::facts::EnvironmentFacts;
 use spanlint_graph::facts::FactLimits;
 use spanlint_graph::hash::HashSet;
 use spanlint_graph::measurement::ServiceReadings;
-use spanlint_graph::resolve::environments;
+use spanlint_graph::resolve::{environments, outline};
 use spanlint_graph::span::{Resource, ResourceId};
 use spanlint_graph::waterfall::LogRow;
 use spanlint_graph::{
@@ -260,6 +260,11 @@ impl Owner {
         graphs(&self.windows.live(window), &self.vocabulary.names)
     }
 
+    /// The nodes and edges of the same graphs.
+    pub(super) fn outlines(&self, window: Window) -> Vec<Arc<CallGraph>> {
+        outlines(&self.windows.live(window), &self.vocabulary.names)
+    }
+
     /// The facts of a window that ends now, as the bytes of a snapshot file.
     pub(super) fn snapshot(&self, window: Window) -> Vec<u8> {
         file::write(&self.windows.live(window), &self.vocabulary.names)
@@ -412,6 +417,11 @@ impl Owner {
 /// The graph of each environment, the one with the most spans first.
 pub(super) fn graphs(facts: &Facts, names: &NameTable) -> Vec<Arc<CallGraph>> {
     environments(facts, names).into_iter().map(|name| Arc::new(resolve(facts, name, names))).collect()
+}
+
+/// The nodes and edges of the same graphs.
+pub(super) fn outlines(facts: &Facts, names: &NameTable) -> Vec<Arc<CallGraph>> {
+    environments(facts, names).into_iter().map(|name| Arc::new(outline(facts, name, names))).collect()
 }
 
 /// The names that a resource refers to.

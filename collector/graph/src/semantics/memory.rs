@@ -137,7 +137,7 @@ impl Memory {
             // By these it is recalled, which a stranger never is.
             let open = inputs.open(view.attributes);
             let meant = inputs.is_meant_anew().then(|| inputs.asked.meant.to_owned());
-            let names = own.sorted(|_| true).into_iter().collect();
+            let names = own.sorted(|_| true).into_iter().map(|(name, text)| (name, text.into())).collect();
             self.shapes.insert(key, Remembered { open, meant, names, ..made })
         } else {
             self.stranger.insert(make(Shared::nothing(sequence), names))

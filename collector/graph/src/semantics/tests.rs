@@ -921,8 +921,8 @@ proptest! {
             };
             let (known, fresh) = (read(&mut learned), read(&mut BatchBuilder::default()));
             prop_assert_eq!(&known.spans, &fresh.spans);
-            let names = |batch: &SpanBatch| batch.vocabulary.names.sorted(|_| true);
-            prop_assert_eq!(names(&known), names(&fresh));
+            let [known, fresh] = [&known, &fresh].map(|batch| batch.vocabulary.names.sorted(|_| true));
+            prop_assert_eq!(known, fresh);
         }
     }
 }
