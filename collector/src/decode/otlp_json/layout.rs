@@ -160,7 +160,7 @@ pub(super) fn head(mut reader: JsonReader<'_>, envelope: Envelope) -> Option<Hea
     let has_parent = reader.exactly(",\"parentSpanId\":").is_some();
     let parent_id = envelope.id(if has_parent { reader.plain_text()? } else { "" });
     if reader.exactly(",\"flags\":").is_some() {
-        reader.skip().ok()?;
+        reader.integer::<u32>().ok()?;
     }
     reader.exactly(",\"name\":")?;
     let name = reader.plain_text()?.as_bytes();
