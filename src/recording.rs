@@ -38,7 +38,7 @@ impl Recording {
         let inputs = paths.iter().map(|path| input(path)).collect();
         let result = read::read(inputs, &Arc::new(reading), &Limits::default())?;
         say_what_was_passed_over(&result);
-        let traces = Trace::regroup(result.records.spans);
+        let traces = result.records.spans.into_traces();
         let mut vocabulary = result.records.vocabulary;
         let (mut facts, mut room) = (Facts::default(), Room::default());
         for trace in &traces {

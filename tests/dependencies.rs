@@ -6,7 +6,7 @@ use jiff::civil::date;
 use serde::Deserialize;
 use spanlint_analyzer::{Config, Mode, Severity, judge};
 use spanlint_graph::span::{Attribute, SpanId, SpanKind, SpanView, Value};
-use spanlint_graph::{BatchBuilder, CallGraph, Facts, Name, SpanVisitor, Trace, TraceId, resolve};
+use spanlint_graph::{BatchBuilder, CallGraph, Facts, Gathered, Name, SpanVisitor, TraceId, resolve};
 
 const MILLISECOND: u64 = 1_000_000;
 /// Calls of each trace: ten in three traces are enough to count as an edge, and none of them is many.
@@ -48,7 +48,9 @@ fn graph(dependencies: &[Dependency]) -> CallGraph {
     }
     let batch = builder.finish();
     let mut facts = Facts::default();
-    for trace in Trace::regroup([batch.spans]) {
+    let mut gathered = Gathered::default();
+    gathered.add(batch.spans);
+    for trace in gathered.into_traces() {
         facts.add_trace(&trace, &batch.vocabulary);
     }
     resolve(&facts, Name::EMPTY, &batch.vocabulary.names)

@@ -9,7 +9,7 @@ use spanlint_analyzer::report::{Report, ReportInput, Sampling, to_json};
 use spanlint_analyzer::{Config, Mode, Severity};
 use spanlint_collector::limits::Limits;
 use spanlint_collector::read::{Input, ReadError, ReadResult, read, read_by};
-use spanlint_graph::{Facts, Trace, resolve};
+use spanlint_graph::{Facts, resolve};
 
 /// A finding, as far as it is compared.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ fn judge_read(result: Result<ReadResult, ReadError>, config: &str) -> Judged {
     assert_eq!(result.records.refused, 0, "{:?}", result.records.refusals);
     let vocabulary = result.records.vocabulary;
     let mut facts = Facts::default();
-    for trace in Trace::regroup(result.records.spans) {
+    for trace in result.records.spans.into_traces() {
         facts.add_trace(&trace, &vocabulary);
     }
     let environments = spanlint_graph::resolve::environments(&facts, &vocabulary.names);

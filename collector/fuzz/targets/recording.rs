@@ -8,7 +8,7 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use spanlint_collector::limits::Limits;
 use spanlint_collector::read::{Input, read};
-use spanlint_graph::{Facts, Name, Trace, resolve};
+use spanlint_graph::{Facts, Name, resolve};
 
 fuzz_target!(|bytes: &[u8]| {
     let limits = Limits { document_bytes: 1 << 20, file_bytes: 4 << 20, ..Limits::default() };
@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let mut facts = Facts::default();
-    for trace in Trace::regroup(result.records.spans) {
+    for trace in result.records.spans.into_traces() {
         facts.add_trace(&trace, &result.records.vocabulary);
     }
     resolve(&facts, Name::EMPTY, &result.records.vocabulary.names);

@@ -37,6 +37,6 @@ pub use resolve::resolve;
 pub use semantics::{BatchBuilder, Reading, Redaction, Sealing};
 pub use snapshot::{CallGraph, NodeIndex, NodeKind, OperationIndex};
 pub use span::{Span, SpanBatch, SpanVisitor, TraceId, Vocabulary};
-pub use trace::Trace;
+pub use trace::{Gathered, Trace};
 pub use waterfall::Waterfall;
 pub use window::{View, Window};

@@ -1,12 +1,13 @@
 //! A trace: the spans of one trace id, once each, in an order that does not depend on arrival, and their tree.
 
+mod gathered;
 mod mesh;
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::hash::HashMap;
+pub use self::gathered::Gathered;
 use crate::name::Name;
 use crate::resolve::node_id;
 use crate::span::{NodeKey, Span, SpanId, SpanKind, TraceId, Vocabulary};
@@ -37,29 +38,6 @@ impl Trace {
             spans.dedup_by(|later, earlier| key(later) == key(earlier) && identity(later) == identity(earlier));
         }
         Self { id, duplicates: (sent - spans.len()) as u64, spans }
-    }
-
-    /// The traces of spans that came in any order, sorted by id.
-    pub fn regroup(pieces: impl IntoIterator<Item = Vec<Span>>) -> Vec<Self> {
-        let mut places: HashMap<TraceId, usize> = HashMap::default();
-        let mut traces: Vec<Vec<Span>> = Vec::new();
-        for piece in pieces {
-            // Mostly the spans of a trace follow each other. A piece is gone before the next one takes memory.
-            let alike = piece.chunk_by(|left, right| left.trace_id == right.trace_id);
-            let runs: Vec<(TraceId, usize)> = alike.map(|run| (run[0].trace_id, run.len())).collect();
-            let mut spans = piece.into_iter();
-            for (id, length) in runs {
-                let run = spans.by_ref().take(length);
-                let place = *places.entry(id).or_insert(traces.len());
-                match traces.get_mut(place) {
-                    Some(trace) => trace.extend(run),
-                    None => traces.push(run.collect()),
-                }
-            }
-        }
-        let mut traces: Vec<Self> = traces.into_iter().map(Self::new).collect();
-        traces.sort_unstable_by_key(Self::id);
-        traces
     }
 
     /// Its id.

@@ -263,7 +263,7 @@ impl ReadResult {
         self.files.push(FileSummary {
             path,
             format: contents.format,
-            spans: contents.records.span_count() as u64,
+            spans: contents.records.spans.len() as u64,
             refused: contents.records.refused,
             other_records: contents.decoded.other_records(),
             over_limit: contents.decoded.over_limit,

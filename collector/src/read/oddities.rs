@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use spanlint_graph::span::{Span, SpanKind};
-use spanlint_graph::{CallGraph, Facts, Name, Trace};
+use spanlint_graph::{CallGraph, Facts, Name};
 
 use super::{Input, ReadResult, read};
 use crate::limits::Limits;
@@ -15,13 +15,13 @@ fn result(document: &str) -> ReadResult {
 }
 
 fn spans(document: &str) -> Vec<Span> {
-    result(document).records.spans.concat()
+    result(document).records.spans.spans().cloned().collect()
 }
 
 fn graph(document: &str) -> CallGraph {
     let records = result(document).records;
     let mut facts = Facts::default();
-    for trace in Trace::regroup(records.spans) {
+    for trace in records.spans.into_traces() {
         facts.add_trace(&trace, &records.vocabulary);
     }
     spanlint_graph::resolve(&facts, Name::EMPTY, &records.vocabulary.names)
