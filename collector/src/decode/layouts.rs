@@ -3,7 +3,7 @@
 //!
 //! It is a short cut, never a second opinion: a span that fits no layout is walked through, and a property test holds
 //! that both ways show the same. Spans with events or links are not kept here. How spans are written is the business of
-//! each format ([`Writing`]).
+//! each format (`Writing`).
 
 use std::borrow::Cow;
 use std::hash::BuildHasher as _;
