@@ -18,7 +18,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use spanlint_collector::decode::layouts::Layouts;
-use spanlint_collector::decode::{Signal, otlp_json, otlp_protobuf};
+use spanlint_collector::decode::{DecodeError, Decoded, Signal, otlp_json, otlp_protobuf};
 use spanlint_collector::limits::Limits;
 use spanlint_collector::read::{Input, read};
 use spanlint_graph::facts::Room;
@@ -60,7 +60,7 @@ fn main() {
         }
         assert_eq!(count.0, spans);
     });
-    meaning("walk and read what attributes mean", &requests, Some(public));
+    meaning("walk and read what attributes mean", &requests, Some(public), of_protobuf);
     let documents: Vec<Vec<u8>> =
         messages.iter().map(|message| serde_json::to_vec(message).expect("a request is JSON")).collect();
     stage("walk JSON as borrowed views", requests.len(), Some(public), || {
@@ -70,14 +70,7 @@ fn main() {
         }
         assert_eq!(count.0, spans);
     });
-    let reader = RefCell::new((BatchBuilder::default(), Layouts::default()));
-    stage("walk JSON and read what it means", requests.len(), Some(public), || {
-        let (builder, layouts) = &mut *reader.borrow_mut();
-        for bytes in &documents {
-            otlp_json::decode(bytes, layouts, builder).expect("a request");
-            drop_black(builder.take());
-        }
-    });
+    meaning("walk JSON and read what it means", &documents, Some(public), of_json);
     stage("read a file of JSON lines", requests.len(), Some(public), || {
         let lines = documents.join(&b'\n');
         let input = Input::Stream { name: "lines".to_owned(), reader: Box::new(Cursor::new(lines)) };
@@ -87,21 +80,32 @@ fn main() {
     for services in SERVICES {
         let requests: Vec<Vec<u8>> =
             (0..REQUESTS_OF_MANY).map(|number| request(number, services).encode_to_vec()).collect();
-        meaning(&format!("walk and read, {services} services"), &requests, Some(public));
+        meaning(&format!("walk and read, {services} services"), &requests, Some(public), of_protobuf);
         facts_of(&format!("traces and facts, {services} services"), &requests, Some(public));
     }
 }
 
 /// What it costs to read what spans say.
-fn meaning(name: &str, requests: &[Vec<u8>], reference: Option<f64>) {
+fn meaning(name: &str, requests: &[Vec<u8>], reference: Option<f64>, decode: Decode) {
     let reader = RefCell::new((BatchBuilder::default(), Layouts::default()));
     stage(name, requests.len(), reference, || {
         let (builder, layouts) = &mut *reader.borrow_mut();
         for bytes in requests {
-            otlp_protobuf::decode_signal(Signal::Traces, bytes, layouts, builder).expect("a request");
+            drop_black(decode(bytes, layouts, builder).expect("a request"));
             drop_black(builder.take());
         }
     });
+}
+
+/// A decoder of requests.
+type Decode = fn(&[u8], &mut Layouts, &mut BatchBuilder) -> Result<Decoded, DecodeError>;
+
+fn of_protobuf(bytes: &[u8], layouts: &mut Layouts, builder: &mut BatchBuilder) -> Result<Decoded, DecodeError> {
+    otlp_protobuf::decode_signal(Signal::Traces, bytes, layouts, builder)
+}
+
+fn of_json(bytes: &[u8], layouts: &mut Layouts, builder: &mut BatchBuilder) -> Result<Decoded, DecodeError> {
+    otlp_json::decode(bytes, layouts, builder)
 }
 
 /// What traces and their facts cost, once spans are read.

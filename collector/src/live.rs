@@ -14,13 +14,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanlint_graph::resolve::outline;
 use spanlint_graph::waterfall::LogRow;
-use spanlint_graph::{CallGraph, Facts, NameTable, TraceId, View, Waterfall, Window, file};
+use spanlint_graph::{CallGraph, Facts, NameTable, TraceId, View, Waterfall, Window, file, resolve};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
-use self::owner::Owner;
 pub use self::owner::{Finished, LiveSettings, NotKept, Published};
+use self::owner::{Owner, Resolve};
 pub use self::queue::{Busy, Intake, MAX_QUEUED_BATCHES, MAX_QUEUED_BYTES, Reserved};
 pub(crate) use self::queue::{Queued, RETRY_AFTER, queue};
 pub use self::records::LogQuery;
@@ -53,8 +54,7 @@ enum Question {
     Waterfall(TraceId, oneshot::Sender<Option<Waterfall>>),
     Logs(LogQuery, oneshot::Sender<Vec<LogRow>>),
     Snapshot(Window, oneshot::Sender<Vec<u8>>),
-    Graphs(Window, oneshot::Sender<Vec<Arc<CallGraph>>>),
-    Outlines(Window, oneshot::Sender<Vec<Arc<CallGraph>>>),
+    Graphs(Window, Resolve, oneshot::Sender<Vec<Arc<CallGraph>>>),
     Past(Window, u64, oneshot::Sender<Result<(Past, NameTable), NotKept>>),
 }
 
@@ -185,10 +185,7 @@ impl FactsReader {
     ///
     /// When its last minute is not kept, or the owner has ended.
     pub async fn graphs(&self, view: View) -> Result<Vec<Arc<CallGraph>>, ViewError> {
-        match view.until_ns {
-            None => self.ask(|reply| Question::Graphs(view.window, reply)).await,
-            Some(until_ns) => self.past(view.window, until_ns, owner::graphs).await,
-        }
+        self.resolved(view, resolve).await
     }
 
     /// The nodes and edges of the same graphs.
@@ -197,9 +194,15 @@ impl FactsReader {
     ///
     /// When its last minute is not kept, or the owner has ended.
     pub async fn outlines(&self, view: View) -> Result<Vec<Arc<CallGraph>>, ViewError> {
+        self.resolved(view, outline).await
+    }
+
+    async fn resolved(&self, view: View, resolve: Resolve) -> Result<Vec<Arc<CallGraph>>, ViewError> {
         match view.until_ns {
-            None => self.ask(|reply| Question::Outlines(view.window, reply)).await,
-            Some(until_ns) => self.past(view.window, until_ns, owner::outlines).await,
+            None => self.ask(|reply| Question::Graphs(view.window, resolve, reply)).await,
+            Some(until_ns) => {
+                self.past(view.window, until_ns, move |facts, names| owner::graphs(facts, names, resolve)).await
+            }
         }
     }
 
@@ -275,8 +278,7 @@ fn answer(owner: &Owner, question: Question) {
         Question::Waterfall(id, reply) => reply.send(owner.waterfall(id)).is_ok(),
         Question::Logs(query, reply) => reply.send(owner.logs(&query)).is_ok(),
         Question::Snapshot(window, reply) => reply.send(owner.snapshot(window)).is_ok(),
-        Question::Graphs(window, reply) => reply.send(owner.graphs(window)).is_ok(),
-        Question::Outlines(window, reply) => reply.send(owner.outlines(window)).is_ok(),
+        Question::Graphs(window, resolve, reply) => reply.send(owner.graphs(window, resolve)).is_ok(),
         Question::Past(window, until_ns, reply) => reply.send(owner.past(window, until_ns)).is_ok(),
     };
 }

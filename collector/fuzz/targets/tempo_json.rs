@@ -1,4 +1,5 @@
-//! Answers of Tempo and other recordings of OTLP as JSON: any bytes are read or refused, what is read can be taken further, and what is learned of it changes nothing.
+//! Answers of Tempo and other recordings of OTLP as JSON: any bytes are read or refused, what is read can be taken
+//! further, and what is learned of it changes nothing.
 
 #![no_main]
 
@@ -9,7 +10,10 @@ use spanlint_graph::BatchBuilder;
 
 fuzz_target!(|bytes: &[u8]| {
     let (mut layouts, mut builder) = (Layouts::default(), BatchBuilder::default());
-    let mut read = || otlp_json::decode_recording(bytes, &mut layouts, &mut builder).map(|decoded| (decoded, builder.take().spans));
+    let mut read = || {
+        let decoded = otlp_json::decode_recording(bytes, &mut layouts, &mut builder);
+        decoded.map(|decoded| (decoded, builder.take().spans))
+    };
     let first = read();
     for _ in 0..2 {
         assert_eq!(read(), first);

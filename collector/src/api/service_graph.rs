@@ -56,14 +56,15 @@ pub(super) fn text(graphs: &[impl AsRef<CallGraph>]) -> String {
     }
     let mut shown: Vec<(Labels<'_>, Numbers)> = all.into_iter().collect();
     shown.sort_by_key(|(_, numbers)| Reverse(numbers.calls));
+    let edges = shown.len();
     let mut bytes = 0;
-    let room = shown.iter().take(MAX_EDGES).take_while(|(labels, _)| {
-        bytes += LINES * (LINE_BYTES + labels.text().len());
+    let labelled = shown.into_iter().take(MAX_EDGES).map(|(labels, numbers)| (labels.text(), numbers));
+    let fits = |(labels, _): &(String, Numbers)| {
+        bytes += LINES * (LINE_BYTES + labels.len());
         bytes <= MAX_BYTES
-    });
-    let room = room.count();
-    let left_out = shown.len() - room;
-    shown.truncate(room);
+    };
+    let shown: Vec<(String, Numbers)> = labelled.take_while(fits).collect();
+    let left_out = edges - shown.len();
     let mut text = String::with_capacity(bytes.min(MAX_BYTES));
     counter(&mut text, "request_total", "Calls.", &shown, |numbers| numbers.calls);
     counter(&mut text, "request_failed_total", "Calls that failed.", &shown, |numbers| numbers.failures);
@@ -118,16 +119,10 @@ fn heading(text: &mut String, name: &str, kind: &str, help: &str) {
     writeln!(text, "# HELP traces_service_graph_{name} {help}\n# TYPE traces_service_graph_{name} {kind}").expect(FITS);
 }
 
-fn counter(
-    text: &mut String,
-    name: &str,
-    help: &str,
-    shown: &[(Labels<'_>, Numbers)],
-    value: impl Fn(&Numbers) -> u64,
-) {
+fn counter(text: &mut String, name: &str, help: &str, shown: &[(String, Numbers)], value: impl Fn(&Numbers) -> u64) {
     heading(text, name, "counter", help);
     for (labels, numbers) in shown {
-        writeln!(text, "traces_service_graph_{name}{{{}}} {}", labels.text(), value(numbers)).expect(FITS);
+        writeln!(text, "traces_service_graph_{name}{{{labels}}} {}", value(numbers)).expect(FITS);
     }
 }
 
@@ -135,12 +130,12 @@ fn histogram(
     text: &mut String,
     name: &str,
     help: &str,
-    shown: &[(Labels<'_>, Numbers)],
+    shown: &[(String, Numbers)],
     value: impl Fn(&Numbers) -> &Histogram,
 ) {
     heading(text, name, "histogram", help);
     for (labels, numbers) in shown {
-        let (labels, histogram) = (labels.text(), value(numbers));
+        let histogram = value(numbers);
         let count = histogram.count();
         let mut line = |suffix: &str, bound: &str, value: &dyn std::fmt::Display| {
             writeln!(text, "traces_service_graph_{name}_{suffix}{{{labels}{bound}}} {value}").expect(FITS);

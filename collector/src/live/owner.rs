@@ -7,7 +7,7 @@ use spanlint_graph::facts::EnvironmentFacts;
 use spanlint_graph::facts::FactLimits;
 use spanlint_graph::hash::HashSet;
 use spanlint_graph::measurement::ServiceReadings;
-use spanlint_graph::resolve::{environments, outline};
+use spanlint_graph::resolve::environments;
 use spanlint_graph::span::{Resource, ResourceId};
 use spanlint_graph::waterfall::LogRow;
 use spanlint_graph::{
@@ -82,6 +82,9 @@ impl LiveSettings {
         }
     }
 }
+
+/// What makes a graph of the facts of an environment, or as much of it as somebody looks at.
+pub(super) type Resolve = fn(&Facts, Name, &NameTable) -> CallGraph;
 
 /// What is published: immutable, and consistent in itself.
 #[derive(Debug, Clone, Default)]
@@ -193,7 +196,7 @@ impl Owner {
             return None;
         }
         let environments = if std::mem::take(&mut self.is_graph_old) {
-            self.graphs(self.shown)
+            self.graphs(self.shown, resolve)
         } else {
             self.published.environments.clone()
         };
@@ -256,13 +259,8 @@ impl Owner {
     }
 
     /// The graph of each environment in a window that ends now.
-    pub(super) fn graphs(&self, window: Window) -> Vec<Arc<CallGraph>> {
-        graphs(&self.windows.live(window), &self.vocabulary.names)
-    }
-
-    /// The nodes and edges of the same graphs.
-    pub(super) fn outlines(&self, window: Window) -> Vec<Arc<CallGraph>> {
-        outlines(&self.windows.live(window), &self.vocabulary.names)
+    pub(super) fn graphs(&self, window: Window, resolve: Resolve) -> Vec<Arc<CallGraph>> {
+        graphs(&self.windows.live(window), &self.vocabulary.names, resolve)
     }
 
     /// The facts of a window that ends now, as the bytes of a snapshot file.
@@ -415,13 +413,8 @@ impl Owner {
 }
 
 /// The graph of each environment, the one with the most spans first.
-pub(super) fn graphs(facts: &Facts, names: &NameTable) -> Vec<Arc<CallGraph>> {
+pub(super) fn graphs(facts: &Facts, names: &NameTable, resolve: Resolve) -> Vec<Arc<CallGraph>> {
     environments(facts, names).into_iter().map(|name| Arc::new(resolve(facts, name, names))).collect()
-}
-
-/// The nodes and edges of the same graphs.
-pub(super) fn outlines(facts: &Facts, names: &NameTable) -> Vec<Arc<CallGraph>> {
-    environments(facts, names).into_iter().map(|name| Arc::new(outline(facts, name, names))).collect()
 }
 
 /// The names that a resource refers to.

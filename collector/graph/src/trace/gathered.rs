@@ -97,7 +97,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn traces_are_the_same_however_their_spans_come(traces in prop::collection::vec(1..6u128, 0..40), cuts in any::<[prop::sample::Index; 2]>()) {
+        fn traces_are_the_same_however_their_spans_come(
+            traces in prop::collection::vec(1..6u128, 0..40),
+            cuts in any::<[prop::sample::Index; 2]>(),
+        ) {
             let spans: Vec<Span> = traces.iter().copied().enumerate().map(span).collect();
             let mut cuts = cuts.map(|cut| cut.index(spans.len() + 1));
             cuts.sort_unstable();
