@@ -170,8 +170,10 @@ impl Read {
 impl Way {
     /// Goes on over what is the same up to `to`.
     pub(super) fn same(&mut self, to: usize) {
-        self.steps.push(Step::Same(self.done, to as u16));
-        self.done = to as u16;
+        if usize::from(self.done) < to {
+            self.steps.push(Step::Same(self.done, to as u16));
+            self.done = to as u16;
+        }
     }
 
     /// Goes on to `to` over what the format reads by itself.
@@ -260,7 +262,9 @@ impl Layouts {
             return None;
         };
         // The next is likely to be as this one.
-        alike.layouts.swap(0, found);
+        if found > 0 {
+            alike.layouts.swap(0, found);
+        }
         Some(length)
     }
 
@@ -372,8 +376,10 @@ impl Layout {
             ..SpanView::default()
         };
         let is_taken = visitor.alike(&view, self.key, self.text_bytes + read.texts.len());
-        for place in &self.way.open {
-            forget_long(&mut self.attributes[usize::from(*place)].1);
+        if read.texts.len() > MAX_KEPT_BYTES {
+            for place in &self.way.open {
+                forget_long(&mut self.attributes[usize::from(*place)].1);
+            }
         }
         is_taken
     }

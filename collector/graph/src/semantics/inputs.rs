@@ -76,14 +76,14 @@ impl<'a> Asked<'a> {
     pub(super) fn of(known: Known<'a>) -> Self {
         let is_named =
             [Field::HttpRoute, Field::UrlTemplate, Field::RpcMethod].into_iter().any(|field| known.has(field));
-        let whole = known.text(Field::Url);
-        let [(path, path_query), (url_path, url_query)] = [known.text(Field::UrlPath), whole].map(url::target);
+        let [(_, path, path_query), (origin, url_path, url_query)] =
+            [Field::UrlPath, Field::Url].map(|field| url::origin_and_target(known.text(field)));
         let full_path = scrub(if path.is_empty() { url_path } else { path });
         let query = [known.text(Field::UrlQuery), url_query, path_query].into_iter().find(|query| !query.is_empty());
         Self {
             query: query.unwrap_or_default(),
             meant: Meant {
-                origin: Cow::Borrowed(url::origin(whole)),
+                origin: Cow::Borrowed(origin),
                 path: if is_named { Cow::Borrowed("") } else { url::template_of_path(full_path.clone()) },
                 is_probe: marks::is_probe_agent(known.text(Field::UserAgent)) || marks::is_probe_path(&full_path),
                 is_by_clock: marks::is_clock_agent(known.text(Field::UserAgent)),

@@ -1,5 +1,7 @@
 //! What a span shows besides its call: streams, identities, proxies, devices, sampling, clients, places in the code.
 
+use memchr::{memchr_iter, memrchr};
+
 use super::attributes::Field;
 use super::inputs::Inputs;
 use super::{call, intern, messaging, waypoint};
@@ -103,7 +105,9 @@ const STREAM_PATHS: [&[u8]; 8] =
 
 /// Whether a path is one of streams.
 pub(super) fn is_stream_path(path: &str) -> bool {
-    path.as_bytes().split(|byte| *byte == b'/').any(|part| STREAM_PATHS.contains(&part))
+    // Nearly every path is asked about, and of their parts few begin so.
+    let may_be = |part: &[u8]| matches!(part, [b'e' | b'l' | b's' | b'w', _, ..]);
+    path.as_bytes().split(|byte| *byte == b'/').any(|part| may_be(part) && STREAM_PATHS.contains(&part))
 }
 
 /// The longest path that is looked at, in bytes.
@@ -113,7 +117,7 @@ const MAX_PROBE_PATH: usize = 64;
 pub(super) fn is_probe_path(path: &str) -> bool {
     let Some(path) = path.strip_prefix('/').filter(|path| path.len() <= MAX_PROBE_PATH) else { return false };
     let path = path.trim_end_matches('/');
-    let last = path.rfind('/').map_or(path, |slash| &path[slash + 1..]);
+    let last = &path[memrchr(b'/', path.as_bytes()).map_or(0, |slash| slash + 1)..];
     // Nearly every path is asked about, and next to none ends so.
     let may_be = asks_for_health(last.trim_start_matches('_')) || begins_a_probe(last) || is_check(last);
     is_kubernetes(last) || may_be && is_a_check(path) || is_of_actuator(path)
@@ -137,14 +141,14 @@ fn is_a_check(path: &str) -> bool {
 }
 
 /// Whether a path, without its first slash, is one of Spring's for health or metrics, wherever it has its place.
-fn is_of_actuator(mut path: &str) -> bool {
-    loop {
-        if let Some(below) = path.strip_prefix("actuator/") {
-            return ["health", "metrics", "prometheus"].iter().any(|each| below.starts_with(each));
-        }
-        let Some((_, rest)) = path.split_once('/') else { return false };
-        path = rest;
-    }
+fn is_of_actuator(path: &str) -> bool {
+    // Sought by the rarest of its letters.
+    memchr_iter(b'u', path.as_bytes()).any(|place| {
+        let (before, found) = path.as_bytes().split_at(place.saturating_sub("act".len()));
+        let below = found.strip_prefix(b"actuator/").filter(|_| matches!(before, [] | [.., b'/']));
+        let asked: [&[u8]; 3] = [b"health", b"metrics", b"prometheus"];
+        below.is_some_and(|below| asked.iter().any(|each| below.starts_with(each)))
+    })
 }
 
 /// Whether a word can be nothing but a question of Kubernetes, whatever stands before it.

@@ -46,7 +46,7 @@ use crate::measurement::PointView;
 use crate::name::{Name, NameTable, cut};
 use crate::recent::{Recent, Remember};
 use crate::span::{
-    Attribute, Likeness, Link, Marks, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch, SpanKind,
+    Attribute, Likeness, Marks, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch, SpanKind,
     SpanView, SpanVisitor, Value, Vocabulary,
 };
 use crate::text::scrub;
@@ -370,8 +370,9 @@ fn read_span(
     marks.set(of_client, true);
     marks.set(Marks::PAGE, varying.is_page);
     let shown::Read { detail, name, secrets } = shown.read(view, sequence, (&sender.secrets, shared), names);
-    let links: Box<[Link]> = view.links.iter().take(MAX_LINKS).copied().collect();
-    let rare = (!links.is_empty() || !secrets.is_empty()).then(|| Box::new(Rare { links, secrets }));
+    let is_rare = !view.links.is_empty() || !secrets.is_empty();
+    let links = || view.links.iter().take(MAX_LINKS).copied().collect();
+    let rare = is_rare.then(|| Box::new(Rare { links: links(), secrets: secrets.into_boxed_slice() }));
     Span {
         trace_id: view.trace_id,
         span_id: view.span_id,

@@ -47,7 +47,7 @@ pub(super) struct Read {
     /// The name as it is shown.
     pub(super) name: Name,
     /// Sorted, once each.
-    pub(super) secrets: Box<[Secret]>,
+    pub(super) secrets: Vec<Secret>,
 }
 
 /// What spans of one shape show alike.
@@ -154,7 +154,10 @@ impl Shown {
         (resource, shared): (&[Secret], &Shared),
         names: &mut NameTable,
     ) -> Read {
-        let mut secrets = [resource, &shared.secrets].concat();
+        let mut secrets = Vec::new();
+        for known in [resource, &shared.secrets] {
+            secrets.extend_from_slice(known);
+        }
         let mut note = |kinds: Kinds, key: &str| {
             if kinds == Kinds::default() {
                 return;
@@ -172,7 +175,11 @@ impl Shown {
             "" => (&*view.exception, EXCEPTION_TYPE),
             message => (message, STATUS_MESSAGE),
         };
-        note(self.push(Confidentiality::Unknown, message), key);
+        if message.is_empty() {
+            self.packer.push("");
+        } else {
+            note(self.push(Confidentiality::Unknown, message), key);
+        }
         for shown in shared.own.iter().map(|&index| &sequence.shown[index]) {
             let confidentiality = shown.confidentiality;
             let kinds = match &view.attributes[shown.place].1 {
@@ -185,7 +192,7 @@ impl Shown {
         }
         secrets.sort_unstable();
         secrets.dedup();
-        Read { detail: self.packer.detail(Arc::clone(&shared.frame)), name, secrets: secrets.into_boxed_slice() }
+        Read { detail: self.packer.detail(Arc::clone(&shared.frame)), name, secrets }
     }
 
     /// Whether so many texts wait that they are to be handed out.

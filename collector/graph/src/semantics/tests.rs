@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::span::{Access, Call, EdgeKind, NodeKey, Outcome, SecretKind, SpanId, TraceId, Transport, Value};
+use crate::span::{Access, Call, EdgeKind, Link, NodeKey, Outcome, SecretKind, SpanId, TraceId, Transport, Value};
 
 /// A span with its batch, from `key=value` attributes of the resource and of the span.
 struct Read {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr_iter, memchr2, memchr3};
+use memchr::{memchr, memchr3};
 
 /// The parts of a URL, borrowed; empty where missing.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
@@ -17,29 +17,39 @@ pub(super) struct Url<'a> {
 
 /// Splits an absolute URL, a path with a query, or a bare `host:port`.
 pub(super) fn split(text: &str) -> Url<'_> {
-    let (authority, target) = split_target(text);
-    let (path, query) = split_query(target);
-    let (host, port) = if authority.is_empty() { ("", "") } else { split_host(authority) };
+    let (scheme, authority) = ends(text);
+    let (path, query) = split_query(&text[authority..]);
+    let (host, port) = if scheme < authority { split_host(&text[scheme..authority]) } else { ("", "") };
     Url { host, port, path, query }
 }
 
-/// Path and query of what [`split`] splits.
-pub(super) fn target(text: &str) -> (&str, &str) {
-    if text.is_empty() { ("", "") } else { split_query(split_target(text).1) }
-}
-
-/// What stands before the path of a URL without its scheme, and the path with the query.
-fn split_target(text: &str) -> (&str, &str) {
-    let text = before(text, b'#');
-    if text.starts_with('/') {
-        return ("", text);
+/// Scheme, host and port of what [`split`] splits, its path and its query.
+pub(super) fn origin_and_target(text: &str) -> (&str, &str, &str) {
+    if text.is_empty() {
+        return ("", "", "");
     }
-    let rest = &text[scheme_end(text)..];
-    rest.split_at(memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len()))
+    let (origin, target) = text.split_at(ends(text).1);
+    let (path, query) = split_query(target);
+    (origin, path, query)
 }
 
-/// Path and query.
+/// Where the scheme of a URL ends, with its `://`, and where its host and port; 0 where it has none.
+fn ends(text: &str) -> (usize, usize) {
+    let end_from =
+        |from: usize| from + memchr3(b'/', b'?', b'#', &text.as_bytes()[from..]).unwrap_or(text.len() - from);
+    let scheme = scheme_end(text, end_from(0));
+    (scheme, end_from(scheme))
+}
+
+/// Where the scheme ends of a URL in which the first `/`, `?` or `#` stands at `sign`.
+fn scheme_end(text: &str, sign: usize) -> usize {
+    let is_scheme = text[..sign].ends_with(':') && text[sign..].starts_with("//");
+    if is_scheme { sign + 2 } else { 0 }
+}
+
+/// Path and query, without the fragment.
 fn split_query(target: &str) -> (&str, &str) {
+    let target = before(target, b'#');
     let path = before(target, b'?');
     (path, target.get(path.len() + 1..).unwrap_or_default())
 }
@@ -49,12 +59,6 @@ fn before(text: &str, sign: u8) -> &str {
     &text[..memchr(sign, text.as_bytes()).unwrap_or(text.len())]
 }
 
-/// Where the scheme of a URL ends, with its `://`; 0 where it has none.
-fn scheme_end(text: &str) -> usize {
-    let mut colons = memchr_iter(b':', text.as_bytes());
-    colons.find(|&colon| text[colon..].starts_with("://")).map_or(0, |colon| colon + 3)
-}
-
 /// Splits `user@host:port`, also `[::1]:80` and whole URLs, as untidy instrumentations record them.
 pub(super) fn split_host(text: &str) -> (&str, &str) {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
@@ -62,7 +66,7 @@ pub(super) fn split_host(text: &str) -> (&str, &str) {
     if text.as_bytes().iter().fold(true, |all, byte| all & is_name(byte)) {
         return (text, "");
     }
-    let text = before(&text[scheme_end(text)..], b'/');
+    let text = before(&text[ends(text).0..], b'/');
     let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
     if let Some(rest) = text.strip_prefix('[') {
         let (host, port) = rest.split_once(']').unwrap_or((rest, ""));
@@ -72,16 +76,6 @@ pub(super) fn split_host(text: &str) -> (&str, &str) {
         Some((host, port)) if !host.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
         _ => (text, ""),
     }
-}
-
-/// Scheme, host and port of a URL: what stands before its path.
-pub(super) fn origin(text: &str) -> &str {
-    if text.is_empty() {
-        return "";
-    }
-    let authority = scheme_end(text);
-    let end = memchr3(b'/', b'?', b'#', &text.as_bytes()[authority..]).map_or(text.len(), |end| authority + end);
-    &text[..end]
 }
 
 /// A part of a text, borrowed where the text is.
@@ -118,12 +112,13 @@ fn template_by(text: &str, is_identifier: impl Fn(&str) -> bool) -> String {
     let mut template = String::with_capacity(text.len());
     let mut rest = text;
     while !rest.is_empty() {
-        let end = rest.find(['/', ' ', ':']).unwrap_or(rest.len());
+        let is_end = |byte: u8| matches!(byte, b'/' | b' ' | b':');
+        let end = rest.bytes().position(is_end).unwrap_or(rest.len());
         let (part, tail) = rest.split_at(end);
         template.push_str(if is_identifier(part) { "{id}" } else { part });
-        let separator = tail.chars().next().map_or(0, char::len_utf8);
-        template.push_str(&tail[..separator]);
-        rest = &tail[separator..];
+        let (separator, behind) = tail.split_at(tail.len().min(1));
+        template.push_str(separator);
+        rest = behind;
     }
     template
 }
@@ -164,9 +159,13 @@ mod tests {
         check("0.0.0.0:8083", "0.0.0.0", "8083", "", "");
         check("http://u:p@[::1]:80", "::1", "80", "", "");
         check("", "", "", "", "");
-        assert_eq!(origin("http://u@cart:8080/a?b=c"), "http://u@cart:8080");
-        assert_eq!(origin("cart:8080"), "cart:8080");
-        assert_eq!(origin("/a?b"), "");
+        check("cart:8080/a?to=http://b", "cart", "8080", "/a", "to=http://b");
+        check("jdbc:postgresql://orders:5432/shop", "orders", "5432", "/shop", "");
+        let check = |text, origin, path, query| assert_eq!(origin_and_target(text), (origin, path, query));
+        check("http://u@cart:8080/a?b=c", "http://u@cart:8080", "/a", "b=c");
+        check("cart:8080", "cart:8080", "", "");
+        check("/a?to=http://b#c", "", "/a", "to=http://b");
+        check("http://cart?b#c", "http://cart", "", "b");
     }
 
     #[test]

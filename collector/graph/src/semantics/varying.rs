@@ -142,21 +142,32 @@ pub(super) fn client(kind: SpanKind, known: &Known<'_>) -> (Name, Marks) {
     };
     let host = |field| url::split_host(first_of(known.text(field))).0;
     let (client, socket) = (host(field), host(Field::PeerAddress));
-    let address: Option<IpAddr> = client.parse().ok();
-    marks.set(Marks::PUBLIC_CLIENT, address.is_some_and(is_public));
-    marks.set(Marks::PRIVATE_CLIENT, address.is_some_and(is_private));
-    marks.set(Marks::FORWARDED, client != socket && socket.parse().is_ok_and(is_private));
+    if let Ok(address) = client.parse() {
+        marks.set(if is_public(address) { Marks::PUBLIC_CLIENT } else { Marks::PRIVATE_CLIENT }, !is_own(address));
+    }
+    let is_forwarded = !socket.is_empty() && client != socket && socket.parse().is_ok_and(is_private);
+    marks.set(Marks::FORWARDED, is_forwarded);
     (Name::of(client), marks)
 }
 
 /// The first of the addresses that proxies added to a header; headers are recorded as lists.
 fn first_of(header: &str) -> &str {
+    let is_around = |byte: &u8| matches!(byte, b'[' | b'"' | b' ' | b',' | b']');
+    // Mostly it is an address alone.
+    if !header.as_bytes().iter().fold(false, |any, byte| any | is_around(byte)) {
+        return header;
+    }
     header.trim_start_matches(['[', '"', ' ']).split([',', '"', ']', ' ']).next().unwrap_or_default()
 }
 
 /// Whether an address is of a private network, and not of the host itself.
 fn is_private(address: IpAddr) -> bool {
-    !is_public(address) && !address.to_canonical().is_loopback() && !address.is_unspecified()
+    !is_public(address) && !is_own(address)
+}
+
+/// Whether an address is of the host itself.
+fn is_own(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback() || address.is_unspecified()
 }
 
 /// Whether an address is of the outside world: not loopback, private, link-local, shared or unspecified. Ranges for

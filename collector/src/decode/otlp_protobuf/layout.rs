@@ -9,6 +9,8 @@ use crate::decode::wire::{Fields, Payload, varint};
 /// What a value begins with.
 const BOOL: u8 = 2 << 3;
 const DOUBLE: u8 = 4 << 3 | 1;
+/// The field of a text in its value.
+const TEXT_FIELD: u32 = (TEXT >> 3) as u32;
 /// What an attribute begins with.
 const ATTRIBUTE: u8 = 9 << 3 | 2;
 
@@ -51,8 +53,10 @@ impl Writing for Protobuf {
                 Step::Open(from, to, tag) => {
                     let (attribute, after) = field(ATTRIBUTE, rest)?;
                     let value = attribute.strip_prefix(way.bytes(from, to))?;
-                    let (value, []) = field(VALUE, value)? else { return None };
-                    open_value(tag, value, read)?;
+                    match short_text(value).filter(|_| tag == TEXT) {
+                        Some(text) => read.text(TEXT_FIELD, text),
+                        None => open_value(tag, value, read)?,
+                    }
                     rest = after;
                 }
             }
@@ -92,12 +96,24 @@ pub(super) fn head(message: &[u8]) -> Option<Head<'_>> {
     has_ids.then_some(Head { trace_id, span_id, parent_id, name, kind, start_ns, end_ns, rest })
 }
 
-/// Reads a value that begins with `tag`.
+/// The text of a value that is a short one, as most are, and not empty.
 #[inline]
+fn short_text(value: &[u8]) -> Option<&[u8]> {
+    match value {
+        [VALUE, outer @ ..0x80, TEXT, inner, text @ ..] => {
+            let is_short = *inner > 0 && usize::from(*inner) == text.len() && usize::from(*outer) == text.len() + 2;
+            is_short.then_some(text)
+        }
+        _ => None,
+    }
+}
+
+/// Reads a value that begins with `tag`.
 fn open_value(tag: u8, value: &[u8], read: &mut Read) -> Option<()> {
+    let (value, []) = field(VALUE, value)? else { return None };
     if tag == TEXT {
         let (text @ [_, ..], []) = field(TEXT, value)? else { return None };
-        read.text(u32::from(TEXT >> 3), text);
+        read.text(TEXT_FIELD, text);
         return Some(());
     }
     let mut rest = value.strip_prefix(&[tag])?;
@@ -118,9 +134,8 @@ fn open_value(tag: u8, value: &[u8], read: &mut Read) -> Option<()> {
 /// empty, or is neither a text nor a number.
 fn key_and_tag(attribute: &[u8]) -> Option<(usize, u8)> {
     let (_, rest) = field(KEY, attribute)?;
-    let (value, []) = field(VALUE, rest)? else { return None };
-    let tag = *value.first()?;
-    open_value(tag, value, &mut Read::default())?;
+    let tag = *field(VALUE, rest)?.0.first()?;
+    open_value(tag, rest, &mut Read::default())?;
     Some((attribute.len() - rest.len(), tag))
 }
 
