@@ -96,8 +96,8 @@ fn remote_call(kind: EdgeKind, inputs: &Inputs<'_>, names: &mut NameTable) -> Ca
         method
     } else if let Some(field) = [Field::UrlTemplate, Field::HttpRoute].into_iter().find(|&field| inputs.has(field)) {
         http_template(inputs, &inputs.text(field))
-    } else if !inputs.asked.meant.path.is_empty() {
-        http_template(inputs, &inputs.asked.meant.path)
+    } else if !inputs.asked.url.meant.path.is_empty() {
+        http_template(inputs, &inputs.asked.url.meant.path)
     } else {
         inputs.name.clone().into_owned()
     };
@@ -192,7 +192,7 @@ pub(super) fn scheme<'a>(inputs: &'a Inputs<'_>) -> Cow<'a, str> {
 fn transport(call: &Call, inputs: &Inputs<'_>, names: &NameTable) -> Transport {
     let is_local = matches!(&*inputs.text(Field::NetworkTransport), "unix" | "pipe" | "inproc")
         || is_loopback(names.text(call.host))
-        || inputs.asked.meant.is_peer_loopback;
+        || inputs.asked.parties.is_peer_loopback;
     if is_local {
         return Transport::Unknown;
     }

@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
+use super::asked::{ASKED, Asked, MeantUrl, Parties};
 use super::attributes::{self, FIELDS, Field, Known};
-use super::database::is_loopback;
 use super::sql::Statement;
 use super::{marks, outcome, url};
 use crate::span::{Attribute, Marks, Outcome, ResourceId, SpanKind, SpanView, Value};
@@ -38,80 +38,6 @@ pub(super) struct Inputs<'a> {
     pub(super) statement: &'a Statement,
     /// The host of the resource; empty where not recorded.
     pub(super) own_host: &'a str,
-}
-
-/// What a span asks for, whom and by what, as far as that differs from call to call.
-#[derive(Debug, Default)]
-pub(super) struct Asked<'a> {
-    /// The path of the request, scrubbed; empty where no attribute has one.
-    pub(super) full_path: Cow<'a, str>,
-    /// The query of the request, as sent; empty where no attribute has one.
-    pub(super) query: &'a str,
-    /// What meaning is made of.
-    pub(super) meant: Meant<'a>,
-}
-
-/// What of [`Asked`] is the same in all spans of one key.
-#[derive(Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own, asked of one text")]
-pub(super) struct Meant<'a> {
-    /// Scheme, host and port of the URL.
-    origin: Cow<'a, str>,
-    /// The path with identifiers replaced; empty where there is none, or where something else tells what is called.
-    pub(super) path: Cow<'a, str>,
-    /// Whether path or user agent are those of health checks.
-    pub(super) is_probe: bool,
-    /// Whether the user agent is that of a scheduler.
-    pub(super) is_by_clock: bool,
-    /// Whether the path is one of streams, or the query asks to wait.
-    pub(super) is_stream_path: bool,
-    /// Whether the address that the call led to is on the same host.
-    pub(super) is_peer_loopback: bool,
-}
-
-/// Fields that [`Asked`] is read from.
-const ASKED: [Field; 5] = [Field::Url, Field::UrlPath, Field::UrlQuery, Field::UserAgent, Field::PeerAddress];
-
-impl<'a> Asked<'a> {
-    pub(super) fn of(known: Known<'a>) -> Self {
-        let is_named =
-            [Field::HttpRoute, Field::UrlTemplate, Field::RpcMethod].into_iter().any(|field| known.has(field));
-        let [(_, path, path_query), (origin, url_path, url_query)] =
-            [Field::UrlPath, Field::Url].map(|field| url::origin_and_target(known.text(field)));
-        let full_path = scrub(if path.is_empty() { url_path } else { path });
-        let query = [known.text(Field::UrlQuery), url_query, path_query].into_iter().find(|query| !query.is_empty());
-        Self {
-            query: query.unwrap_or_default(),
-            meant: Meant {
-                origin: Cow::Borrowed(origin),
-                path: if is_named { Cow::Borrowed("") } else { url::template_of_path(full_path.clone()) },
-                is_probe: marks::is_probe_agent(known.text(Field::UserAgent)) || marks::is_probe_path(&full_path),
-                is_by_clock: marks::is_clock_agent(known.text(Field::UserAgent)),
-                is_stream_path: marks::is_stream_path(&full_path) || query.is_some_and(marks::is_waiting_query),
-                is_peer_loopback: known.has(Field::PeerAddress) && is_loopback(known.text(Field::PeerAddress)),
-            },
-            full_path,
-        }
-    }
-}
-
-impl Meant<'_> {
-    /// The same for longer.
-    pub(super) fn to_owned(&self) -> Meant<'static> {
-        Meant {
-            origin: self.origin.to_string().into(),
-            path: self.path.to_string().into(),
-            is_probe: self.is_probe,
-            is_by_clock: self.is_by_clock,
-            is_stream_path: self.is_stream_path,
-            is_peer_loopback: self.is_peer_loopback,
-        }
-    }
-
-    /// How many bytes its texts take.
-    pub(super) fn text_bytes(&self) -> usize {
-        self.origin.len() + self.path.len()
-    }
 }
 
 /// Fields whose values differ from call to call.
@@ -201,7 +127,7 @@ impl<'a> Inputs<'a> {
     /// The text of a field that does not vary, scrubbed, and of the URL its origin; empty where it was not given.
     pub(super) fn text(&self, field: Field) -> Cow<'_, str> {
         match (field, self.value(field)) {
-            (Field::Url, _) => scrub(&self.asked.meant.origin),
+            (Field::Url, _) => scrub(&self.asked.url.meant.origin),
             (_, Some(Value::Text(text))) => scrub(text),
             (_, Some(value)) => value.to_text(),
             (_, None) => Cow::Borrowed(""),
@@ -231,8 +157,9 @@ impl<'a> Inputs<'a> {
         key.extend_from_slice(&resource.0.to_le_bytes());
         key.extend_from_slice(&self.known.sequence.id.to_le_bytes());
         key.extend_from_slice(&self.statement.identity.to_le_bytes());
-        let Meant { origin, path, is_probe, is_by_clock, is_stream_path, is_peer_loopback } = &self.asked.meant;
-        let asked = [*is_probe, *is_by_clock, *is_stream_path, *is_peer_loopback];
+        let MeantUrl { origin, path, is_probe_path, is_stream_path } = &self.asked.url.meant;
+        let Parties { is_probe, is_by_clock, is_peer_loopback } = self.asked.parties;
+        let asked = [*is_probe_path, is_probe, is_by_clock, *is_stream_path, is_peer_loopback];
         let flags = [self.is_error, self.is_sampled, self.is_name_whole].into_iter().chain(asked);
         key.push(flags.fold(0, |bits, flag| bits << 1 | u8::from(flag)));
         key.push(self.kind as u8);

@@ -221,7 +221,7 @@ pub(super) fn is_clock_agent(agent: &str) -> bool {
 /// Health, readiness and metrics operations count nowhere.
 pub(super) fn is_probe(operation: &str, inputs: &Inputs<'_>) -> bool {
     let path = operation.split_once(' ').map_or(operation, |(_, path)| path);
-    inputs.asked.meant.is_probe
+    inputs.asked.is_probe()
         || is_probe_path(path)
         || operation.starts_with("grpc.health.v1.Health/")
         || inputs.text(Field::RpcService) == "grpc.health.v1.Health"
@@ -236,7 +236,7 @@ fn is_stream(kind: SpanKind, inputs: &Inputs<'_>) -> bool {
         || has(Field::NetworkProtocol, &["websocket"])
         || matches!(&*call::scheme(inputs), "ws" | "wss")
         || inputs.int(Field::HttpStatus) == Some(101)
-        || inputs.asked.meant.is_stream_path
+        || inputs.asked.url.meant.is_stream_path
         || messaging::only_receives(kind, inputs)
         || (inputs.has(Field::RpcMethod) || inputs.has(Field::RpcSystem)) && is_stream_method(inputs)
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::asked::{AskedUrl, MeantUrl, Parties};
 use super::attributes::{Field, Known, Sequence};
-use super::inputs::{Asked, Inputs, Meant};
+use super::inputs::Inputs;
 use super::shown::Shared;
 use super::sql::Statement;
-use super::varying::Varying;
+use super::varying::{Requested, Varying};
 use super::{database, read_shape};
 use crate::name::{Name, NameTable};
 use crate::recent::{Recent, Remember};
@@ -36,13 +37,39 @@ pub(super) struct Remembered {
     /// The places of the attributes in which they may differ.
     open: Box<[u16]>,
     /// What they mean with what is open; none where each open value stands for itself.
-    meant: Option<Meant<'static>>,
+    meant: Option<Meant>,
     /// Whether they have one name.
     is_name_shared: bool,
     /// The names that both refer to.
     names: Box<[(Name, Box<str>)]>,
     /// The batch that last heard of it.
     batch: u64,
+}
+
+/// What spans mean with what is open in them.
+#[derive(Debug)]
+struct Meant {
+    url: MeantUrl<'static>,
+    parties: Parties,
+    /// A hash of the URL that the last of them asked for, and what it tells: many ask for the same again.
+    last: Option<(u64, Requested)>,
+}
+
+impl Meant {
+    /// What `known` asks for with its URL; none where that means something else.
+    fn requested(&mut self, shape: &Shape, known: &Known<'_>) -> Option<Requested> {
+        let hash = AskedUrl::hash_of(known);
+        if let Some((_, requested)) = self.last.filter(|last| last.0 == hash) {
+            return Some(requested);
+        }
+        let url = AskedUrl::of(*known);
+        if url.meant != self.url {
+            return None;
+        }
+        let requested = Requested::of(shape, &url);
+        self.last = Some((hash, requested));
+        Some(requested)
+    }
 }
 
 impl Remembered {
@@ -56,7 +83,7 @@ impl Remembered {
 impl Remember for Remembered {
     fn bytes(&self) -> usize {
         let names: usize = self.names.iter().map(|name| size_of_val(name) + name.1.len()).sum();
-        let meant = self.meant.as_ref().map_or(0, Meant::text_bytes);
+        let meant = self.meant.as_ref().map_or(0, |meant| meant.url.text_bytes());
         let statement = self.statement.bytes() + size_of_val(&*self.open) + meant;
         size_of::<Self>() + size_of::<Shape>() + names + self.shared.bytes() + statement
     }
@@ -136,7 +163,8 @@ impl Memory {
             names.merge(&own);
             // By these it is recalled, which a stranger never is.
             let open = inputs.open(view.attributes);
-            let meant = inputs.is_meant_anew().then(|| inputs.asked.meant.to_owned());
+            let (url, parties) = (&inputs.asked.url.meant, inputs.asked.parties);
+            let meant = inputs.is_meant_anew().then(|| Meant { url: url.to_owned(), parties, last: None });
             let names = own.sorted(|_| true).into_iter().map(|(name, text)| (name, text.into())).collect();
             self.shapes.insert(key, Remembered { open, meant, names, ..made })
         } else {
@@ -166,16 +194,15 @@ impl Memory {
         let remembered = self.shapes.get(&key).filter(|remembered| remembered.shape.resource == resource)?;
         let known = Known::of(view.attributes, &remembered.sequence);
         let shape = &*remembered.shape;
-        let varying = match &remembered.meant {
+        let varying = match &mut remembered.meant {
             Some(meant) => {
-                let asked = Asked::of(known);
                 let statement = self.statements.of(&known);
-                if asked.meant != *meant || statement.identity != remembered.statement.identity {
+                if Parties::of(known) != meant.parties || statement.identity != remembered.statement.identity {
                     return None;
                 }
-                Varying::of(shape, &known, &statement, &asked)
+                Varying::of(shape, &known, &statement, meant.requested(shape, &known)?)
             }
-            None => Varying::of(shape, &known, &remembered.statement, &Asked::default()),
+            None => Varying::of(shape, &known, &remembered.statement, Requested::default()),
         };
         if remembered.batch != self.batch {
             remembered.tell(self.batch, names);

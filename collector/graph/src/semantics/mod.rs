@@ -3,6 +3,7 @@
 //! Old and new semantic-convention names are equal citizens. What a span says of the other side stays raw here: which
 //! peer is which service is decided in [`mod@crate::resolve`].
 
+mod asked;
 mod attributes;
 mod call;
 mod confidential;
@@ -38,8 +39,8 @@ use self::memory::{Memory, Remembered};
 pub use self::reading::Reading;
 pub use self::redaction::Redaction;
 use self::shown::Shown;
-use self::varying::Varying;
 pub use self::varying::is_public as is_public_address;
+use self::varying::{Requested, Varying};
 use crate::facts::bounded::stable_hash;
 use crate::log::LogView;
 use crate::measurement::PointView;
@@ -307,7 +308,8 @@ impl SpanVisitor for BatchBuilder {
         let names = &mut self.batch.vocabulary.names;
         let sender = (self.sender.id, &self.sender.resource);
         let (key, remembered) = self.memory.remembered(&inputs, view, (sequence, &statement), sender, names);
-        let varying = Varying::of(&remembered.shape, &known, &statement, &inputs.asked);
+        let requested = Requested::of(&remembered.shape, &inputs.asked.url);
+        let varying = Varying::of(&remembered.shape, &known, &statement, requested);
         self.last = Some(key);
         let span = read_span(view, &self.sender, remembered, &varying, &mut self.shown, names);
         self.push(span);
@@ -406,7 +408,7 @@ fn read_shape(inputs: &Inputs<'_>, (id, resource): (ResourceId, &Resource), name
         resource: id,
         outcome: outcome::outcome(inputs),
         is_probe: marks::is_probe(&operation, inputs),
-        is_by_clock: inputs.asked.meant.is_by_clock,
+        is_by_clock: inputs.asked.parties.is_by_clock,
         marks,
         operation: intern(names, &operation),
         call,
@@ -455,8 +457,8 @@ fn operation(kind: SpanKind, inputs: &Inputs<'_>) -> String {
                 call::http_template(inputs, &route)
             } else if let Some(route) = spoken_route(inputs) {
                 route
-            } else if !inputs.asked.meant.path.is_empty() && inputs.has(Field::HttpMethod) {
-                call::http_template(inputs, &inputs.asked.meant.path)
+            } else if !inputs.asked.url.meant.path.is_empty() && inputs.has(Field::HttpMethod) {
+                call::http_template(inputs, &inputs.asked.url.meant.path)
             } else {
                 named()
             }

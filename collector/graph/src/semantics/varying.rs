@@ -5,8 +5,8 @@ use std::num::NonZero;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use super::asked::AskedUrl;
 use super::attributes::{Field, Known};
-use super::inputs::Asked;
 use super::sql::Statement;
 use super::url;
 use crate::marks::Marks;
@@ -23,9 +23,29 @@ pub(super) struct Varying {
     pub(super) is_page: bool,
 }
 
+/// What the URL of a request alone tells of what is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Requested {
+    /// A hash of them; none where there is no path.
+    parameters: Option<u64>,
+    /// Whether it asks for a page.
+    is_page: bool,
+}
+
+impl Requested {
+    /// What a span of this shape asks for; nothing where it takes the request.
+    pub(super) fn of(shape: &Shape, url: &AskedUrl<'_>) -> Self {
+        if shape.kind == SpanKind::Server {
+            return Self::default();
+        }
+        let is_page = url.query.split('&').any(turns_page);
+        Self { parameters: request_parameters(&url.full_path, url.query), is_page }
+    }
+}
+
 impl Varying {
     /// What differs of the call that a span of this shape tells of; nothing where it tells of none.
-    pub(super) fn of(shape: &Shape, known: &Known<'_>, statement: &Statement, asked: &Asked<'_>) -> Self {
+    pub(super) fn of(shape: &Shape, known: &Known<'_>, statement: &Statement, requested: Requested) -> Self {
         let Some(Call { kind: edge, .. }) = shape.call else { return Self::default() };
         let mut varying = Self { batch: 1, ..Self::default() };
         if shape.kind == SpanKind::Server {
@@ -45,8 +65,8 @@ impl Varying {
             }
             EdgeKind::Messaging => None,
             _ => {
-                varying.is_page = asked.query.split('&').any(turns_page);
-                request_parameters(&asked.full_path, asked.query).filter(|_| tells_all(edge, known))
+                varying.is_page = requested.is_page;
+                requested.parameters.filter(|_| tells_all(edge, known))
             }
         };
         varying.parameters = parameters.and_then(|hash| NonZero::new(hash.max(1)));
