@@ -8,6 +8,7 @@ mod attributes;
 mod call;
 mod confidential;
 mod database;
+mod expected;
 mod grouping;
 mod inputs;
 mod keys;
@@ -32,6 +33,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use self::attributes::{Field, Known};
 pub use self::call::is_address;
 pub use self::confidential::Sealing;
+use self::expected::Expected;
 use self::grouping::Grouping;
 use self::inputs::Inputs;
 use self::keys::Keys;
@@ -48,7 +50,7 @@ use crate::name::{Name, NameTable, cut};
 use crate::recent::{Recent, Remember};
 use crate::span::{
     Attribute, Likeness, Marks, Rare, Refusal, Resource, ResourceId, Secret, Shape, Span, SpanBatch, SpanKind,
-    SpanView, SpanVisitor, Value, Vocabulary,
+    SpanView, SpanVisitor, Value,
 };
 use crate::text::scrub;
 
@@ -87,46 +89,6 @@ pub struct BatchBuilder {
     grouping: Grouping,
     /// The first span of the batch that is not grouped with others of its trace and has no texts in its detail yet.
     first_open: usize,
-}
-
-/// How much a batch is likely to hold: as much as the last one that had spans.
-#[derive(Debug, Clone, Copy, Default)]
-struct Expected {
-    spans: usize,
-    names: usize,
-    resources: usize,
-}
-
-impl Expected {
-    /// The most things of a kind for which room is made before they are seen.
-    const MOST: usize = 1024;
-
-    fn like(batch: &SpanBatch) -> Self {
-        let Vocabulary { names, resources } = &batch.vocabulary;
-        let [spans, names, resources] =
-            [batch.spans.len(), names.len(), resources.len()].map(|count| count.min(Self::MOST));
-        Self { spans, names, resources }
-    }
-
-    fn make_room(self, batch: &mut SpanBatch) {
-        batch.spans.reserve(self.spans);
-        batch.vocabulary.names.reserve(self.names);
-        batch.vocabulary.resources.reserve(self.resources);
-    }
-
-    /// Gives back room for more than came.
-    fn give_back(self, batch: &mut SpanBatch) {
-        let SpanBatch { spans, vocabulary: Vocabulary { names, resources }, .. } = batch;
-        if spans.capacity() > 2 * spans.len() {
-            spans.shrink_to_fit();
-        }
-        if self.names > 2 * names.len() {
-            names.shrink_to_fit();
-        }
-        if self.resources > 2 * resources.len() {
-            resources.shrink_to_fit();
-        }
-    }
 }
 
 /// What spans have of their resource.
