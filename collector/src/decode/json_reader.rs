@@ -125,6 +125,30 @@ impl<'a> JsonReader<'a> {
         if self.bytes.get(self.at) == Some(&b'"') { self.plain_string() } else { None }
     }
 
+    /// A whole number if it stands here in few digits and nothing else, bare or in quotation marks.
+    #[inline]
+    pub(super) fn plain_number(&mut self) -> Option<u64> {
+        let rest = self.bytes.get(self.at..)?;
+        let is_text = rest.first() == Some(&b'"');
+        let rest = &rest[usize::from(is_text)..];
+        let (mut number, mut count) = (0, 0);
+        while let Some(digit @ b'0'..=b'9') = rest.get(count) {
+            if count == MAX_PLAIN_DIGITS {
+                return None;
+            }
+            number = 10 * number + u64::from(digit - b'0');
+            count += 1;
+        }
+        let has_end = match rest.get(count)? {
+            b'"' => is_text,
+            b',' | b'}' => !is_text && (count == 1 || rest[0] != b'0'),
+            _ => false,
+        };
+        let is_plain = has_end && count > 0;
+        is_plain.then(|| self.at += count + 2 * usize::from(is_text))?;
+        Some(number)
+    }
+
     /// A text, borrowed where it has no escapes; null is empty.
     #[inline]
     pub(super) fn text(&mut self) -> Read<Cow<'a, str>> {
@@ -437,6 +461,9 @@ impl<'a> JsonReader<'a> {
         piece.map_or_else(|| self.refuse("a text is not UTF-8"), Ok)
     }
 }
+
+/// No number of so many digits is too large.
+const MAX_PLAIN_DIGITS: usize = 19;
 
 /// The integer that a double is.
 fn integral(number: f64) -> Option<i128> {

@@ -142,6 +142,27 @@ fn integers_come_as_numbers_and_as_texts() {
 }
 
 #[test]
+fn plain_numbers_are_integers_with_nothing_around_them() {
+    let longest = "9".repeat(19);
+    for digits in ["0", "7", "1762000000000000001", &longest] {
+        for text in [format!("{digits},"), format!("\"{digits}\","), format!("{digits}}}")] {
+            let mut plain = JsonReader::new(text.as_bytes());
+            let mut whole = plain;
+            assert_eq!(plain.plain_number(), whole.integer().ok(), "{text}");
+            assert_eq!(plain.at(), whole.at(), "{text}");
+        }
+    }
+    assert_eq!(JsonReader::new(b"\"007\"").plain_number(), Some(7));
+    let too_long = "9".repeat(20) + ",";
+    for text in
+        ["", "7", "007,", "\"\"", "\"7", "\"7,", "-7,", "7.0,", "7e2,", "+7,", "\"+7\"", "7 ,", "null,", &too_long]
+    {
+        let mut reader = JsonReader::new(text.as_bytes());
+        assert_eq!((reader.plain_number(), reader.at()), (None, 0), "{text}");
+    }
+}
+
+#[test]
 fn doubles_come_as_numbers_and_as_texts() {
     check("7", JsonReader::double, Ok(7.0));
     check("-1.5e3", JsonReader::double, Ok(-1500.0));

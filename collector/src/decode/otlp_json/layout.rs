@@ -160,19 +160,26 @@ pub(super) fn head(mut reader: JsonReader<'_>, envelope: Envelope) -> Option<Hea
     let has_parent = reader.exactly(",\"parentSpanId\":").is_some();
     let parent_id = envelope.id(if has_parent { reader.plain_text()? } else { "" });
     if reader.exactly(",\"flags\":").is_some() {
-        reader.integer::<u32>().ok()?;
+        u32::try_from(number(&mut reader)?).ok()?;
     }
     reader.exactly(",\"name\":")?;
     let name = reader.plain_text()?.as_bytes();
     let mut kind = None;
     if reader.exactly(",\"kind\":").is_some() {
-        kind = Some(u8::try_from(enumeration(&mut reader).ok()?).ok()?);
+        let number = reader.plain_number().map_or_else(|| enumeration(&mut reader).ok().map(i64::cast_unsigned), Some);
+        kind = Some(u8::try_from(number?).ok()?);
     }
     reader.exactly(",\"startTimeUnixNano\":")?;
-    let start_ns = reader.integer().ok()?;
+    let start_ns = number(&mut reader)?;
     reader.exactly(",\"endTimeUnixNano\":")?;
-    let end_ns = reader.integer().ok()?;
+    let end_ns = number(&mut reader)?;
     let ids = SpanIds::check(trace_id, span_id, parent_id).ok()?;
     let (trace_id, span_id, parent_id) = (ids.trace, ids.span, ids.parent);
     Some(Head { trace_id, span_id, parent_id, name, kind, start_ns, end_ns, rest: reader.rest() })
+}
+
+/// A whole number, in whatever way it is written.
+#[inline]
+fn number(reader: &mut JsonReader<'_>) -> Option<u64> {
+    reader.plain_number().or_else(|| reader.integer().ok())
 }
