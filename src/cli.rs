@@ -319,8 +319,9 @@ pub(crate) struct DemoArguments {
     /// Switch scenarios by HTTP here; a free port where not given
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) control: Option<SocketAddr>,
-    #[command(flatten)]
-    pub(crate) judge: JudgeArguments,
+    /// Configuration to judge the shop with; the `spanlint.toml` of a folder is about other services
+    #[arg(long, value_name = "FILE", env = "SPANLINT_CONFIG", help_heading = "Judging")]
+    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) report: ReportArguments,
 }

@@ -21,12 +21,16 @@ impl Judge {
     /// Reads the configuration: the named file, else `spanlint.toml` in this folder or the nearest one above, else
     /// the defaults.
     pub(crate) fn load(arguments: &JudgeArguments) -> anyhow::Result<Self> {
-        let path = match &arguments.config {
-            Some(path) => Some(path.clone()),
-            None => find_upward(&std::env::current_dir().context("cannot tell the working directory")?),
-        };
+        if arguments.config.is_some() {
+            return Self::named(arguments.config.as_deref());
+        }
+        Self::named(find_upward(&std::env::current_dir().context("cannot tell the working directory")?).as_deref())
+    }
+
+    /// Reads the configuration in a file; the defaults where none is named.
+    pub(crate) fn named(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
-        let text = std::fs::read_to_string(&path)
+        let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration {}", path.display()))?;
         let mut config = Config::parse(&text, &path.display().to_string())?;
         if let Some(baseline) = config.baseline() {

@@ -70,3 +70,15 @@ fn the_same_seed_gives_the_same_report() {
         assert_eq!(repeatable(&first), repeatable(&second));
     }
 }
+
+#[test]
+fn a_configuration_of_other_services_judges_the_shop_only_where_it_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.file("spanlint.toml", "unknown = 1\n");
+    let arguments = ["demo", "--headless", "--requests", "1"];
+    let ran = sandbox.run(&arguments);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ran = sandbox.run(&[&arguments[..], &["--config", "spanlint.toml"]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stderr.contains("spanlint.toml") && ran.stderr.contains("unknown"), "{}", ran.stderr);
+}

@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<Ending> {
     if !arguments.headless {
         service::require_terminal("`spanlint demo --headless` prints a report instead")?;
     }
-    let judge = Judge::load(&arguments.judge)?;
+    let judge = Judge::named(arguments.config.as_deref())?;
     let runtime = service::runtime()?;
     if arguments.headless {
         runtime.block_on(play_to_the_end(arguments, &judge))
