@@ -16,6 +16,7 @@ mod template;
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -67,6 +68,8 @@ const ROWS: [Row; 6] = [
     row("OTLP/gRPC, paced", Encoding::Grpc, false, Some(PACE)),
 ];
 const FILE: &str = "a file of JSON lines, `spanlint check`";
+/// How often it is read; the quickest run counts.
+const FILE_RUNS: usize = 3;
 
 /// What was measured of one program.
 struct Measured {
@@ -214,16 +217,27 @@ fn check(requests: &[ExportTraceServiceRequest], spans: u64) -> anyhow::Result<(
         file.write_all(b"\n")?;
     }
     file.into_inner()?.sync_all()?;
-    let measure = |command| -> anyhow::Result<Measured> {
+    let measure = |command: &mut Command| -> anyhow::Result<Measured> {
         let (start, spans) = (Instant::now(), (lines * SPANS_PER_REQUEST) as f64);
         let (spent, peak_mib) = process::run(command)?;
         let spans_per_second = spans / start.elapsed().as_secs_f64();
         Ok(Measured { cost: spent.map(|spent| spent * 1e6 / spans), spans_per_second, peak_mib, asked_again: 0.0 })
     };
+    // The first run pays for memory that the machine had given away.
+    let least = |mut command: Command| -> anyhow::Result<Measured> {
+        let mut least = measure(&mut command)?;
+        for _ in 1..FILE_RUNS {
+            let measured = measure(&mut command)?;
+            if measured.spans_per_second > least.spans_per_second {
+                least = measured;
+            }
+        }
+        Ok(least)
+    };
     let mut decode_only = process::decode_only()?;
     decode_only.arg(&path);
-    let reference = measure(decode_only)?;
+    let reference = least(decode_only)?;
     let mut check = process::spanlint(folder.path());
     check.args(["check", "spans.jsonl"]);
-    Ok((measure(check)?, reference))
+    Ok((least(check)?, reference))
 }

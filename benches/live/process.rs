@@ -77,7 +77,7 @@ impl Drop for Server {
 }
 
 /// Runs a program to its end; answers its CPU seconds and the most resident memory that was seen.
-pub(crate) fn run(mut command: Command) -> anyhow::Result<(Option<f64>, Option<u64>)> {
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<(Option<f64>, Option<u64>)> {
     const OWN_CHILDREN: usize = 13;
     let before = cpu_seconds("self", OWN_CHILDREN);
     let mut child = command.stdout(Stdio::null()).spawn().context("cannot start the program")?;
