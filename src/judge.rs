@@ -21,10 +21,11 @@ impl Judge {
     /// Reads the configuration: the named file, else `spanlint.toml` in this folder or the nearest one above, else
     /// the defaults.
     pub(crate) fn load(arguments: &JudgeArguments) -> anyhow::Result<Self> {
-        if arguments.config.is_some() {
-            return Self::named(arguments.config.as_deref());
-        }
-        Self::named(find_upward(&std::env::current_dir().context("cannot tell the working directory")?).as_deref())
+        let path = match &arguments.config {
+            Some(path) => Some(path.clone()),
+            None => find_upward(&std::env::current_dir().context("cannot tell the working directory")?),
+        };
+        Self::named(path.as_deref())
     }
 
     /// Reads the configuration in a file; the defaults where none is named.

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
+pub(super) use self::plain::{plain_digits, plain_length};
 use super::DecodeError;
 use super::json::without_place;
 use crate::limits::MAX_JSON_DEPTH;
@@ -125,30 +126,6 @@ impl<'a> JsonReader<'a> {
         if self.bytes.get(self.at) == Some(&b'"') { self.plain_string() } else { None }
     }
 
-    /// A whole number if it stands here in few digits and nothing else, bare or in quotation marks.
-    #[inline]
-    pub(super) fn plain_number(&mut self) -> Option<u64> {
-        let rest = self.bytes.get(self.at..)?;
-        let is_text = rest.first() == Some(&b'"');
-        let rest = &rest[usize::from(is_text)..];
-        let (mut number, mut count) = (0, 0);
-        while let Some(digit @ b'0'..=b'9') = rest.get(count) {
-            if count == MAX_PLAIN_DIGITS {
-                return None;
-            }
-            number = 10 * number + u64::from(digit - b'0');
-            count += 1;
-        }
-        let has_end = match rest.get(count)? {
-            b'"' => is_text,
-            b',' | b'}' => !is_text && (count == 1 || rest[0] != b'0'),
-            _ => false,
-        };
-        let is_plain = has_end && count > 0;
-        is_plain.then(|| self.at += count + 2 * usize::from(is_text))?;
-        Some(number)
-    }
-
     /// A text, borrowed where it has no escapes; null is empty.
     #[inline]
     pub(super) fn text(&mut self) -> Read<Cow<'a, str>> {
@@ -172,6 +149,10 @@ impl<'a> JsonReader<'a> {
     pub(super) fn integer<N: FromStr + TryFrom<i128> + Default>(&mut self) -> Read<N> {
         let first = self.peek()?;
         let start = *self;
+        if let Some(number) = self.plain_number().and_then(|number| N::try_from(number.into()).ok()) {
+            return Ok(number);
+        }
+        *self = start;
         let number = match first {
             b'"' => {
                 let text = self.string()?;
@@ -214,6 +195,9 @@ impl<'a> JsonReader<'a> {
         match self.peek()? {
             b'"' => Ok(named(&self.string()?)),
             b'n' => self.word("null").map(|()| 0),
+            b'-' | b'0'..=b'9' if let Some(number) = self.plain_number() => {
+                Ok(i64::try_from(number).unwrap_or_default())
+            }
             b'-' | b'0'..=b'9' => match self.number()? {
                 number if number.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) => {
                     start.refuse_value("the number or the name of an enumeration")
@@ -339,6 +323,22 @@ impl<'a> JsonReader<'a> {
         Ok(())
     }
 
+    /// A whole number if it stands here and nothing else, bare or in quotation marks.
+    #[inline]
+    fn plain_number(&mut self) -> Option<u64> {
+        let rest = self.bytes.get(self.at..)?;
+        let is_text = rest.first() == Some(&b'"');
+        let digits = &rest[usize::from(is_text)..];
+        let (number, count) = plain_digits(digits)?;
+        let has_end = match digits.get(count)? {
+            b'"' => is_text,
+            b',' | b'}' => !is_text && (count == 1 || digits[0] != b'0'),
+            _ => false,
+        };
+        has_end.then(|| self.at += count + 2 * usize::from(is_text))?;
+        Some(number)
+    }
+
     /// The string that begins with the next byte, a quotation mark.
     #[inline]
     fn string(&mut self) -> Read<Cow<'a, str>> {
@@ -462,35 +462,11 @@ impl<'a> JsonReader<'a> {
     }
 }
 
-/// No number of so many digits is too large.
-const MAX_PLAIN_DIGITS: usize = 19;
-
 /// The integer that a double is.
 fn integral(number: f64) -> Option<i128> {
     (number.fract() == 0.0).then_some(number as i128)
 }
 
-/// How many bytes `text` begins with that stand for themselves in a string: neither quotation mark nor backslash nor
-/// control character. Eight at a time, since most names and values are short.
-#[inline]
-pub(super) fn plain_length(text: &[u8]) -> usize {
-    /// A factor that puts a byte in each of eight places.
-    const EACH: u64 = u64::from_le_bytes([1; 8]);
-    let (chunks, rest) = text.as_chunks();
-    for (index, chunk) in chunks.iter().enumerate() {
-        let word = u64::from_le_bytes(*chunk);
-        // Subtracting sets the highest bit of each byte that is less; the lowest one set is right, a borrow may set
-        // others above it. Turning bit 2 puts the quotation mark right above the control characters.
-        let quote_or_control = (word ^ (EACH * 0b10)).wrapping_sub(EACH * 0x21);
-        let backslash = (word ^ (EACH * 0x5c)).wrapping_sub(EACH);
-        let special = (quote_or_control | backslash) & !word & (EACH * 0x80);
-        if special != 0 {
-            return 8 * index + special.trailing_zeros() as usize / 8;
-        }
-    }
-    let is_special = |byte: &u8| matches!(byte, ..b' ' | b'"' | b'\\');
-    text.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
-}
-
+mod plain;
 #[cfg(test)]
 mod tests;

@@ -376,6 +376,7 @@ impl Layout {
             ..SpanView::default()
         };
         let is_taken = visitor.alike(&view, self.key, self.text_bytes + read.texts.len());
+        // No text is longer than all of them.
         if read.texts.len() > MAX_KEPT_BYTES {
             for place in &self.way.open {
                 forget_long(&mut self.attributes[usize::from(*place)].1);

@@ -161,7 +161,7 @@ impl<'a> Inputs<'a> {
         let Parties { is_probe, is_by_clock, is_peer_loopback } = self.asked.parties;
         let asked = [*is_probe_path, is_probe, is_by_clock, *is_stream_path, is_peer_loopback];
         let flags = [self.is_error, self.is_sampled, self.is_name_whole].into_iter().chain(asked);
-        key.push(flags.fold(0, |bits, flag| bits << 1 | u8::from(flag)));
+        key.extend(flags.map(u8::from));
         key.push(self.kind as u8);
         key.push(self.told.map_or(0, |outcome| outcome as u8 + 1));
         push_text(key, &self.name);

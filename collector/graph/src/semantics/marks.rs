@@ -105,9 +105,7 @@ const STREAM_PATHS: [&[u8]; 8] =
 
 /// Whether a path is one of streams.
 pub(super) fn is_stream_path(path: &str) -> bool {
-    // Nearly every path is asked about, and of their parts few begin so.
-    let may_be = |part: &[u8]| matches!(part, [b'e' | b'l' | b's' | b'w', _, ..]);
-    path.as_bytes().split(|byte| *byte == b'/').any(|part| may_be(part) && STREAM_PATHS.contains(&part))
+    path.as_bytes().split(|byte| *byte == b'/').any(|part| STREAM_PATHS.contains(&part))
 }
 
 /// The longest path that is looked at, in bytes.
@@ -143,12 +141,12 @@ fn is_a_check(path: &str) -> bool {
 /// Whether a path, without its first slash, is one of Spring's for health or metrics, wherever it has its place.
 fn is_of_actuator(path: &str) -> bool {
     // Sought by the rarest of its letters.
-    memchr_iter(b'u', path.as_bytes()).any(|place| {
+    let below = memchr_iter(b'u', path.as_bytes()).find_map(|place| {
         let (before, found) = path.as_bytes().split_at(place.saturating_sub("act".len()));
-        let below = found.strip_prefix(b"actuator/").filter(|_| matches!(before, [] | [.., b'/']));
-        let asked: [&[u8]; 3] = [b"health", b"metrics", b"prometheus"];
-        below.is_some_and(|below| asked.iter().any(|each| below.starts_with(each)))
-    })
+        found.strip_prefix(b"actuator/").filter(|_| matches!(before, [] | [.., b'/']))
+    });
+    let asked = ["health", "metrics", "prometheus"];
+    below.is_some_and(|below| asked.iter().any(|each| below.starts_with(each.as_bytes())))
 }
 
 /// Whether a word can be nothing but a question of Kubernetes, whatever stands before it.

@@ -335,8 +335,10 @@ fn read_span(
     marks.set(Marks::PAGE, varying.is_page);
     let shown::Read { detail, name, secrets } = shown.read(view, sequence, (&sender.secrets, shared), names);
     let is_rare = !view.links.is_empty() || !secrets.is_empty();
-    let links = || view.links.iter().take(MAX_LINKS).copied().collect();
-    let rare = is_rare.then(|| Box::new(Rare { links: links(), secrets: secrets.into_boxed_slice() }));
+    let rare = is_rare.then(|| {
+        let links = view.links.iter().take(MAX_LINKS).copied().collect();
+        Box::new(Rare { links, secrets: secrets.into() })
+    });
     Span {
         trace_id: view.trace_id,
         span_id: view.span_id,

@@ -1,5 +1,6 @@
 //! What people look at in a span, and which of its attributes were confidential.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use itoa::Buffer;
@@ -153,10 +154,8 @@ impl Shown {
         (resource, shared): (&[Secret], &Shared),
         names: &mut NameTable,
     ) -> Read {
-        let mut secrets = Vec::new();
-        for known in [resource, &shared.secrets] {
-            secrets.extend_from_slice(known);
-        }
+        let mut secrets = resource.to_vec();
+        secrets.extend_from_slice(&shared.secrets);
         let mut note = |kinds: Kinds, key: &str| {
             if kinds == Kinds::default() {
                 return;
@@ -174,11 +173,7 @@ impl Shown {
             "" => (&*view.exception, EXCEPTION_TYPE),
             message => (message, STATUS_MESSAGE),
         };
-        if message.is_empty() {
-            self.packer.push("");
-        } else {
-            note(self.push(Confidentiality::Unknown, message), key);
-        }
+        note(self.push(Confidentiality::Unknown, message), key);
         for shown in shared.own.iter().map(|&index| &sequence.shown[index]) {
             let confidentiality = shown.confidentiality;
             let kinds = match &view.attributes[shown.place].1 {
@@ -227,31 +222,34 @@ impl Shown {
         }
     }
 
-    #[inline]
     fn push(&mut self, confidentiality: Confidentiality, value: &str) -> Kinds {
-        if self.is_as_sent(confidentiality, value) {
-            self.packer.push(value);
-            return Kinds::default();
-        }
-        let Masked { text, kinds, .. } = self.mask(confidentiality, value);
+        let Masked { text, kinds, .. } = self.look_at(confidentiality, value);
         self.packer.push(&text);
         kinds
     }
 
-    /// Whether a value is known to be shown as it was sent.
+    /// What is shown of a value; remembers where that is less than the value.
     #[inline]
-    fn is_as_sent(&mut self, confidentiality: Confidentiality, value: &str) -> bool {
-        !confidentiality.is_credential()
-            && (confidential::is_harmless_word(value)
-                || value.len() <= MAX_REMEMBERED_BYTES && self.harmless.place(confidentiality, value).is_known())
-    }
-
-    /// Masks a value, and remembers it where there is nothing to mask.
-    fn mask<'v>(&mut self, confidentiality: Confidentiality, value: &'v str) -> Masked<'v> {
-        let masked = confidential::mask(confidentiality, value);
-        self.is_less |= masked.is_less;
-        if value.len() <= MAX_REMEMBERED_BYTES && !confidentiality.is_credential() && *masked.text == *value {
-            self.harmless.place(confidentiality, value).remember();
+    fn look_at<'v>(&mut self, confidentiality: Confidentiality, value: &'v str) -> Masked<'v> {
+        let as_sent = || Masked { text: Cow::Borrowed(value), kinds: Kinds::default(), is_less: false };
+        let mut mask = || {
+            let masked = confidential::mask(confidentiality, value);
+            self.is_less |= masked.is_less;
+            masked
+        };
+        if value.len() > MAX_REMEMBERED_BYTES || confidentiality.is_credential() {
+            return mask();
+        }
+        if confidential::is_harmless_word(value) {
+            return as_sent();
+        }
+        let place = self.harmless.place(confidentiality, value);
+        if place.is_known() {
+            return as_sent();
+        }
+        let masked = mask();
+        if *masked.text == *value {
+            place.remember();
         }
         masked
     }

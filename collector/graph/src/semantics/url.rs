@@ -37,14 +37,12 @@ pub(super) fn origin_and_target(text: &str) -> (&str, &str, &str) {
 fn ends(text: &str) -> (usize, usize) {
     let end_from =
         |from: usize| from + memchr3(b'/', b'?', b'#', &text.as_bytes()[from..]).unwrap_or(text.len() - from);
-    let scheme = scheme_end(text, end_from(0));
+    let end = end_from(0);
+    if !text[..end].ends_with(':') || !text[end..].starts_with("//") {
+        return (0, end);
+    }
+    let scheme = end + "//".len();
     (scheme, end_from(scheme))
-}
-
-/// Where the scheme ends of a URL in which the first `/`, `?` or `#` stands at `sign`.
-fn scheme_end(text: &str, sign: usize) -> usize {
-    let is_scheme = text[..sign].ends_with(':') && text[sign..].starts_with("//");
-    if is_scheme { sign + 2 } else { 0 }
 }
 
 /// Path and query, without the fragment.

@@ -163,7 +163,8 @@ pub(super) fn client(kind: SpanKind, known: &Known<'_>) -> (Name, Marks) {
     let host = |field| url::split_host(first_of(known.text(field))).0;
     let (client, socket) = (host(field), host(Field::PeerAddress));
     if let Ok(address) = client.parse() {
-        marks.set(if is_public(address) { Marks::PUBLIC_CLIENT } else { Marks::PRIVATE_CLIENT }, !is_own(address));
+        marks.set(Marks::PUBLIC_CLIENT, is_public(address));
+        marks.set(Marks::PRIVATE_CLIENT, is_private(address));
     }
     let is_forwarded = !socket.is_empty() && client != socket && socket.parse().is_ok_and(is_private);
     marks.set(Marks::FORWARDED, is_forwarded);
@@ -182,12 +183,7 @@ fn first_of(header: &str) -> &str {
 
 /// Whether an address is of a private network, and not of the host itself.
 fn is_private(address: IpAddr) -> bool {
-    !is_public(address) && !is_own(address)
-}
-
-/// Whether an address is of the host itself.
-fn is_own(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback() || address.is_unspecified()
+    !is_public(address) && !address.to_canonical().is_loopback() && !address.is_unspecified()
 }
 
 /// Whether an address is of the outside world: not loopback, private, link-local, shared or unspecified. Ranges for

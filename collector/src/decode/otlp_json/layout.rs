@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Envelope;
 use super::values::enumeration;
 use crate::decode::ids::SpanIds;
-use crate::decode::json_reader::{JsonReader, plain_length};
+use crate::decode::json_reader::{JsonReader, plain_digits, plain_length};
 use crate::decode::layouts::{Head, Read, Step, Way, Writing};
 
 /// The kinds of values that may be open.
@@ -23,8 +23,6 @@ const AROUND_VALUES: [(&str, u8, &str); 5] = [
 ];
 /// The number of the field, as errors of protobuf name it; nobody sees it here.
 const NO_FIELD: u32 = 0;
-/// No integer of so many digits is too large.
-const MAX_DIGITS: usize = 18;
 
 /// JSON as encoders write it.
 pub(super) struct Json;
@@ -139,11 +137,11 @@ fn open_value(kind: u8, text: &[u8], read: &mut Read) -> Option<usize> {
 /// The integer that `text` begins with, and how long it is; none where it has zeros before its digits, or many digits.
 fn integer(text: &[u8]) -> Option<(i64, usize)> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let count = digits.iter().take_while(|digit| digit.is_ascii_digit()).count();
-    if !(1..=MAX_DIGITS).contains(&count) || (count > 1 && digits[0] == b'0') {
+    let (number, count) = plain_digits(digits)?;
+    if count > 1 && digits[0] == b'0' {
         return None;
     }
-    let number = digits[..count].iter().fold(0, |number, digit| 10 * number + i64::from(digit - b'0'));
+    let number = i64::try_from(number).ok()?;
     let sign = text.len() - digits.len();
     Some((if sign == 0 { number } else { -number }, sign + count))
 }
@@ -160,26 +158,19 @@ pub(super) fn head(mut reader: JsonReader<'_>, envelope: Envelope) -> Option<Hea
     let has_parent = reader.exactly(",\"parentSpanId\":").is_some();
     let parent_id = envelope.id(if has_parent { reader.plain_text()? } else { "" });
     if reader.exactly(",\"flags\":").is_some() {
-        u32::try_from(number(&mut reader)?).ok()?;
+        reader.integer::<u32>().ok()?;
     }
     reader.exactly(",\"name\":")?;
     let name = reader.plain_text()?.as_bytes();
     let mut kind = None;
     if reader.exactly(",\"kind\":").is_some() {
-        let number = reader.plain_number().map_or_else(|| enumeration(&mut reader).ok().map(i64::cast_unsigned), Some);
-        kind = Some(u8::try_from(number?).ok()?);
+        kind = Some(u8::try_from(enumeration(&mut reader).ok()?).ok()?);
     }
     reader.exactly(",\"startTimeUnixNano\":")?;
-    let start_ns = number(&mut reader)?;
+    let start_ns = reader.integer().ok()?;
     reader.exactly(",\"endTimeUnixNano\":")?;
-    let end_ns = number(&mut reader)?;
+    let end_ns = reader.integer().ok()?;
     let ids = SpanIds::check(trace_id, span_id, parent_id).ok()?;
     let (trace_id, span_id, parent_id) = (ids.trace, ids.span, ids.parent);
     Some(Head { trace_id, span_id, parent_id, name, kind, start_ns, end_ns, rest: reader.rest() })
-}
-
-/// A whole number, in whatever way it is written.
-#[inline]
-fn number(reader: &mut JsonReader<'_>) -> Option<u64> {
-    reader.plain_number().or_else(|| reader.integer().ok())
 }

@@ -108,7 +108,7 @@ fn short_text(value: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Reads a value that begins with `tag`.
+/// Reads the value of an attribute, which begins with `tag`.
 fn open_value(tag: u8, value: &[u8], read: &mut Read) -> Option<()> {
     let (value, []) = field(VALUE, value)? else { return None };
     if tag == TEXT {
