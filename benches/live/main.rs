@@ -1,16 +1,17 @@
 //! What the running collector costs, in CPU seconds per million spans, beside a server that decodes to the public
-//! `opentelemetry-proto` types and does nothing else, in the same run: `cargo bench --bench live [-- FILTER]`.
+//! `opentelemetry-proto` types and does nothing else, and one that does not even that, in the same run:
+//! `cargo bench --bench live [-- FILTER]`.
 //!
-//! The real binary and the other server run one after the other, each in a process of its own, under the same load: 64
+//! The real binary and the other servers run one after the other, each in a process of its own, under the same load: 64
 //! requests of 512 spans of a web shop, new trace ids each time, four connections. What a process has spent until the
 //! last trace has settled is divided by the spans that were taken; spans whose sender was asked to come again are told
 //! apart. `SPANLINT_BENCH_SPANS` says how many spans are sent at full speed, half of them where a pace is set.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark tells what it measured")]
 
-mod decode_only;
 mod load;
 mod process;
+mod reference;
 mod shop;
 mod template;
 
@@ -84,8 +85,9 @@ struct Measured {
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments[..] {
-        [first] if first == process::DECODE_ONLY => return decode_only::serve(),
-        [first, path] if first == process::DECODE_ONLY => return decode_only::read(Path::new(path)),
+        [first] if first == process::RECEIVE_ONLY => return reference::receive(),
+        [first] if first == process::DECODE_ONLY => return reference::decode(),
+        [first, path] if first == process::DECODE_ONLY => return reference::read(Path::new(path)),
         _ => {}
     }
     let spans = match std::env::var("SPANLINT_BENCH_SPANS") {
@@ -104,13 +106,14 @@ fn main() -> anyhow::Result<()> {
             requests: (if row.pace.is_some() { spans / 2 } else { spans }).div_ceil(SPANS_PER_REQUEST),
             pace: row.pace,
         };
-        let reference = runtime.block_on(decode_only(load()))?;
+        let received = runtime.block_on(refer(process::RECEIVE_ONLY, load()))?;
+        let decoded = runtime.block_on(refer(process::DECODE_ONLY, load()))?;
         let measured = runtime.block_on(collect(row, load()))?;
-        tell(row.name, &measured, &reference);
+        tell(row.name, &measured, decoded, received);
     }
     if is_wanted(FILE) {
-        let (measured, reference) = check(&requests, spans / 8)?;
-        tell(FILE, &measured, &reference);
+        let (measured, decoded) = check(&requests, spans / 8)?;
+        tell(FILE, &measured, decoded.cost, None);
     }
     Ok(())
 }
@@ -135,29 +138,32 @@ fn introduce(requests: &[ExportTraceServiceRequest]) {
         per_span(spans().map(|span| span.attributes.len()).sum()),
         count / roots as f64,
     );
-    println!("| way in | CPU-s/M | decode only | ratio | spans per second | peak MiB | asked again |");
-    println!("|---|---|---|---|---|---|---|");
+    println!("| way in | CPU-s/M | decode only | ratio | receive only | spans per second | peak MiB | asked again |");
+    println!("|---|---|---|---|---|---|---|---|");
 }
 
-fn tell(name: &str, measured: &Measured, reference: &Measured) {
+/// A row of the table; of the references the CPU seconds per million spans.
+fn tell(name: &str, measured: &Measured, decoded: Option<f64>, received: Option<f64>) {
     let or_unknown = |text: Option<String>| text.unwrap_or("unknown".to_owned());
     let seconds = |seconds: Option<f64>| or_unknown(seconds.map(|seconds| format!("{seconds:.2}")));
     println!(
-        "| {name} | {} | {} | {} | {:.0} | {} | {:.0} % |",
+        "| {name} | {} | {} | {} | {} | {:.0} | {} | {:.0} % |",
         seconds(measured.cost),
-        seconds(reference.cost),
-        seconds(measured.cost.zip(reference.cost).map(|(cost, reference)| cost / reference)),
+        seconds(decoded),
+        seconds(measured.cost.zip(decoded).map(|(cost, decoded)| cost / decoded)),
+        received.map_or("-".to_owned(), |cost| format!("{cost:.2}")),
         measured.spans_per_second,
         or_unknown(measured.peak_mib.map(|mib| mib.to_string())),
         measured.asked_again * 100.0,
     );
 }
 
-async fn decode_only(load: Load) -> anyhow::Result<Measured> {
-    let server = Server::start(process::decode_only()?)?;
+/// What a reference costs.
+async fn refer(argument: &str, load: Load) -> anyhow::Result<Option<f64>> {
+    let server = Server::start(process::reference(argument)?)?;
     let before = server.cpu_seconds();
     let sent = load::send(load, &server.otlp).await?;
-    Ok(measured(&server, before, &sent))
+    Ok(measured(&server, before, &sent).cost)
 }
 
 /// The collector, until the last trace has settled.
@@ -229,10 +235,10 @@ fn check(requests: &[ExportTraceServiceRequest], spans: u64) -> anyhow::Result<(
         let by_speed = |left: &Measured, right: &Measured| left.spans_per_second.total_cmp(&right.spans_per_second);
         runs.into_iter().max_by(by_speed).context("no run")
     };
-    let mut decode_only = process::decode_only()?;
-    decode_only.arg(&path);
-    let reference = quickest(decode_only)?;
+    let mut reference = process::reference(process::DECODE_ONLY)?;
+    reference.arg(&path);
+    let decoded = quickest(reference)?;
     let mut check = process::spanlint(folder.path());
     check.args(["check", "spans.jsonl"]);
-    Ok((quickest(check)?, reference))
+    Ok((quickest(check)?, decoded))
 }

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 /// Which hidden argument makes this program decode only.
 pub(crate) const DECODE_ONLY: &str = "--decode-only";
+/// Which hidden argument makes this program take what comes and no more.
+pub(crate) const RECEIVE_ONLY: &str = "--receive-only";
 
 /// The real binary in a folder, without what the environment could change.
 pub(crate) fn spanlint(folder: &Path) -> Command {
@@ -19,10 +21,10 @@ pub(crate) fn spanlint(folder: &Path) -> Command {
     command
 }
 
-/// This program, decoding only.
-pub(crate) fn decode_only() -> anyhow::Result<Command> {
+/// This program with a hidden argument.
+pub(crate) fn reference(argument: &str) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg(DECODE_ONLY).env_clear();
+    command.arg(argument).env_clear();
     Ok(command)
 }
 

@@ -1,6 +1,6 @@
 //! What the collector is measured against: a program that decodes to the public `opentelemetry-proto` types and drops
-//! them. It is this same program in a process of its own, as a server that takes what the collector takes, or as a
-//! reader of a file of JSON lines.
+//! them, and one that drops the bytes as they came, below which no server can be. They are this same program in a process
+//! of its own, as servers that take what the collector takes, or as a reader of a file of JSON lines.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -21,12 +21,21 @@ use tonic::{Request, Response, Status};
 
 use crate::load::{GRPC_PATH, HTTP_PATH};
 
-/// Serves until it is killed, and says where on standard error.
-pub(crate) fn serve() -> anyhow::Result<()> {
+/// Decodes what comes until it is killed.
+pub(crate) fn decode() -> anyhow::Result<()> {
+    serve(Router::new().route(HTTP_PATH, post(http)).route_service(GRPC_PATH, TraceServiceServer::new(Grpc)))
+}
+
+/// Takes what comes until it is killed.
+pub(crate) fn receive() -> anyhow::Result<()> {
+    serve(Router::new().route(HTTP_PATH, post(take)).route(GRPC_PATH, post(take)))
+}
+
+/// Serves, and says where on standard error.
+fn serve(router: Router) -> anyhow::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
-        eprintln!("decoding on {}", listener.local_addr()?);
-        let router = Router::new().route(HTTP_PATH, post(http)).route_service(GRPC_PATH, TraceServiceServer::new(Grpc));
+        eprintln!("serving on {}", listener.local_addr()?);
         Ok(axum::serve(listener, router).await?)
     })
 }
@@ -40,6 +49,12 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<()> {
         line.clear();
     }
     Ok(())
+}
+
+/// An answer that is one of gRPC, too.
+async fn take(body: Bytes) -> [(&'static str, &'static str); 1] {
+    drop_black(body);
+    [("grpc-status", "0")]
 }
 
 async fn http(headers: HeaderMap, body: Bytes) -> StatusCode {
