@@ -157,20 +157,20 @@ fn identity(span: &Span) -> impl Ord {
 
 /// Sorts by (start, id, identity), of equal ones the greatest first.
 fn sort(spans: &mut [Span]) {
-    // Spans are large: their order is found first, and each is moved once.
-    let mut order: Vec<(u64, SpanId, usize)> =
-        spans.iter().enumerate().map(|(index, span)| (span.start_ns, span.span_id, index)).collect();
-    order.sort_unstable_by(|left, right| {
-        let whole = || {
-            let (left, right) = (&spans[left.2], &spans[right.2]);
-            identity(left).cmp(&identity(right)).then_with(|| right.cmp(left))
-        };
-        (left.0, left.1).cmp(&(right.0, right.1)).then_with(whole)
-    });
+    // Spans are large: their order is found first, which mostly is that of their starts, and each is moved once.
+    let mut order: Vec<(u64, usize)> = spans.iter().enumerate().map(|(index, span)| (span.start_ns, index)).collect();
+    order.sort_unstable();
+    for at_once in order.chunk_by_mut(|left, right| left.0 == right.0).filter(|at_once| at_once.len() > 1) {
+        at_once.sort_unstable_by(|left, right| {
+            let (left, right) = (&spans[left.1], &spans[right.1]);
+            let by_id = left.span_id.cmp(&right.span_id);
+            by_id.then_with(|| identity(left).cmp(&identity(right))).then_with(|| right.cmp(left))
+        });
+    }
     for start in 0..order.len() {
         let mut to = start;
         loop {
-            let from = std::mem::replace(&mut order[to].2, to);
+            let from = std::mem::replace(&mut order[to].1, to);
             if from == to || from == start {
                 break;
             }

@@ -387,12 +387,18 @@ fn percent(part: u64, whole: u64) -> u8 {
 }
 
 /// How long at least one of the intervals lasts.
-fn union(mut intervals: impl Iterator<Item = (u64, u64)>) -> u64 {
-    // Mostly there is one, or none.
-    let Some(first) = intervals.next() else { return 0 };
-    let Some(second) = intervals.next() else { return first.1.saturating_sub(first.0) };
-    let mut intervals: Vec<_> = [first, second].into_iter().chain(intervals).collect();
+fn union(intervals: impl Iterator<Item = (u64, u64)> + Clone) -> u64 {
+    // Calls mostly come in order of their start.
+    if intervals.clone().is_sorted_by_key(|(start, _)| start) {
+        return covered(intervals);
+    }
+    let mut intervals: Vec<_> = intervals.collect();
     intervals.sort_unstable();
+    covered(intervals.into_iter())
+}
+
+/// How long at least one of the intervals lasts that come in order of their start.
+fn covered(intervals: impl Iterator<Item = (u64, u64)>) -> u64 {
     let mut covered_to = 0;
     let mut total = 0;
     for (start, end) in intervals {
