@@ -194,6 +194,16 @@ fn who_knows_the_token_sends_reads_and_judges() {
 }
 
 #[test]
+fn a_collector_takes_small_pages() {
+    let collector = Collector::start();
+    match std::fs::read_to_string(format!("/proc/{}/status", collector.child.id())) {
+        Ok(status) if status.contains("THP_enabled") => assert!(status.contains("THP_enabled:\t0\n"), "{status}"),
+        _ => println!("skipped: this system does not tell whether a program may have huge pages"),
+    }
+    assert_eq!(collector.end().0, 0);
+}
+
+#[test]
 fn a_collector_that_has_nothing_yet_is_not_judged() {
     let collector = Collector::start();
     let ran = collector.sandbox.run(&["check", "--from", &format!("http://{}", collector.api)]);
