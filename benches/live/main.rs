@@ -106,8 +106,8 @@ fn main() -> anyhow::Result<()> {
             requests: (if row.pace.is_some() { spans / 2 } else { spans }).div_ceil(SPANS_PER_REQUEST),
             pace: row.pace,
         };
-        let received = runtime.block_on(refer(process::RECEIVE_ONLY, load()))?;
-        let decoded = runtime.block_on(refer(process::DECODE_ONLY, load()))?;
+        let received = runtime.block_on(reference_cost(process::RECEIVE_ONLY, load()))?;
+        let decoded = runtime.block_on(reference_cost(process::DECODE_ONLY, load()))?;
         let measured = runtime.block_on(collect(row, load()))?;
         tell(row.name, &measured, decoded, received);
     }
@@ -158,8 +158,8 @@ fn tell(name: &str, measured: &Measured, decoded: Option<f64>, received: Option<
     );
 }
 
-/// What a reference costs.
-async fn refer(argument: &str, load: Load) -> anyhow::Result<Option<f64>> {
+/// What a server costs that is measured against, in CPU seconds per million spans.
+async fn reference_cost(argument: &str, load: Load) -> anyhow::Result<Option<f64>> {
     let server = Server::start(process::reference(argument)?)?;
     let before = server.cpu_seconds();
     let sent = load::send(load, &server.otlp).await?;
