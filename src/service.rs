@@ -15,7 +15,7 @@ use spanlint_collector::{Collector, CollectorConfig};
 use spanlint_demo_shop::Switches;
 use spanlint_graph::{Reading, Redaction, Window};
 use spanlint_tui::{Endpoint, Options, Source};
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::api;
 use crate::cli::{OtlpArguments, ReceiverArguments};
@@ -27,15 +27,30 @@ use crate::session::{Frame, Session};
 /// The most files and connections that a command that serves asks the system for: every place of every port, and some.
 const MAX_OPEN_FILES: u64 = 8192;
 
-/// The runtime of every command that serves. Where the system lets programs have few open files unless they ask, it asks.
+/// The runtime of commands that serve, once the system is asked for what that needs. Programs that a command runs would
+/// inherit it, and want their own: such a command asks for nothing.
 pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    ask_for_open_files();
+    decline_huge_pages();
+    Runtime::new()
+}
+
+/// Asks for more open files, where the system lets programs have few unless they ask.
+fn ask_for_open_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if let Some(few) = current.filter(|&current| current < MAX_OPEN_FILES) {
         let more = maximum.unwrap_or(MAX_OPEN_FILES).clamp(few, MAX_OPEN_FILES);
         // Without them, connections wait.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(more), maximum });
     }
-    runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Asks Linux for small pages. Spans come and go all the time: huge pages were given back with them and cleared anew,
+/// which was a fourteenth of all seconds, and held memory that nothing used.
+fn decline_huge_pages() {
+    // A system that cannot only spends more.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 /// The collector that the arguments ask for, with the window that is judged where nobody asks for another.
@@ -121,7 +136,6 @@ pub(crate) struct Service {
 impl Service {
     /// Judges what `collector` publishes, shows it to `session`, and serves the API.
     pub(crate) fn start(mut collector: Collector, judge: Judge, switches: Option<Switches>) -> Self {
-        decline_huge_pages();
         let addresses = collector.addresses();
         let otlp = addresses.otlp_grpc.into_iter().chain(addresses.otlp_http);
         let endpoints = otlp.map(|address| endpoint("OTLP gRPC + HTTP", address));
@@ -134,15 +148,6 @@ impl Service {
         collector.serve_api(routes, &api::PATHS);
         Self { collector, session }
     }
-}
-
-/// Asks Linux for small pages from now on. Spans come and go all the time: huge pages were given back with them and cleared
-/// anew, which was a fourteenth of all seconds, and held memory that nothing used. Programs that this one runs would
-/// inherit it, so only commands that run none do it.
-fn decline_huge_pages() {
-    // A system that cannot only spends more.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 fn endpoint(protocols: &str, address: SocketAddr) -> Endpoint {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::binary::{Ran, Sandbox};
 use crate::live::{FREE, SPAN, http, terminate};
@@ -58,6 +58,25 @@ fn a_command_that_sends_nothing_or_does_not_exist_is_told() {
     assert_eq!(none.code, 2);
     assert!(none.stderr.contains("cannot run no-such-command"), "{}", none.stderr);
     assert_eq!(Sandbox::new().run(&["check"]).code, 2);
+}
+
+#[test]
+fn a_command_inherits_nothing_that_a_collector_asks_the_system_for() {
+    const LIMITS: &str = "ulimit -Sn; grep THP_enabled /proc/self/status";
+    let sandbox = Sandbox::new();
+    let told = |command: &mut Command| {
+        let output = command.output().expect("bash runs");
+        [output.stdout, output.stderr].map(|told| String::from_utf8(told).expect("words")).concat()
+    };
+    let alone = told(Command::new("bash").args(["-c", &format!("ulimit -Sn 200; {LIMITS}")]));
+    assert!(alone.starts_with("200\n"), "{alone}");
+    for arguments in ["check", "record --output spans.jsonl"] {
+        let script = format!("ulimit -Sn 200; exec \"$0\" {arguments} -- bash -c '{LIMITS}'");
+        let mut below = Command::new("bash");
+        below.args(["-c", &script, env!("CARGO_BIN_EXE_spanlint")]).current_dir(sandbox.path());
+        let below = told(&mut below);
+        assert!(below.starts_with(&alone), "{below}");
+    }
 }
 
 #[test]

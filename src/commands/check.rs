@@ -10,13 +10,14 @@ use spanlint_collector::assemble::Settle;
 use spanlint_collector::live::{Finished, LiveSettings};
 use spanlint_collector::{Collector, CollectorConfig};
 use spanlint_graph::{Facts, Fold, Reading, Vocabulary, file};
+use tokio::runtime::Runtime;
 
 use crate::attach::remote::Remote;
 use crate::cli::CheckArguments;
 use crate::failure::Ending;
 use crate::judge::Judge;
 use crate::recording::{self, Recording};
-use crate::{output, report, safety, service, wrapped};
+use crate::{output, report, safety, wrapped};
 
 pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<Ending> {
     if arguments.files.is_empty() && arguments.from.is_none() && arguments.command.is_empty() {
@@ -32,10 +33,10 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<Ending> {
     }
     if let Some(url) = &arguments.from {
         let remote = Remote::new(url, &safety::access(&arguments.client)?)?;
-        service::runtime()?.block_on(input.add_collector(url, &remote))?;
+        Runtime::new()?.block_on(input.add_collector(url, &remote))?;
     }
     if !arguments.command.is_empty() {
-        service::runtime()?.block_on(input.add_command(&arguments.command, judge.reading()))?;
+        Runtime::new()?.block_on(input.add_command(&arguments.command, judge.reading()))?;
     }
     if let (Some(code @ 1..), true) = (input.command_exit, input.facts.environments.is_empty()) {
         // There is nothing to report, and why the command failed matters more.

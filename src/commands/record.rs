@@ -8,6 +8,7 @@ use spanlint_collector::live::{Finished, LiveSettings};
 use spanlint_collector::receiver::Tap;
 use spanlint_collector::{Collector, CollectorConfig};
 use spanlint_graph::file;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -25,7 +26,8 @@ pub(crate) fn run(arguments: &RecordArguments) -> anyhow::Result<Ending> {
         let live = LiveSettings { settle: Settle::AtEnd, ..LiveSettings::default() };
         CollectorConfig { live, ..CollectorConfig::private() }
     };
-    service::runtime()?.block_on(record(arguments, &file, config))
+    let runtime = if arguments.command.is_empty() { service::runtime()? } else { Runtime::new()? };
+    runtime.block_on(record(arguments, &file, config))
 }
 
 async fn record(arguments: &RecordArguments, file: &OutputFile, config: CollectorConfig) -> anyhow::Result<Ending> {
